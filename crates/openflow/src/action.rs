@@ -1,0 +1,424 @@
+//! Actions of ovs-actions(7), in the form in which Open vSwitch reports them over OpenFlow 1.5.
+//!
+//! # Canonical form
+//! OpenFlow 1.5 has no `load`: the switch reports every constant that an action writes as a masked set-field. There is
+//! one variant for it, [`Action::SetField`], and [`Action::load`] makes one.
+
+use crate::{Field, GroupId, Learn, MeterId, OfPort, TableId, Value};
+
+/// Some bits of a field: `field[offset..offset + bits]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubField {
+    /// The field.
+    pub field: Field,
+    /// Lowest bit.
+    pub offset: u16,
+    /// Number of bits, at least 1.
+    pub bits: u16,
+}
+
+impl SubField {
+    /// Bits `offset` to `offset + bits - 1` of a field.
+    pub fn new(field: Field, offset: u16, bits: u16) -> Self {
+        Self { field, offset, bits }
+    }
+
+    /// All bits of a field.
+    pub fn whole(field: Field) -> Self {
+        Self { field, offset: 0, bits: field.bits() }
+    }
+}
+
+/// Writes a constant into some bits of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SetField {
+    field: Field,
+    value: u128,
+    mask: u128,
+}
+
+impl SetField {
+    /// Writes `value & mask` where the mask has bits.
+    ///
+    /// # Panics
+    /// If value or mask do not fit the field.
+    pub fn new(field: Field, value: impl Into<Value>, mask: impl Into<Value>) -> Self {
+        let (Value(value), Value(mask)) = (value.into(), mask.into());
+        assert!((value | mask) & !field.ones() == 0, "{value:#x}/{mask:#x} does not fit {field}");
+        Self::canonical(field, value, mask)
+    }
+
+    pub(crate) fn canonical(field: Field, value: u128, mask: u128) -> Self {
+        Self { field, value: value & mask, mask }
+    }
+
+    /// The field written.
+    pub fn field(&self) -> Field {
+        self.field
+    }
+
+    /// The value, 0 where the mask is.
+    pub fn value(&self) -> u128 {
+        self.value
+    }
+
+    /// The bits written.
+    pub fn mask(&self) -> u128 {
+        self.mask
+    }
+
+    /// Whether the whole field is written.
+    pub fn is_exact(&self) -> bool {
+        self.mask == self.field.ones()
+    }
+}
+
+/// What happens to a packet: see ovs-actions(7).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Sends the packet to a port; to a controller at most `max_len` bytes of it.
+    Output {
+        /// Where to.
+        port: OfPort,
+        /// Bytes for the controller; 0 for every other port.
+        max_len: u16,
+    },
+    /// Sends the packet to the port that a field holds.
+    OutputReg {
+        /// Where the port number is.
+        source: SubField,
+        /// Bytes for the controller.
+        max_len: u16,
+    },
+    /// Sends at most `max_len` bytes of the packet to a port.
+    OutputTrunc {
+        /// Where to.
+        port: OfPort,
+        /// Bytes, at least 14.
+        max_len: u32,
+    },
+    /// Sends the packet to a controller, with data that tell it why.
+    Controller(Controller),
+    /// Has a group treat the packet.
+    Group(GroupId),
+    /// Counts the packet in a meter, which may drop it.
+    Meter(MeterId),
+    /// The queue of the outputs that follow.
+    SetQueue(u32),
+    /// Writes a constant into a field, also `load` and `mod_…`.
+    SetField(SetField),
+    /// Copies bits between fields.
+    Move {
+        /// From where.
+        source: SubField,
+        /// To where; as many bits.
+        destination: SubField,
+    },
+    /// Pushes bits onto the stack.
+    Push(SubField),
+    /// Pops bits off the stack.
+    Pop(SubField),
+    /// Pushes a tag with this ethertype, `0x8100` or `0x88a8`.
+    PushVlan(u16),
+    /// Pops the outer tag.
+    PopVlan,
+    /// Pushes a label with this ethertype.
+    PushMpls(u16),
+    /// Pops a label; what follows has this ethertype.
+    PopMpls(u16),
+    /// Decrements the IP time to live or hop limit; a packet that has none left goes to the controllers.
+    DecTtl,
+    /// As [`Action::DecTtl`], for these controllers.
+    DecTtlControllers(Vec<u16>),
+    /// Decrements the label's time to live.
+    DecMplsTtl,
+    /// Looks the packet up again, and goes on here.
+    Resubmit {
+        /// Input port of the lookup, `None` for the packet's own.
+        port: Option<OfPort>,
+        /// Table of the lookup, `None` for this one.
+        table: Option<TableId>,
+    },
+    /// As [`Action::Resubmit`], with the addresses and ports of the connection's original direction.
+    ResubmitCt {
+        /// Input port of the lookup, `None` for the packet's own.
+        port: Option<OfPort>,
+        /// Table of the lookup, `None` for this one.
+        table: Option<TableId>,
+    },
+    /// Adds a flow made from the packet.
+    Learn(Box<Learn>),
+    /// Connection tracking.
+    Ct(Box<Ct>),
+    /// Forgets what connection tracking said of the packet.
+    CtClear,
+    /// One dimension of a conjunctive match; alone in its flow.
+    Conjunction {
+        /// Conjunction id.
+        id: u32,
+        /// Which dimension, from 1.
+        clause: u8,
+        /// How many there are, 2 to 64.
+        n_clauses: u8,
+    },
+    /// Writes the link that a hash of the packet selects.
+    Multipath(Multipath),
+    /// Sends the packet to the member of a bond that a hash of the packet selects.
+    Bundle(Bundle),
+    /// Acts on a copy, of which nothing remains.
+    Clone(Vec<Action>),
+    /// Bytes without effect.
+    Note(Vec<u8>),
+    /// Sets a bit if the packet is longer than `length` bytes (Ethernet header included, tag excluded).
+    CheckPktLarger {
+        /// One bit.
+        destination: SubField,
+        /// Bytes.
+        length: u16,
+    },
+    /// Ends the treatment of the packet.
+    Exit,
+    /// Removes a tunnel option from the packet.
+    DeleteField(Field),
+    /// Adds a header of this packet type.
+    Encap(u32),
+    /// Removes the outer header; what follows has this packet type.
+    Decap(u32),
+    /// Timeouts of the flow from the connection's end on, in seconds.
+    FinTimeout {
+        /// Idle timeout.
+        idle: u16,
+        /// Hard timeout.
+        hard: u16,
+    },
+    /// An action that this library does not know: its bytes from the type on.
+    Opaque(Vec<u8>),
+}
+
+impl Action {
+    /// Sends the packet to a port.
+    pub fn output(port: OfPort) -> Self {
+        Self::Output { port, max_len: 0 }
+    }
+
+    /// Writes a whole field.
+    ///
+    /// # Panics
+    /// If the value does not fit the field.
+    pub fn set_field(field: Field, value: impl Into<Value>) -> Self {
+        Self::SetField(SetField::new(field, value, field.ones()))
+    }
+
+    /// Writes the bits of a field that the mask names.
+    ///
+    /// # Panics
+    /// If value or mask do not fit the field.
+    pub fn set_field_masked(field: Field, value: impl Into<Value>, mask: impl Into<Value>) -> Self {
+        Self::SetField(SetField::new(field, value, mask))
+    }
+
+    /// Writes some bits of a field: `load:value->destination`.
+    ///
+    /// # Panics
+    /// If the value does not fit.
+    pub fn load(destination: SubField, value: impl Into<Value>) -> Self {
+        let SubField { field, offset, bits } = destination;
+        let ones = if bits < 128 { (1u128 << bits) - 1 } else { u128::MAX };
+        let Value(value) = value.into();
+        assert!(value & !ones == 0, "{value:#x} does not fit {bits} bits of {field}");
+        Self::SetField(SetField::new(field, value << offset, ones << offset))
+    }
+
+    /// Looks the packet up in a table, and goes on here.
+    pub fn resubmit(table: TableId) -> Self {
+        Self::Resubmit { port: None, table: Some(table) }
+    }
+}
+
+/// Why a packet goes to the controller (OpenFlow 1.5.1, section 7.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum PacketInReason {
+    /// No flow matched (`table_miss`).
+    TableMiss,
+    /// An action of a flow says so.
+    #[default]
+    ApplyAction,
+    /// The packet is not valid, as its time to live is used up.
+    InvalidTtl,
+    /// An output of the action set.
+    ActionSet,
+    /// A group's bucket.
+    Group,
+    /// A packet-out.
+    PacketOut,
+    /// Some other number.
+    Other(u8),
+}
+
+/// `controller(…)`: a packet-in with all that the controller needs to go on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Controller {
+    /// Bytes of the packet; `u16::MAX` for all.
+    pub max_len: u16,
+    /// Which controllers: those that gave themselves this id.
+    pub controller_id: u16,
+    /// Reason to state.
+    pub reason: PacketInReason,
+    /// Data that the packet-in carries back. May not be wider than a message.
+    pub userdata: Vec<u8>,
+    /// Whether the packet waits in the switch for the controller to resume it.
+    pub pause: bool,
+    /// Meter that limits these packets.
+    pub meter: Option<MeterId>,
+}
+
+impl Default for Controller {
+    fn default() -> Self {
+        Self {
+            max_len: u16::MAX,
+            controller_id: 0,
+            reason: PacketInReason::default(),
+            userdata: Vec::new(),
+            pause: false,
+            meter: None,
+        }
+    }
+}
+
+/// Where [`Ct`] finds the zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CtZone {
+    /// A number.
+    Number(u16),
+    /// 16 bits of a field.
+    Field(SubField),
+}
+
+/// `ct(…)`: sends the packet through connection tracking.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ct {
+    /// Keep the connection.
+    pub commit: bool,
+    /// Replace a connection of the opposite direction; requires `commit`.
+    pub force: bool,
+    /// Zone of the connection.
+    pub zone: CtZone,
+    /// Look the tracked packet up in this table.
+    pub table: Option<TableId>,
+    /// Application layer gateway: 21 for FTP, 69 for TFTP, 0 for none.
+    pub alg: u16,
+    /// Address translation.
+    pub nat: Option<Nat>,
+    /// Set-fields and moves on `ct_mark` and `ct_label`, requires `commit`.
+    pub exec: Vec<Action>,
+}
+
+impl Default for Ct {
+    fn default() -> Self {
+        Self {
+            commit: false,
+            force: false,
+            zone: CtZone::Number(0),
+            table: None,
+            alg: 0,
+            nat: None,
+            exec: Vec::new(),
+        }
+    }
+}
+
+/// `nat(…)` within [`Ct`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Nat {
+    /// What to translate; `None` translates what the connection already is.
+    pub kind: Option<NatKind>,
+    /// Addresses to choose from.
+    pub addresses: Option<NatAddresses>,
+    /// Ports to choose from, first and last.
+    pub ports: Option<(u16, Option<u16>)>,
+    /// The same choice again after a restart.
+    pub persistent: bool,
+    /// How to choose among ports.
+    pub choice: NatChoice,
+}
+
+/// Which address [`Nat`] replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NatKind {
+    /// The source.
+    Source,
+    /// The destination.
+    Destination,
+}
+
+/// First and last address of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NatAddresses {
+    /// IPv4.
+    V4(std::net::Ipv4Addr, Option<std::net::Ipv4Addr>),
+    /// IPv6.
+    V6(std::net::Ipv6Addr, Option<std::net::Ipv6Addr>),
+}
+
+/// How [`Nat`] chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum NatChoice {
+    /// As the datapath likes.
+    #[default]
+    Any,
+    /// By a hash of the packet.
+    Hash,
+    /// At random.
+    Random,
+}
+
+/// `multipath(…)`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Multipath {
+    /// What of the packet is hashed.
+    pub fields: HashFields,
+    /// Start of the hash.
+    pub basis: u16,
+    /// How the link follows from the hash.
+    pub algorithm: u16,
+    /// Number of links, minus 1.
+    pub max_link: u16,
+    /// Parameter of the algorithm.
+    pub argument: u32,
+    /// Where the link's number goes.
+    pub destination: SubField,
+}
+
+/// What of a packet a hash covers (ovs-actions(7), "Hash fields").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HashFields {
+    /// Source MAC address.
+    EthSrc,
+    /// Addresses and transport ports, the same for both directions.
+    SymmetricL4,
+    /// As `SymmetricL4`, without UDP ports.
+    SymmetricL3L4,
+    /// As `SymmetricL3L4`, with UDP ports.
+    SymmetricL3L4Udp,
+    /// IP source.
+    NwSrc,
+    /// IP destination.
+    NwDst,
+    /// Both IP addresses, the same for both directions.
+    SymmetricL3,
+}
+
+/// `bundle(…)` and `bundle_load(…)`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bundle {
+    /// Whether the first live member is taken, rather than one by hash.
+    pub active_backup: bool,
+    /// What of the packet is hashed.
+    pub fields: HashFields,
+    /// Start of the hash.
+    pub basis: u16,
+    /// Where the member's port number goes; `None` sends the packet there.
+    pub destination: Option<SubField>,
+    /// The members.
+    pub members: Vec<OfPort>,
+}

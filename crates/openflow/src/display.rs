@@ -1,0 +1,1 @@
+//! Text in the syntax of ovs-ofctl(8).
