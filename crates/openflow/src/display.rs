@@ -1,1 +1,0 @@
-//! Text in the syntax of ovs-ofctl(8).
