@@ -1,0 +1,235 @@
+//! Edits: a topology that is being changed, and what has changed so far.
+//!
+//! An edit works on a clone, so each step sees the ones before it and a failure leaves nothing behind. What comes out
+//! is the list of changes of one commit.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::address::{DomainKey, HostKey, InterfaceKey};
+use crate::datapath::Datapath;
+use crate::error::{Error, ErrorKind};
+use crate::graph::{DomainId, Topology};
+use crate::id::{DatapathId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, SegmentId};
+use crate::interface::Interface;
+use crate::ip_lease::IpLease;
+use crate::mac_lease::MacLease;
+use crate::meta::{Meta, MetaSpec};
+use crate::network::Network;
+use crate::object::{Change, Object, ObjectRef};
+use crate::segment::Segment;
+use crate::sequences::next_key;
+
+/// Letters of made-up ids.
+const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+/// Length of made-up names, as in the original.
+const MADE_UP_NAME: usize = 8;
+
+/// A topology that is being changed.
+#[derive(Debug)]
+pub struct Edit {
+    base: Topology,
+    topology: Topology,
+    changed: BTreeSet<ObjectRef>,
+    /// Interfaces whose place has changed since the last check.
+    touched: BTreeSet<InterfaceId>,
+    now: Timestamp,
+    seed: u64,
+}
+
+impl Edit {
+    /// Starts from `base`. Names are made up from `seed`, which should be random.
+    pub fn new(base: &Topology, now: Timestamp, seed: u64) -> Self {
+        let (base, topology) = (base.clone(), base.clone());
+        Self { base, topology, changed: BTreeSet::new(), touched: BTreeSet::new(), now, seed }
+    }
+
+    /// The topology with the changes so far.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The time of the edit.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Names the objects changed so far.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.changed.iter()
+    }
+
+    /// The changes, each object once; empty if nothing differs from the start.
+    pub fn into_changes(self) -> Vec<Change> {
+        let change = |reference: ObjectRef| match (self.base.get(&reference), self.topology.get(&reference)) {
+            (old, new) if old == new => None,
+            (_, Some(new)) => Some(Change::Put(new)),
+            (_, None) => Some(Change::Delete(reference)),
+        };
+        self.changed.into_iter().filter_map(change).collect()
+    }
+
+    pub(crate) fn put(&mut self, object: impl Into<Object>) {
+        self.apply(Change::Put(object.into()));
+    }
+
+    pub(crate) fn delete(&mut self, reference: impl Into<ObjectRef>) {
+        self.apply(Change::Delete(reference.into()));
+    }
+
+    /// Puts `new` in place of `old`, with a new time and revision, unless they are equal.
+    pub(crate) fn replace<T: PartialEq>(&mut self, old: &T, mut new: T, meta: impl Fn(&mut T) -> &mut Meta)
+    where
+        Object: From<T>,
+    {
+        if *old != new {
+            let meta = meta(&mut new);
+            (meta.updated_at, meta.revision) = (self.now, self.base.revision().next());
+            self.put(new);
+        }
+    }
+
+    fn apply(&mut self, change: Change) {
+        self.changed.insert(change.reference());
+        self.touched.extend(self.topology.apply(&change));
+    }
+
+    pub(crate) fn new_meta(&self, spec: MetaSpec) -> Result<Meta, Error> {
+        Meta::new(spec, self.now, self.base.revision().next())
+    }
+
+    /// The id that was given, if it is free, else a made-up one.
+    pub(crate) fn new_id<T: Id + Into<ObjectRef>>(&mut self, given: Option<String>) -> Result<T, Error> {
+        if let Some(given) = given {
+            let id: T = given.parse().map_err(|cause| Error::invalid_uuid("uuid", &cause))?;
+            return match self.topology.get(&id.clone().into()) {
+                None => Ok(id),
+                Some(_) => Err(Error::new(ErrorKind::DuplicateUuid, "uuid", format!("uuid: {id} is taken"))),
+            };
+        }
+        loop {
+            let id: T =
+                format!("{}-{}", T::PREFIX, self.made_up_name()).parse().expect("the alphabet is valid");
+            if self.topology.get(&id.clone().into()).is_none() {
+                return Ok(id);
+            }
+        }
+    }
+
+    fn made_up_name(&mut self) -> String {
+        // SplitMix64: names need to be spread, not secret.
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.seed;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let base = ALPHABET.len() as u64;
+        let mut letter = || {
+            let digit = usize::try_from(mixed % base).expect("a remainder of 36");
+            mixed /= base;
+            char::from(ALPHABET[digit])
+        };
+        (0..MADE_UP_NAME).map(|_| letter()).collect()
+    }
+
+    /// The id of an object that another names in `field`.
+    pub(crate) fn reference<T: Id + Into<ObjectRef>>(&self, field: &str, text: &str) -> Result<T, Error> {
+        let id: T = text.parse().map_err(|cause| Error::invalid_uuid(field, &cause))?;
+        match self.topology.get(&id.clone().into()) {
+            Some(_) => Ok(id),
+            None => Err(Error::unknown(field, text)),
+        }
+    }
+
+    pub(crate) fn domain_key(&mut self) -> Result<DomainKey, Error> {
+        let mut sequences = self.topology.sequences();
+        let taken = |key| self.topology.domain_of_key(DomainKey(key)).is_some();
+        sequences.domain = next_key(sequences.domain, DomainKey::MAX, taken).ok_or_else(exhausted)?;
+        self.put(sequences);
+        Ok(DomainKey(sequences.domain))
+    }
+
+    pub(crate) fn interface_key(&mut self) -> Result<InterfaceKey, Error> {
+        let mut sequences = self.topology.sequences();
+        let taken = |key| self.topology.interface_of_key(InterfaceKey(key)).is_some();
+        sequences.interface =
+            next_key(sequences.interface, InterfaceKey::MAX, taken).ok_or_else(exhausted)?;
+        self.put(sequences);
+        Ok(InterfaceKey(sequences.interface))
+    }
+
+    pub(crate) fn host_key(&mut self) -> Result<HostKey, Error> {
+        let mut sequences = self.topology.sequences();
+        let taken = |key| self.topology.datapath_of_key(HostKey(key)).is_some();
+        sequences.host = next_key(sequences.host, HostKey::MAX, taken).ok_or_else(exhausted)?;
+        self.put(sequences);
+        Ok(HostKey(sequences.host))
+    }
+
+    /// What no single object can tell: that an interface's addresses are its own in the domain they are in.
+    pub(crate) fn check(&mut self) -> Result<(), Error> {
+        for interface in std::mem::take(&mut self.touched) {
+            for lease in self.topology.mac_leases_of_interface(&interface) {
+                let lease = self.mac_lease(&lease)?;
+                self.one_domain(&lease)?;
+                self.mac_is_free(&lease)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn one_domain(&self, lease: &MacLease) -> Result<(), Error> {
+        let Some(domain) = self.topology.domain_of_mac_lease(lease) else { return Ok(()) };
+        for ip_lease in self.topology.ip_leases_of_mac_lease(&lease.uuid) {
+            let ip_lease = self.ip_lease(&ip_lease)?;
+            let of_lease = self.topology.domain_of_network(&ip_lease.network_uuid);
+            if of_lease.as_ref() != Some(&domain) {
+                let reason = format!(
+                    "{} is in {}, and {} has leases elsewhere: use another MAC lease",
+                    ip_lease.uuid, ip_lease.network_uuid, lease.uuid
+                );
+                return Err(Error::unfit("network_uuid", reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn mac_is_free(&self, lease: &MacLease) -> Result<(), Error> {
+        let Some(domain) = self.topology.domain_of_mac_lease(lease) else { return Ok(()) };
+        let owners = self.topology.mac_leases_of_address(&domain, lease.mac_address);
+        let Some(other) = owners.into_iter().find(|owner| *owner != lease.uuid) else { return Ok(()) };
+        let place = match domain {
+            DomainId::Network(id) => id.to_string(),
+            DomainId::Segment(id) => id.to_string(),
+        };
+        Err(Error::duplicate(
+            "mac_address",
+            format!("{} is leased in {place} already, by {other}", lease.mac_address),
+        ))
+    }
+}
+
+fn exhausted() -> Error {
+    Error::new(ErrorKind::Exhausted, "key", "every key is in use")
+}
+
+macro_rules! getters {
+    ($($name:ident in $table:ident: $id:ident => $object:ident;)*) => {
+        impl Edit {$(
+            pub(crate) fn $name(&self, id: &$id) -> Result<Arc<$object>, Error> {
+                self.topology.$table().get(id).cloned().ok_or_else(|| Error::unknown("uuid", id))
+            }
+        )*}
+    };
+}
+getters! {
+    datapath in datapaths: DatapathId => Datapath;
+    segment in segments: SegmentId => Segment;
+    network in networks: NetworkId => Network;
+    interface in interfaces: InterfaceId => Interface;
+    mac_lease in mac_leases: MacLeaseId => MacLease;
+    ip_lease in ip_leases: IpLeaseId => IpLease;
+}

@@ -1,0 +1,474 @@
+//! The topology in memory: all objects, and indexes over how they hang together.
+//!
+//! # Cheap clones
+//! A topology shares its structure with its clones. So a reader keeps the revision it started with, a request is
+//! tried on a copy that is dropped when it fails, and a compiler compares before with after.
+//!
+//! # Parts
+//! An agent's topology holds only what its host needs, and changes arrive one by one. References may dangle; an
+//! object that is not there answers nothing, and takes its place in the indexes once it comes.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::address::{DomainKey, Dpid, HostKey, InterfaceKey, MacAddr, NodeId, Revision};
+use crate::binding::{Binding, Claim};
+use crate::datapath::Datapath;
+use crate::host_token::HostToken;
+use crate::id::{DatapathId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, SegmentId};
+use crate::interface::{Interface, InterfaceMode};
+use crate::ip_lease::IpLease;
+use crate::mac_lease::MacLease;
+use crate::multimap::MultiMap;
+use crate::network::Network;
+use crate::object::{Change, Object, ObjectRef};
+use crate::segment::Segment;
+use crate::sequences::Sequences;
+
+/// An L2 domain: a segment, or a network that lies on none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DomainId {
+    /// Addresses are known: only leased ones exist.
+    Network(NetworkId),
+    /// MAC addresses are known; any address may live behind them.
+    Segment(SegmentId),
+}
+
+/// Objects of one kind by id.
+pub type Table<K, V> = OrdMap<K, Arc<V>>;
+
+/// All objects, or those that one host needs.
+#[derive(Clone, Default)]
+pub struct Topology {
+    revision: Revision,
+    datapaths: Table<DatapathId, Datapath>,
+    segments: Table<SegmentId, Segment>,
+    networks: Table<NetworkId, Network>,
+    interfaces: Table<InterfaceId, Interface>,
+    mac_leases: Table<MacLeaseId, MacLease>,
+    ip_leases: Table<IpLeaseId, IpLease>,
+    bindings: Table<InterfaceId, Binding>,
+    host_tokens: Table<HostTokenId, HostToken>,
+    sequences: Arc<Sequences>,
+    index: Index,
+}
+
+#[derive(Clone, Default)]
+struct Index {
+    // Straight from the attributes of one object.
+    datapath_by_node: MultiMap<NodeId, DatapathId>,
+    datapath_by_dpid: MultiMap<Dpid, DatapathId>,
+    datapath_by_key: MultiMap<HostKey, DatapathId>,
+    domain_by_key: MultiMap<DomainKey, DomainId>,
+    networks_of_segment: MultiMap<SegmentId, NetworkId>,
+    interface_by_key: MultiMap<InterfaceKey, InterfaceId>,
+    interfaces_naming_network: MultiMap<NetworkId, InterfaceId>,
+    interfaces_naming_segment: MultiMap<SegmentId, InterfaceId>,
+    interfaces_of_port_name: MultiMap<String, InterfaceId>,
+    interfaces_of_datapath_port: MultiMap<DatapathId, InterfaceId>,
+    mac_leases_of_interface: MultiMap<InterfaceId, MacLeaseId>,
+    mac_leases_naming_segment: MultiMap<SegmentId, MacLeaseId>,
+    ip_leases_of_mac_lease: MultiMap<MacLeaseId, IpLeaseId>,
+    ip_leases_of_interface: MultiMap<InterfaceId, IpLeaseId>,
+    ip_leases_of_network: MultiMap<NetworkId, IpLeaseId>,
+    ip_leases_of_address: MultiMap<(NetworkId, IpAddr), IpLeaseId>,
+    interfaces_claimed_by: MultiMap<DatapathId, InterfaceId>,
+    interfaces_on: MultiMap<DatapathId, InterfaceId>,
+    // From several objects together: see `Topology::derive`.
+    domains_of_interface: MultiMap<InterfaceId, DomainId>,
+    interfaces_in_domain: MultiMap<DomainId, InterfaceId>,
+    mac_leases_of_address: MultiMap<(DomainId, MacAddr), MacLeaseId>,
+    domains_on: MultiMap<DatapathId, DomainId>,
+    hosts_of_domain: MultiMap<DomainId, DatapathId>,
+    members: MultiMap<(DomainId, DatapathId), InterfaceId>,
+}
+
+impl std::fmt::Debug for Topology {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let objects = self.objects().map(|object| object.reference().to_string()).collect::<Vec<_>>();
+        f.debug_struct("Topology").field("revision", &self.revision.0).field("objects", &objects).finish()
+    }
+}
+
+macro_rules! tables {
+    ($($table:ident: $id:ident => $object:ident, $what:literal;)*) => {$(
+        #[doc = concat!("All ", $what, ", by id.")]
+        pub fn $table(&self) -> &Table<$id, $object> {
+            &self.$table
+        }
+    )*};
+}
+
+macro_rules! lists {
+    ($($list:ident: $key:ty => $value:ident, $what:literal;)*) => {$(
+        #[doc = $what]
+        pub fn $list(&self, key: &$key) -> Vec<$value> {
+            self.index.$list.collect(key)
+        }
+    )*};
+}
+
+impl Topology {
+    /// The revision it is at.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    tables! {
+        datapaths: DatapathId => Datapath, "datapaths";
+        segments: SegmentId => Segment, "segments";
+        networks: NetworkId => Network, "networks";
+        interfaces: InterfaceId => Interface, "interfaces";
+        mac_leases: MacLeaseId => MacLease, "MAC leases";
+        ip_leases: IpLeaseId => IpLease, "IP leases";
+        bindings: InterfaceId => Binding, "bindings, by interface";
+        host_tokens: HostTokenId => HostToken, "host tokens";
+    }
+
+    lists! {
+        networks_of_segment: SegmentId => NetworkId, "The networks that lie on a segment.";
+        interfaces_naming_network: NetworkId => InterfaceId, "The interfaces whose `network_uuid` it is.";
+        interfaces_naming_segment: SegmentId => InterfaceId, "The interfaces whose `segment_uuid` it is.";
+        interfaces_of_datapath_port: DatapathId => InterfaceId, "The interfaces of mode `internal` with a port there.";
+        mac_leases_of_interface: InterfaceId => MacLeaseId, "An interface's MAC leases.";
+        mac_leases_naming_segment: SegmentId => MacLeaseId, "The MAC leases whose `segment_uuid` it is.";
+        ip_leases_of_mac_lease: MacLeaseId => IpLeaseId, "The IP leases behind a MAC lease.";
+        ip_leases_of_interface: InterfaceId => IpLeaseId, "An interface's IP leases.";
+        ip_leases_of_network: NetworkId => IpLeaseId, "A network's IP leases.";
+        interfaces_claimed_by: DatapathId => InterfaceId, "The interfaces that a host claims, also in vain.";
+        interfaces_on: DatapathId => InterfaceId, "The interfaces that live on a host.";
+        domains_of_interface: InterfaceId => DomainId, "The L2 domains an interface is in.";
+        interfaces_in_domain: DomainId => InterfaceId, "The interfaces in an L2 domain.";
+        domains_on: DatapathId => DomainId, "The L2 domains with an interface on a host.";
+        hosts_of_domain: DomainId => DatapathId, "The hosts with an interface in an L2 domain.";
+        members: (DomainId, DatapathId) => InterfaceId, "A domain's interfaces on one host.";
+    }
+
+    /// The IP leases of an address in a network: one at most, in a valid topology.
+    pub fn ip_leases_of_address(&self, network: &NetworkId, address: IpAddr) -> Vec<IpLeaseId> {
+        self.index.ip_leases_of_address.collect(&(network.clone(), address))
+    }
+
+    /// The MAC leases of an address in a domain: one at most, in a valid topology.
+    pub fn mac_leases_of_address(&self, domain: &DomainId, address: MacAddr) -> Vec<MacLeaseId> {
+        self.index.mac_leases_of_address.collect(&(domain.clone(), address))
+    }
+
+    /// The interfaces with a port of this name.
+    pub fn interfaces_of_port_name(&self, name: &str) -> Vec<InterfaceId> {
+        self.index.interfaces_of_port_name.collect(&name.to_owned())
+    }
+
+    /// The datapath whose agent has this name.
+    pub fn datapath_of_node(&self, node: &NodeId) -> Option<&Arc<Datapath>> {
+        self.datapaths.get(self.index.datapath_by_node.first(node)?)
+    }
+
+    /// The datapath with this dpid.
+    pub fn datapath_of_dpid(&self, dpid: Dpid) -> Option<&Arc<Datapath>> {
+        self.datapaths.get(self.index.datapath_by_dpid.first(&dpid)?)
+    }
+
+    /// The datapath a key stands for.
+    pub fn datapath_of_key(&self, key: HostKey) -> Option<&Arc<Datapath>> {
+        self.datapaths.get(self.index.datapath_by_key.first(&key)?)
+    }
+
+    /// The domain a key stands for.
+    pub fn domain_of_key(&self, key: DomainKey) -> Option<&DomainId> {
+        self.index.domain_by_key.first(&key)
+    }
+
+    /// The interface a key stands for.
+    pub fn interface_of_key(&self, key: InterfaceKey) -> Option<&Arc<Interface>> {
+        self.interfaces.get(self.index.interface_by_key.first(&key)?)
+    }
+
+    /// The keys given last.
+    pub fn sequences(&self) -> Sequences {
+        *self.sequences
+    }
+
+    /// Whether an interface is in a domain.
+    pub fn is_in_domain(&self, interface: &InterfaceId, domain: &DomainId) -> bool {
+        self.index.domains_of_interface.contains(interface, domain)
+    }
+
+    /// Whether a host has an interface in a domain.
+    pub fn is_domain_on(&self, domain: &DomainId, datapath: &DatapathId) -> bool {
+        self.index.hosts_of_domain.contains(domain, datapath)
+    }
+
+    /// The claim that says where an interface lives.
+    pub fn active_claim(&self, interface: &InterfaceId) -> Option<&Claim> {
+        self.bindings.get(interface)?.active()
+    }
+
+    /// The L2 domain of a network.
+    pub fn domain_of_network(&self, network: &NetworkId) -> Option<DomainId> {
+        let network = self.networks.get(network)?;
+        let own = || DomainId::Network(network.uuid.clone());
+        Some(network.segment_uuid.clone().map_or_else(own, DomainId::Segment))
+    }
+
+    /// What stands for a domain on the wire.
+    pub fn key_of_domain(&self, domain: &DomainId) -> Option<DomainKey> {
+        match domain {
+            DomainId::Network(id) => self.networks.get(id).map(|network| network.key),
+            DomainId::Segment(id) => self.segments.get(id).map(|segment| segment.key),
+        }
+    }
+
+    /// The L2 domain of a MAC lease: its segment, else its IP leases' network, else its interface's.
+    pub fn domain_of_mac_lease(&self, lease: &MacLease) -> Option<DomainId> {
+        if let Some(segment) = &lease.segment_uuid {
+            return Some(DomainId::Segment(segment.clone()));
+        }
+        let networks = self.index.ip_leases_of_mac_lease.iter(&lease.uuid);
+        let network =
+            networks.filter_map(|id| self.ip_leases.get(id)).map(|lease| &lease.network_uuid).next();
+        match network {
+            Some(network) => self.domain_of_network(network),
+            None => self.domain_named_by(self.interfaces.get(&lease.interface_uuid)?),
+        }
+    }
+
+    fn domain_named_by(&self, interface: &Interface) -> Option<DomainId> {
+        let segment = || interface.segment_uuid.clone().map(DomainId::Segment);
+        interface.network_uuid.as_ref().and_then(|network| self.domain_of_network(network)).or_else(segment)
+    }
+
+    /// The object with this reference.
+    pub fn get(&self, reference: &ObjectRef) -> Option<Object> {
+        match reference {
+            ObjectRef::Datapath(id) => self.datapaths.get(id).cloned().map(Object::Datapath),
+            ObjectRef::Segment(id) => self.segments.get(id).cloned().map(Object::Segment),
+            ObjectRef::Network(id) => self.networks.get(id).cloned().map(Object::Network),
+            ObjectRef::Interface(id) => self.interfaces.get(id).cloned().map(Object::Interface),
+            ObjectRef::MacLease(id) => self.mac_leases.get(id).cloned().map(Object::MacLease),
+            ObjectRef::IpLease(id) => self.ip_leases.get(id).cloned().map(Object::IpLease),
+            ObjectRef::Binding(id) => self.bindings.get(id).cloned().map(Object::Binding),
+            ObjectRef::HostToken(id) => self.host_tokens.get(id).cloned().map(Object::HostToken),
+            ObjectRef::Sequences => Some(Object::Sequences(self.sequences.clone())),
+        }
+    }
+
+    /// Every object, sequences first.
+    pub fn objects(&self) -> impl Iterator<Item = Object> {
+        let sequences = std::iter::once(Object::Sequences(self.sequences.clone()));
+        sequences
+            .chain(self.datapaths.values().cloned().map(Object::Datapath))
+            .chain(self.segments.values().cloned().map(Object::Segment))
+            .chain(self.networks.values().cloned().map(Object::Network))
+            .chain(self.interfaces.values().cloned().map(Object::Interface))
+            .chain(self.mac_leases.values().cloned().map(Object::MacLease))
+            .chain(self.ip_leases.values().cloned().map(Object::IpLease))
+            .chain(self.bindings.values().cloned().map(Object::Binding))
+            .chain(self.host_tokens.values().cloned().map(Object::HostToken))
+    }
+
+    /// Applies the changes of one commit, and gives back the interfaces whose place in the graph may have changed.
+    pub fn commit(&mut self, revision: Revision, changes: &[Change]) -> BTreeSet<InterfaceId> {
+        self.revision = revision;
+        changes.iter().flat_map(|change| self.apply(change)).collect()
+    }
+
+    /// Applies one change, and gives back the interfaces whose place in the graph may have changed.
+    pub(crate) fn apply(&mut self, change: &Change) -> BTreeSet<InterfaceId> {
+        let reference = change.reference();
+        let (old, new) = (self.get(&reference), if let Change::Put(new) = change { Some(new) } else { None });
+        let mut touched = self.touched_by(&reference, old.as_ref(), new);
+        touched.extend(new.into_iter().chain(&old).filter_map(owner));
+        touched.iter().for_each(|interface| self.derive(interface, Index::forget));
+        if let Some(old) = &old {
+            self.note(old, false);
+        }
+        self.set(&reference, new);
+        if let Some(new) = new {
+            self.note(new, true);
+        }
+        touched.iter().for_each(|interface| self.derive(interface, Index::learn));
+        touched
+    }
+
+    /// The interfaces in a network whose domain changes.
+    fn touched_by(
+        &self,
+        of: &ObjectRef,
+        old: Option<&Object>,
+        new: Option<&Object>,
+    ) -> BTreeSet<InterfaceId> {
+        let ObjectRef::Network(id) = of else { return BTreeSet::new() };
+        let segment = |object: Option<&Object>| match object {
+            Some(Object::Network(network)) => Some(network.segment_uuid.clone()),
+            _ => None,
+        };
+        if segment(old) == segment(new) {
+            return BTreeSet::new();
+        }
+        let leases = self.index.ip_leases_of_network.iter(id).filter_map(|id| self.ip_leases.get(id));
+        let holders =
+            leases.filter_map(|lease| lease.holder.as_ref()).map(|holder| holder.interface_uuid.clone());
+        holders.chain(self.index.interfaces_naming_network.collect(id)).collect()
+    }
+
+    fn set(&mut self, reference: &ObjectRef, new: Option<&Object>) {
+        macro_rules! put {
+            ($($kind:ident in $table:ident),*) => {
+                match (reference, new) {
+                    $((ObjectRef::$kind(id), Some(Object::$kind(object))) => {
+                        self.$table.insert(id.clone(), object.clone());
+                    }
+                    (ObjectRef::$kind(id), _) => {
+                        self.$table.remove(id);
+                    })*
+                    (ObjectRef::Sequences, Some(Object::Sequences(sequences))) => self.sequences = sequences.clone(),
+                    (ObjectRef::Sequences, _) => self.sequences = Arc::default(),
+                }
+            };
+        }
+        put!(
+            Datapath in datapaths, Segment in segments, Network in networks, Interface in interfaces,
+            MacLease in mac_leases, IpLease in ip_leases, Binding in bindings, HostToken in host_tokens
+        );
+    }
+
+    /// Adds an object to the indexes over its own attributes, or takes it out of them.
+    fn note(&mut self, object: &Object, present: bool) {
+        let index = &mut self.index;
+        macro_rules! note {
+            ($map:ident, $key:expr, $value:expr) => {
+                if present { index.$map.insert($key, $value) } else { index.$map.remove(&$key, &$value) }
+            };
+        }
+        match object {
+            Object::Datapath(of) => {
+                note!(datapath_by_node, of.node_id.clone(), of.uuid.clone());
+                note!(datapath_by_dpid, of.dpid, of.uuid.clone());
+                note!(datapath_by_key, of.key, of.uuid.clone());
+            }
+            Object::Segment(of) => note!(domain_by_key, of.key, DomainId::Segment(of.uuid.clone())),
+            Object::Network(of) => {
+                note!(domain_by_key, of.key, DomainId::Network(of.uuid.clone()));
+                if let Some(segment) = &of.segment_uuid {
+                    note!(networks_of_segment, segment.clone(), of.uuid.clone());
+                }
+            }
+            Object::Interface(of) => {
+                note!(interface_by_key, of.key, of.uuid.clone());
+                if let Some(network) = &of.network_uuid {
+                    note!(interfaces_naming_network, network.clone(), of.uuid.clone());
+                }
+                if let Some(segment) = &of.segment_uuid {
+                    note!(interfaces_naming_segment, segment.clone(), of.uuid.clone());
+                }
+                for name in of.ports.iter().filter_map(|port| port.port_name.as_ref()) {
+                    note!(interfaces_of_port_name, name.clone(), of.uuid.clone());
+                }
+                let internal = of.mode == InterfaceMode::Internal;
+                for datapath in
+                    of.ports.iter().filter(|_| internal).filter_map(|port| port.datapath_uuid.as_ref())
+                {
+                    note!(interfaces_of_datapath_port, datapath.clone(), of.uuid.clone());
+                }
+            }
+            Object::MacLease(of) => {
+                note!(mac_leases_of_interface, of.interface_uuid.clone(), of.uuid.clone());
+                if let Some(segment) = &of.segment_uuid {
+                    note!(mac_leases_naming_segment, segment.clone(), of.uuid.clone());
+                }
+            }
+            Object::IpLease(of) => {
+                note!(ip_leases_of_network, of.network_uuid.clone(), of.uuid.clone());
+                note!(ip_leases_of_address, (of.network_uuid.clone(), of.address.ip()), of.uuid.clone());
+                if let Some(holder) = &of.holder {
+                    note!(ip_leases_of_mac_lease, holder.mac_lease_uuid.clone(), of.uuid.clone());
+                    note!(ip_leases_of_interface, holder.interface_uuid.clone(), of.uuid.clone());
+                }
+            }
+            Object::Binding(of) => {
+                for claim in &of.claims {
+                    note!(interfaces_claimed_by, claim.datapath_uuid.clone(), of.interface_uuid.clone());
+                }
+                if let Some(claim) = of.active() {
+                    note!(interfaces_on, claim.datapath_uuid.clone(), of.interface_uuid.clone());
+                }
+            }
+            Object::HostToken(_) | Object::Sequences(_) => {}
+        }
+    }
+
+    /// Works out an interface's place from all objects that have a say, and hands it to `update`.
+    fn derive(&mut self, id: &InterfaceId, update: fn(&mut Index, &InterfaceId, &Place)) {
+        let leases =
+            self.index.mac_leases_of_interface.iter(id).filter_map(|lease| self.mac_leases.get(lease));
+        let addresses: Vec<_> = leases
+            .map(|lease| (lease.uuid.clone(), lease.mac_address, self.domain_of_mac_lease(lease)))
+            .collect();
+        let named = self.interfaces.get(id).and_then(|interface| self.domain_named_by(interface));
+        let mut domains: BTreeSet<_> = addresses.iter().filter_map(|(_, _, domain)| domain.clone()).collect();
+        if addresses.is_empty() {
+            domains.extend(named);
+        }
+        let host = self.active_claim(id).map(|claim| claim.datapath_uuid.clone());
+        update(&mut self.index, id, &Place { addresses, domains, host });
+    }
+}
+
+/// Where an interface stands in the graph.
+struct Place {
+    addresses: Vec<(MacLeaseId, MacAddr, Option<DomainId>)>,
+    domains: BTreeSet<DomainId>,
+    host: Option<DatapathId>,
+}
+
+impl Index {
+    fn learn(&mut self, id: &InterfaceId, place: &Place) {
+        for (lease, mac, domain) in &place.addresses {
+            if let Some(domain) = domain {
+                self.mac_leases_of_address.insert((domain.clone(), *mac), lease.clone());
+            }
+        }
+        for domain in &place.domains {
+            self.domains_of_interface.insert(id.clone(), domain.clone());
+            self.interfaces_in_domain.insert(domain.clone(), id.clone());
+            if let Some(host) = &place.host {
+                self.members.insert((domain.clone(), host.clone()), id.clone());
+                self.domains_on.insert(host.clone(), domain.clone());
+                self.hosts_of_domain.insert(domain.clone(), host.clone());
+            }
+        }
+    }
+
+    fn forget(&mut self, id: &InterfaceId, place: &Place) {
+        for (lease, mac, domain) in &place.addresses {
+            if let Some(domain) = domain {
+                self.mac_leases_of_address.remove(&(domain.clone(), *mac), lease);
+            }
+        }
+        for domain in &place.domains {
+            self.domains_of_interface.remove(id, domain);
+            self.interfaces_in_domain.remove(domain, id);
+            let Some(host) = &place.host else { continue };
+            self.members.remove(&(domain.clone(), host.clone()), id);
+            if self.members.first(&(domain.clone(), host.clone())).is_none() {
+                self.domains_on.remove(host, domain);
+                self.hosts_of_domain.remove(domain, host);
+            }
+        }
+    }
+}
+
+/// The interface that an object is part of.
+fn owner(object: &Object) -> Option<InterfaceId> {
+    match object {
+        Object::Interface(of) => Some(of.uuid.clone()),
+        Object::MacLease(of) => Some(of.interface_uuid.clone()),
+        Object::IpLease(of) => of.holder.as_ref().map(|holder| holder.interface_uuid.clone()),
+        Object::Binding(of) => Some(of.interface_uuid.clone()),
+        _ => None,
+    }
+}

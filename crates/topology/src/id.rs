@@ -1,0 +1,131 @@
+//! Ids of objects: a prefix that tells the kind and a short name the user may choose, as in `nw-web`.
+//!
+//! An id that exists is well formed. The text is shared, so ids are cheap to clone and to keep in indexes.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Longest name after the prefix. The original took 16; longer ones let schedulers use their own.
+pub const MAX_NAME: usize = 40;
+
+/// Why a text is not an id of the expected kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an id of this kind is `{prefix}-` and 1 to {MAX_NAME} of `a-z`, `0-9` and `-`: {given}")]
+pub struct InvalidId {
+    /// The prefix that was expected.
+    pub prefix: &'static str,
+    /// What was given, cut to a length that fits a message.
+    pub given: String,
+}
+
+/// What all ids have in common.
+pub trait Id: Clone + Ord + fmt::Display + FromStr<Err = InvalidId> {
+    /// The prefix of the kind, without the dash.
+    const PREFIX: &'static str;
+    /// The whole text, prefix included.
+    fn as_str(&self) -> &str;
+}
+
+fn parse(prefix: &'static str, text: &str) -> Result<Arc<str>, InvalidId> {
+    let valid_name = |name: &str| {
+        (1..=MAX_NAME).contains(&name.len())
+            && !name.starts_with('-')
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let name = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-'));
+    match name {
+        Some(name) if valid_name(name) => Ok(text.into()),
+        _ => Err(InvalidId { prefix, given: text.chars().take(80).collect() }),
+    }
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
+        #[schema(value_type = String)]
+        pub struct $name(Arc<str>);
+
+        impl Id for $name {
+            const PREFIX: &'static str = $prefix;
+            fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                parse($prefix, text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A hypervisor host's switch.
+    DatapathId = "dp";
+    /// An L3 network: one or two subnets whose addresses are leased.
+    NetworkId = "nw";
+    /// An L2 segment.
+    SegmentId = "seg";
+    /// A virtual NIC.
+    InterfaceId = "if";
+    /// A MAC address given to an interface.
+    MacLeaseId = "ml";
+    /// An IP address given to an interface.
+    IpLeaseId = "il";
+    /// Permission for one host to join.
+    HostTokenId = "ht";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, valid: bool) {
+        assert_eq!(text.parse::<NetworkId>().is_ok(), valid, "{text}");
+    }
+
+    #[test]
+    fn an_id_is_its_kinds_prefix_and_a_short_lower_case_name() {
+        check("nw-test1", true);
+        check("nw-a-b", true);
+        check("nw-", false);
+        check("nw--a", false);
+        check("nwtest", false);
+        check("if-test1", false);
+        check("nw-Test", false);
+        check("nw-a/b", false);
+        check(&format!("nw-{}", "a".repeat(MAX_NAME)), true);
+        check(&format!("nw-{}", "a".repeat(MAX_NAME + 1)), false);
+    }
+}

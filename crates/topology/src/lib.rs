@@ -1,0 +1,40 @@
+//! The domain of OpenVNet: what users describe, held to its rules, and worked out as far as it goes without I/O.
+//!
+//! - Objects, one file a noun: [`datapath`], [`network`], [`segment`], [`interface`], [`mac_lease`], [`ip_lease`],
+//!   [`binding`], [`host_token`], [`sequences`]. One serde type serves the API, the store and the wire.
+//! - [`graph`]: all of them in memory, with indexes; cheap to clone.
+//! - [`request`] and [`edit`]: pure functions from (topology, request) to (changes, error).
+//! - [`scope`]: which part a host needs, and what it must be told when that changes.
+//!
+//! Nothing here reads a clock, a socket, a file or a source of randomness: times and seeds are arguments.
+
+pub mod address;
+pub mod attributes;
+pub mod binding;
+pub mod datapath;
+pub mod edit;
+pub mod error;
+pub mod graph;
+pub mod host_token;
+pub mod id;
+pub mod interface;
+pub mod ip_lease;
+pub mod mac_lease;
+pub mod meta;
+pub mod mtu;
+mod multimap;
+pub mod network;
+pub mod object;
+pub mod request;
+pub mod scope;
+pub mod segment;
+pub mod sequences;
+
+pub use address::{DomainKey, Dpid, HostKey, InterfaceKey, MacAddr, NodeId, Revision};
+pub use attributes::Attributes;
+pub use edit::Edit;
+pub use error::{Error, ErrorKind};
+pub use graph::{DomainId, Topology};
+pub use id::{DatapathId, HostTokenId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, SegmentId};
+pub use object::{Change, Object, ObjectRef};
+pub use request::{Action, Collection, Request};

@@ -1,0 +1,169 @@
+//! Objects of every kind, their references, and changes to them: what the store keeps and the wire carries.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::binding::Binding;
+use crate::datapath::Datapath;
+use crate::host_token::HostToken;
+use crate::id::{DatapathId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, SegmentId};
+use crate::interface::Interface;
+use crate::ip_lease::IpLease;
+use crate::mac_lease::MacLease;
+use crate::network::Network;
+use crate::segment::Segment;
+use crate::sequences::Sequences;
+
+/// Why stored or received bytes are no object.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The reference names no kind that this version knows, or a malformed id.
+    #[error("no object reference: {0}")]
+    Reference(String),
+    /// The value does not fit the kind.
+    #[error("the value of {reference} is malformed")]
+    Value {
+        /// Whose value.
+        reference: String,
+        /// What is wrong with it.
+        #[source]
+        cause: serde_json::Error,
+    },
+}
+
+/// One change of the topology.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The object is as given, whether or not it was there.
+    Put(Object),
+    /// The object is not there.
+    Delete(ObjectRef),
+}
+
+impl Change {
+    /// Which object changes.
+    pub fn reference(&self) -> ObjectRef {
+        match self {
+            Self::Put(object) => object.reference(),
+            Self::Delete(reference) => reference.clone(),
+        }
+    }
+}
+
+macro_rules! objects {
+    ($($kind:ident($id:ty, $id_field:ident) = $collection:literal;)*) => {
+        /// An object of any kind.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+        #[serde(untagged)]
+        pub enum Object {$(
+            #[doc = concat!("Of `", $collection, "`.")]
+            $kind(Arc<$kind>),
+        )*
+            /// The keys given last.
+            Sequences(Arc<Sequences>),
+        }
+
+        /// Names an object of any kind. As text: the collection, a slash and the id.
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ObjectRef {$(
+            #[doc = concat!("Of `", $collection, "`.")]
+            $kind($id),
+        )*
+            /// The keys given last.
+            Sequences,
+        }
+
+        impl Object {
+            /// Names the object.
+            pub fn reference(&self) -> ObjectRef {
+                match self {
+                    $(Self::$kind(object) => ObjectRef::$kind(object.$id_field.clone()),)*
+                    Self::Sequences(_) => ObjectRef::Sequences,
+                }
+            }
+
+            /// Reads what [`Object::encode`] wrote; fields that this version does not know are passed over.
+            pub fn decode(reference: &ObjectRef, value: &[u8]) -> Result<Self, DecodeError> {
+                let read = || match reference {
+                    $(ObjectRef::$kind(_) => serde_json::from_slice(value).map(|object| Self::$kind(Arc::new(object))),)*
+                    ObjectRef::Sequences => serde_json::from_slice(value).map(|object| Self::Sequences(Arc::new(object))),
+                };
+                let object = read().map_err(|cause| DecodeError::Value { reference: reference.to_string(), cause })?;
+                if object.reference() == *reference {
+                    Ok(object)
+                } else {
+                    Err(DecodeError::Reference(format!("{reference} holds {}", object.reference())))
+                }
+            }
+        }
+
+        impl fmt::Display for ObjectRef {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$kind(id) => write!(f, concat!($collection, "/{}"), id),)*
+                    Self::Sequences => f.write_str("sequences"),
+                }
+            }
+        }
+
+        impl FromStr for ObjectRef {
+            type Err = DecodeError;
+            fn from_str(text: &str) -> Result<Self, DecodeError> {
+                let wrong = || DecodeError::Reference(text.to_owned());
+                match text.split_once('/') {
+                    None if text == "sequences" => Ok(Self::Sequences),
+                    $(Some(($collection, id)) => id.parse().map(Self::$kind).map_err(|_| wrong()),)*
+                    _ => Err(wrong()),
+                }
+            }
+        }
+
+        $(impl From<$kind> for Object {
+            fn from(object: $kind) -> Self {
+                Self::$kind(Arc::new(object))
+            }
+        })*
+    };
+}
+
+objects! {
+    Datapath(DatapathId, uuid) = "datapaths";
+    Segment(SegmentId, uuid) = "segments";
+    Network(NetworkId, uuid) = "networks";
+    Interface(InterfaceId, uuid) = "interfaces";
+    MacLease(MacLeaseId, uuid) = "mac_leases";
+    IpLease(IpLeaseId, uuid) = "ip_leases";
+    Binding(InterfaceId, interface_uuid) = "bindings";
+    HostToken(HostTokenId, uuid) = "host_tokens";
+}
+
+impl Object {
+    /// The one form of the store and the wire: JSON.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("objects have only texts for map keys")
+    }
+}
+
+impl From<Sequences> for Object {
+    fn from(sequences: Sequences) -> Self {
+        Self::Sequences(Arc::new(sequences))
+    }
+}
+
+macro_rules! references {
+    ($($id:ident => $kind:ident),*) => {$(
+        impl From<$id> for ObjectRef {
+            fn from(id: $id) -> Self {
+                Self::$kind(id)
+            }
+        }
+    )*};
+}
+// An interface's id names the interface; its binding is named in full.
+references!(
+    DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface,
+    MacLeaseId => MacLease, IpLeaseId => IpLease, HostTokenId => HostToken
+);

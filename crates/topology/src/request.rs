@@ -1,0 +1,267 @@
+//! Requests: what users ask for, carried out on an [`Edit`].
+//!
+//! The Web API, its batches and declarative topologies all end here, so they agree on rules, defaults and errors.
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Revision;
+use crate::attributes::Attributes;
+use crate::datapath::Datapath;
+use crate::edit::Edit;
+use crate::error::{Error, ErrorKind};
+use crate::id::Id;
+use crate::interface::Interface;
+use crate::ip_lease::IpLease;
+use crate::mac_lease::MacLease;
+use crate::meta::Meta;
+use crate::network::Network;
+use crate::object::{Object, ObjectRef};
+use crate::segment::Segment;
+
+/// The collections of resources that users make, change and delete.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Collection {
+    /// Switches of hypervisor hosts.
+    Datapaths,
+    /// L3 networks.
+    Networks,
+    /// L2 segments.
+    Segments,
+    /// Virtual NICs.
+    Interfaces,
+    /// MAC addresses of interfaces.
+    MacLeases,
+    /// IP addresses of interfaces.
+    IpLeases,
+}
+
+impl Collection {
+    /// Every collection, in an order in which objects can be made: what is referred to comes first.
+    pub const ALL: [Self; 6] =
+        [Self::Datapaths, Self::Segments, Self::Networks, Self::Interfaces, Self::MacLeases, Self::IpLeases];
+
+    /// Its name in paths.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Datapaths => "datapaths",
+            Self::Networks => "networks",
+            Self::Segments => "segments",
+            Self::Interfaces => "interfaces",
+            Self::MacLeases => "mac_leases",
+            Self::IpLeases => "ip_leases",
+        }
+    }
+
+    /// Names the object of this collection with the id `text`.
+    ///
+    /// # Errors
+    /// The text is no id of the kind.
+    pub fn reference(self, text: &str) -> Result<ObjectRef, Error> {
+        fn parse<T: Id + Into<ObjectRef>>(text: &str) -> Result<ObjectRef, Error> {
+            text.parse::<T>().map(Into::into).map_err(|cause| Error::invalid_uuid("uuid", &cause))
+        }
+        match self {
+            Self::Datapaths => parse::<crate::id::DatapathId>(text),
+            Self::Networks => parse::<crate::id::NetworkId>(text),
+            Self::Segments => parse::<crate::id::SegmentId>(text),
+            Self::Interfaces => parse::<crate::id::InterfaceId>(text),
+            Self::MacLeases => parse::<crate::id::MacLeaseId>(text),
+            Self::IpLeases => parse::<crate::id::IpLeaseId>(text),
+        }
+    }
+}
+
+/// What to do with one resource.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Make it.
+    Create {
+        /// Of which collection.
+        resource: Collection,
+        /// Its attributes, `uuid` among them if wished.
+        #[serde(default)]
+        #[schema(value_type = Object)]
+        attributes: Attributes,
+    },
+    /// Change the attributes given.
+    Update {
+        /// Of which collection.
+        resource: Collection,
+        /// Which one.
+        uuid: String,
+        /// The attributes that change.
+        #[serde(default)]
+        #[schema(value_type = Object)]
+        attributes: Attributes,
+        /// Only if it was last changed at this revision.
+        #[serde(default)]
+        if_match: Option<Revision>,
+    },
+    /// Delete it, with what depends on it.
+    Delete {
+        /// Of which collection.
+        resource: Collection,
+        /// Which one.
+        uuid: String,
+        /// Only if it was last changed at this revision.
+        #[serde(default)]
+        if_match: Option<Revision>,
+    },
+    /// Do something to it that is none of the above.
+    Act {
+        /// What.
+        action: Action,
+        /// To which one.
+        uuid: String,
+        /// With what.
+        #[serde(default)]
+        #[schema(value_type = Object)]
+        attributes: Attributes,
+        /// Only if it was last changed at this revision.
+        #[serde(default)]
+        if_match: Option<Revision>,
+    },
+}
+
+/// What can be done to a resource besides changing attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Give an interface a port.
+    AddPort,
+    /// Take ports from an interface.
+    RemovePorts,
+    /// Attach a released IP lease.
+    AttachIpLease,
+    /// Release an IP lease.
+    ReleaseIpLease,
+}
+
+impl Request {
+    /// Carries it out on `edit`, and names the object it was about.
+    ///
+    /// # Errors
+    /// The edit is then to be dropped: it may hold half of the request.
+    pub fn execute(self, edit: &mut Edit) -> Result<ObjectRef, Error> {
+        let done = match self {
+            Self::Create { resource, attributes } => create(edit, resource, attributes),
+            Self::Update { resource, uuid, attributes, if_match } => {
+                let reference = resource.reference(&uuid)?;
+                guard(edit, &reference, if_match)?;
+                update(edit, &reference, attributes).map(|()| reference)
+            }
+            Self::Delete { resource, uuid, if_match } => {
+                let reference = resource.reference(&uuid)?;
+                guard(edit, &reference, if_match)?;
+                delete(edit, &reference).map(|()| reference)
+            }
+            Self::Act { action, uuid, attributes, if_match } => {
+                act(edit, action, &uuid, attributes, if_match)
+            }
+        }?;
+        edit.check()?;
+        Ok(done)
+    }
+}
+
+fn create(edit: &mut Edit, resource: Collection, attributes: Attributes) -> Result<ObjectRef, Error> {
+    Ok(match resource {
+        Collection::Datapaths => Datapath::create(edit, attributes)?.into(),
+        Collection::Networks => Network::create(edit, attributes)?.into(),
+        Collection::Segments => Segment::create(edit, attributes)?.into(),
+        Collection::Interfaces => Interface::create(edit, attributes)?.into(),
+        Collection::MacLeases => MacLease::create(edit, attributes)?.into(),
+        Collection::IpLeases => IpLease::create(edit, attributes)?.into(),
+    })
+}
+
+fn update(edit: &mut Edit, reference: &ObjectRef, mut attributes: Attributes) -> Result<(), Error> {
+    // Repeating the id is harmless; changing it is another object.
+    if let Some(given) = attributes.remove("uuid")
+        && reference.to_string().split_once('/').map(|(_, id)| id) != given.as_str()
+    {
+        return Err(Error::unfit("uuid", "cannot change"));
+    }
+    match reference {
+        ObjectRef::Datapath(id) => Datapath::update(edit, id, attributes),
+        ObjectRef::Network(id) => Network::update(edit, id, attributes),
+        ObjectRef::Segment(id) => Segment::update(edit, id, attributes),
+        ObjectRef::Interface(id) => Interface::update(edit, id, attributes),
+        ObjectRef::MacLease(id) => MacLease::update(edit, id, attributes),
+        ObjectRef::IpLease(id) => IpLease::update(edit, id, attributes),
+        other => Err(Error::unknown("uuid", other)),
+    }
+}
+
+fn delete(edit: &mut Edit, reference: &ObjectRef) -> Result<(), Error> {
+    match reference {
+        ObjectRef::Datapath(id) => Datapath::delete(edit, id),
+        ObjectRef::Network(id) => Network::delete(edit, id),
+        ObjectRef::Segment(id) => Segment::delete(edit, id),
+        ObjectRef::Interface(id) => Interface::delete(edit, id),
+        ObjectRef::MacLease(id) => MacLease::delete(edit, id),
+        ObjectRef::IpLease(id) => IpLease::delete(edit, id),
+        other => Err(Error::unknown("uuid", other)),
+    }
+}
+
+fn act(
+    edit: &mut Edit,
+    action: Action,
+    uuid: &str,
+    attributes: Attributes,
+    if_match: Option<Revision>,
+) -> Result<ObjectRef, Error> {
+    let collection = match action {
+        Action::AddPort | Action::RemovePorts => Collection::Interfaces,
+        Action::AttachIpLease | Action::ReleaseIpLease => Collection::IpLeases,
+    };
+    let reference = collection.reference(uuid)?;
+    guard(edit, &reference, if_match)?;
+    match (action, &reference) {
+        (Action::AddPort, ObjectRef::Interface(id)) => Interface::add_port(edit, id, attributes)?,
+        (Action::RemovePorts, ObjectRef::Interface(id)) => {
+            Interface::remove_ports(edit, id, attributes).map(drop)?
+        }
+        (Action::AttachIpLease, ObjectRef::IpLease(id)) => IpLease::attach(edit, id, attributes)?,
+        (Action::ReleaseIpLease, ObjectRef::IpLease(id)) => IpLease::release(edit, id, attributes)?,
+        _ => unreachable!("the collection is the action's"),
+    }
+    Ok(reference)
+}
+
+/// Refuses what is not there, and what has changed since the user looked.
+fn guard(edit: &Edit, reference: &ObjectRef, if_match: Option<Revision>) -> Result<(), Error> {
+    let id = || reference.to_string().split_once('/').map_or_else(String::new, |(_, id)| id.to_owned());
+    let object = edit.topology().get(reference).ok_or_else(|| Error::unknown("uuid", id()))?;
+    let revision = object.meta().map(|meta| meta.revision);
+    match if_match {
+        Some(expected) if revision != Some(expected) => {
+            let found = revision.map_or_else(String::new, |revision| revision.to_string());
+            let message = format!("{} is at revision {found}, not {expected}: read it again", id());
+            Err(Error { kind: ErrorKind::PreconditionFailed, field: Some("If-Match".to_owned()), message })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Object {
+    /// Ownership, labels, times and revision, of kinds that have them.
+    pub fn meta(&self) -> Option<&Meta> {
+        match self {
+            Self::Datapath(of) => Some(&of.meta),
+            Self::Segment(of) => Some(&of.meta),
+            Self::Network(of) => Some(&of.meta),
+            Self::Interface(of) => Some(&of.meta),
+            Self::MacLease(of) => Some(&of.meta),
+            Self::IpLease(of) => Some(&of.meta),
+            Self::Binding(of) => Some(&of.meta),
+            Self::HostToken(of) => Some(&of.meta),
+            Self::Sequences(_) => None,
+        }
+    }
+}

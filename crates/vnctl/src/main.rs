@@ -1,0 +1,2 @@
+//! `vnctl`.
+fn main() {}

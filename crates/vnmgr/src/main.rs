@@ -1,0 +1,2 @@
+//! `vnmgr`.
+fn main() {}
