@@ -1,0 +1,183 @@
+//! A hypervisor host: a network namespace with a NIC on each wire, an Open vSwitch of its own, and an agent.
+
+mod agent;
+mod switch;
+
+pub use agent::Agent;
+pub(crate) use agent::INTEGRATION_BRIDGE;
+pub use switch::Switch;
+
+use std::ffi::{OsStr, OsString};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Deref;
+
+use crate::error::Result;
+use crate::guest::{Guest, GuestSpec};
+use crate::lab::Encapsulation;
+use crate::namespace::{LAB_DIR, Namespace};
+use crate::physical::{Cable, Wire};
+
+/// Most hosts in a lab: each is an Open vSwitch of about 30 MB, and addresses end in the host's number.
+pub const MAX_HOSTS: u8 = 200;
+
+/// The address of host `number` (counted from one) on the underlay (192.0.2.0/24, RFC 5737).
+fn underlay_ipv4(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(192, 0, 2, number)
+}
+
+/// The address of host `number` on the underlay (2001:db8:0:2::/64, RFC 3849).
+fn underlay_ipv6(number: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, u16::from(number))
+}
+
+/// The address of host `number` on the management network (198.51.100.0/24, RFC 5737).
+fn management_ipv4(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 51, 100, number)
+}
+
+/// A hypervisor host. It is a [`Namespace`] too: commands run in it see the host's own Open vSwitch.
+#[derive(Debug)]
+pub struct Host {
+    number: u8,
+    namespace: Namespace,
+    root: Namespace,
+    // Fields drop in order: an agent ends before its switch.
+    agent: Agent,
+    switch: Switch,
+    underlay: Cable,
+    management: Cable,
+}
+
+impl Host {
+    /// Sets up host `number`, with its switch running and its underlay address usable.
+    pub(crate) fn start(
+        root: &Namespace,
+        number: u8,
+        mtu: u16,
+        encapsulation: Encapsulation,
+    ) -> Result<Self> {
+        let name = format!("host{number}");
+        let namespace = root.sibling(&name, switch_environment(&name))?;
+        let underlay = Cable::plug(root, Wire::Underlay, &name, &namespace, mtu)?;
+        let management = Cable::plug(root, Wire::Management, &name, &namespace, MANAGEMENT_MTU)?;
+        let device = Wire::Management.device();
+        namespace.shell([format!("ip address add {}/24 dev {device}", management_ipv4(number))])?;
+        let addresses = [format!("{}/24", underlay_ipv4(number)), format!("{}/64", underlay_ipv6(number))];
+        let switch = Switch::start(&namespace, addresses, mtu)?;
+        let agent = Agent::new(&namespace, underlay_ipv4(number).into(), encapsulation);
+        Ok(Self { number, namespace, root: root.clone(), agent, switch, underlay, management })
+    }
+
+    /// The IPv4 address that other hosts tunnel to.
+    #[must_use]
+    pub fn underlay_ip(&self) -> IpAddr {
+        underlay_ipv4(self.number).into()
+    }
+
+    /// The IPv6 address that other hosts tunnel to.
+    #[must_use]
+    pub fn underlay_ipv6(&self) -> IpAddr {
+        underlay_ipv6(self.number).into()
+    }
+
+    /// The address on the management network.
+    #[must_use]
+    pub fn management_ip(&self) -> IpAddr {
+        management_ipv4(self.number).into()
+    }
+
+    /// The host's Open vSwitch.
+    #[must_use]
+    pub fn switch(&self) -> &Switch {
+        &self.switch
+    }
+
+    /// The host's agent.
+    #[must_use]
+    pub fn vna(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// Runs `ovs-vsctl` against the host's database, for at most ten seconds.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn ovs_vsctl<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<String> {
+        self.switch.vsctl(args)
+    }
+
+    /// Runs `ovs-ofctl` with OpenFlow 1.5 against the host's bridges.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn ovs_ofctl<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<String> {
+        self.switch.ofctl(args)
+    }
+
+    /// Runs `ovs-appctl` against the host's `ovs-vswitchd`.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn ovs_appctl<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<String> {
+        self.switch.appctl(args)
+    }
+
+    /// Makes a guest and plugs it into this host.
+    ///
+    /// # Errors
+    /// If its name is taken, its port's name is too long, or the host has no integration bridge.
+    pub fn add_guest(&self, spec: GuestSpec) -> Result<Guest> {
+        Guest::create(&self.root, spec, self)
+    }
+
+    /// Cuts the host off from agents' managers, silently: its management NIC keeps its carrier.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn cut_management(&self) -> Result<()> {
+        self.management.cut()
+    }
+
+    /// Mends what [`cut_management`](Self::cut_management) cut.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn restore_management(&self) -> Result<()> {
+        self.management.restore()
+    }
+
+    /// Cuts the host off from the other hosts, silently: its uplink keeps its carrier.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn cut_underlay(&self) -> Result<()> {
+        self.underlay.cut()
+    }
+
+    /// Mends what [`cut_underlay`](Self::cut_underlay) cut.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn restore_underlay(&self) -> Result<()> {
+        self.underlay.restore()
+    }
+}
+
+impl Deref for Host {
+    type Target = Namespace;
+
+    fn deref(&self) -> &Namespace {
+        &self.namespace
+    }
+}
+
+/// The management network is an ordinary one whatever the underlay is.
+pub(crate) const MANAGEMENT_MTU: u16 = 1500;
+
+/// Where the programs of Open vSwitch look for their files (ovs-vswitchd(8), ovs-ctl(8)).
+fn switch_environment(host: &str) -> Vec<(String, OsString)> {
+    let folder = OsString::from(format!("{LAB_DIR}/{host}/openvswitch"));
+    ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"]
+        .map(|name| (name.to_owned(), folder.clone()))
+        .to_vec()
+}

@@ -1,0 +1,197 @@
+//! A whole lab: its physical network, its hosts and a place for its manager.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::thread;
+
+use crate::error::{Error, Result};
+use crate::holder::Holder;
+use crate::host::{Host, MANAGEMENT_MTU, MAX_HOSTS};
+use crate::manager::Manager;
+use crate::namespace::{LAB_DIR, Namespace};
+use crate::physical::Wire;
+
+/// Names a folder to which the lab's files (logs, databases, state) are copied when it ends.
+const KEEP_LOGS_VARIABLE: &str = "LAB_KEEP_LOGS";
+
+/// How frames travel between hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encapsulation {
+    /// Geneve (RFC 8926).
+    #[default]
+    Geneve,
+    /// VXLAN (RFC 7348).
+    Vxlan,
+    /// GRE with keys (RFC 2890).
+    Gre,
+}
+
+impl Encapsulation {
+    /// Its name as the agent and Open vSwitch spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Geneve => "geneve",
+            Self::Vxlan => "vxlan",
+            Self::Gre => "gre",
+        }
+    }
+}
+
+/// What a lab shall be made of.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    hosts: u8,
+    underlay_mtu: u16,
+    encapsulation: Encapsulation,
+}
+
+impl Builder {
+    /// Sets the number of hypervisor hosts; one, unless told.
+    #[must_use]
+    pub fn hosts(mut self, hosts: u8) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
+    /// Sets the largest IP packet that the underlay carries, in bytes; 1,500, unless told.
+    #[must_use]
+    pub fn underlay_mtu(mut self, bytes: u16) -> Self {
+        self.underlay_mtu = bytes;
+        self
+    }
+
+    /// Sets the encapsulation that agents are told to use; Geneve, unless told.
+    #[must_use]
+    pub fn encapsulation(mut self, encapsulation: Encapsulation) -> Self {
+        self.encapsulation = encapsulation;
+        self
+    }
+
+    /// Makes the lab: every host's Open vSwitch runs and reaches the others; no manager and no agent runs yet.
+    ///
+    /// # Errors
+    /// [`Error::Namespace`] if the caller is not root, [`Error::Spawn`] if a tool is missing.
+    pub fn start(self) -> Result<Lab> {
+        if self.hosts > MAX_HOSTS {
+            return Err(Error::Request(format!("a lab has at most {MAX_HOSTS} hosts")));
+        }
+        let holder = Holder::start()?;
+        let root = holder.root().clone();
+        // The wires carry frames and are nobody's neighbour.
+        root.write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")?;
+        root.write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
+        Wire::Underlay.lay(&root, self.underlay_mtu)?;
+        Wire::Management.lay(&root, MANAGEMENT_MTU)?;
+        let manager = Manager::place(&root)?;
+        let hosts = self.start_hosts(&root)?;
+        Ok(Lab { hosts, manager, keeper: LogKeeper { root }, holder })
+    }
+
+    /// Starts all hosts at once: most of their time is waiting for daemons.
+    fn start_hosts(&self, root: &Namespace) -> Result<Vec<Host>> {
+        thread::scope(|scope| {
+            let start = |number| {
+                scope.spawn(move || Host::start(root, number, self.underlay_mtu, self.encapsulation))
+            };
+            let starting: Vec<_> = (1..=self.hosts).map(start).collect();
+            let join = |host: thread::ScopedJoinHandle<'_, Result<Host>>| {
+                host.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            starting.into_iter().map(join).collect()
+        })
+    }
+}
+
+/// A running lab. Dropping it ends everything in it; if its owner is killed, the kernel does the same.
+#[derive(Debug)]
+pub struct Lab {
+    // Fields drop in order: daemons end, then logs are kept, then the lab ends.
+    hosts: Vec<Host>,
+    manager: Manager,
+    keeper: LogKeeper,
+    holder: Holder,
+}
+
+impl Lab {
+    /// A lab of one host, to be described further.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder { hosts: 1, underlay_mtu: 1500, encapsulation: Encapsulation::default() }
+    }
+
+    /// A host, counted from zero; host 0 is named `host1`.
+    ///
+    /// # Panics
+    /// If the lab has no such host: the test is wrong then.
+    #[must_use]
+    pub fn host(&self, index: usize) -> &Host {
+        self.hosts.get(index).expect("the lab was built with that many hosts")
+    }
+
+    /// All hosts, in order.
+    #[must_use]
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// The manager's place.
+    #[must_use]
+    pub fn manager(&self) -> &Manager {
+        &self.manager
+    }
+
+    /// The namespace of the physical network, where the wires `uplink` and `management` lie.
+    #[must_use]
+    pub fn physical(&self) -> &Namespace {
+        &self.keeper.root
+    }
+
+    /// The id of the lab's first process, for whoever wants to look inside: `nsenter --all --target ID`.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.holder.pid()
+    }
+
+    /// Starts the manager, joins every host and starts its agent.
+    ///
+    /// # Errors
+    /// As [`Manager::start`], [`crate::Agent::join`] and [`crate::Agent::start`].
+    pub fn start_control_plane(&self) -> Result<()> {
+        self.manager.start()?;
+        for host in &self.hosts {
+            host.vna().join(&self.manager.join_token(host.name())?)?;
+            host.vna().start(&self.manager.sync_url())?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies the lab's files out when it ends, if the environment asks for it.
+#[derive(Debug)]
+struct LogKeeper {
+    root: Namespace,
+}
+
+impl Drop for LogKeeper {
+    fn drop(&mut self) {
+        let Some(folder) = env::var_os(KEEP_LOGS_VARIABLE) else { return };
+        if let Err(error) = self.keep(&folder) {
+            eprintln!("lab: cannot keep the logs: {error}");
+        }
+    }
+}
+
+impl LogKeeper {
+    /// One folder per lab, named after the test (which is the name of its thread) and the process.
+    fn keep(&self, folder: &OsStr) -> Result<()> {
+        let thread = thread::current();
+        let name = format!("{}-{}", thread.name().unwrap_or("lab").replace("::", "-"), std::process::id());
+        let mut target = OsString::from(folder);
+        target.push(format!("/{name}"));
+        self.root.exec([OsStr::new("mkdir"), OsStr::new("-p"), &target])?;
+        self.root
+            .exec([OsStr::new("cp"), OsStr::new("-r"), OsStr::new(&format!("{LAB_DIR}/.")), &target])
+            .map(drop)
+    }
+}

@@ -1,0 +1,145 @@
+//! Who reaches whom: every ordered pair of stations, pinged.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use crate::error::{Error, Result};
+use crate::station::Station;
+
+/// Pings that run at the same time: more of them would measure the machine and not the network.
+const MAX_AT_ONCE: usize = 8;
+
+/// Which addresses are pinged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// The first IPv4 address of a station.
+    V4,
+    /// The first IPv6 address of a station.
+    V6,
+}
+
+/// Who reached whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matrix {
+    names: Vec<String>,
+    /// `reached[from][to]`; a station reaches itself.
+    reached: Vec<Vec<bool>>,
+}
+
+/// Pings from every station to every other one.
+///
+/// # Errors
+/// [`Error::Request`] if a station has no address of that family. A station without a route to another one does not reach
+/// it, which is no error.
+pub fn reachability<'a>(stations: impl IntoIterator<Item = &'a Station>, family: Family) -> Result<Matrix> {
+    let stations: Vec<_> = stations.into_iter().collect();
+    let addresses: Vec<IpAddr> = stations.iter().map(|it| address(it, family)).collect::<Result<_>>()?;
+    let size = stations.len();
+    let pairs =
+        (0..size).flat_map(|from| (0..size).map(move |to| (from, to))).filter(|(from, to)| from != to);
+    let waiting: Mutex<VecDeque<_>> = Mutex::new(pairs.collect());
+    let take = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let worker = || -> Vec<(usize, usize, bool)> {
+        let reaches = |(from, to): (usize, usize)| stations[from].reaches(addresses[to]).unwrap_or(false);
+        std::iter::from_fn(take).map(|pair| (pair.0, pair.1, reaches(pair))).collect()
+    };
+    let results = thread::scope(|scope| {
+        let workers: Vec<_> = (0..MAX_AT_ONCE).map(|_| scope.spawn(worker)).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, Vec<_>>| {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        workers.into_iter().flat_map(join).collect::<Vec<_>>()
+    });
+    let mut reached: Vec<Vec<bool>> =
+        (0..size).map(|from| (0..size).map(|to| from == to).collect()).collect();
+    for (from, to, answered) in results {
+        reached[from][to] = answered;
+    }
+    Ok(Matrix { names: stations.iter().map(|it| it.name().to_owned()).collect(), reached })
+}
+
+fn address(station: &Station, family: Family) -> Result<IpAddr> {
+    let wanted = |address: &IpAddr| address.is_ipv4() == (family == Family::V4);
+    let found = station.addresses().iter().map(ipnet::IpNet::addr).find(wanted);
+    found.ok_or_else(|| Error::Request(format!("{} has no {family:?} address", station.name())))
+}
+
+impl Matrix {
+    /// Whether the station named `from` reached the one named `to`.
+    ///
+    /// # Panics
+    /// If there is no station of that name.
+    #[must_use]
+    pub fn reached(&self, from: &str, to: &str) -> bool {
+        let position = |name| self.names.iter().position(|it| it == name).expect("a station of the matrix");
+        self.reached[position(from)][position(to)]
+    }
+
+    /// Ordered pairs that do not reach each other.
+    #[must_use]
+    pub fn unreached(&self) -> Vec<(&str, &str)> {
+        self.pairs(false)
+    }
+
+    /// Ordered pairs of different stations that reach each other.
+    #[must_use]
+    pub fn reached_pairs(&self) -> Vec<(&str, &str)> {
+        self.pairs(true)
+    }
+
+    /// Whether everybody reaches everybody.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.unreached().is_empty()
+    }
+
+    fn pairs(&self, wanted: bool) -> Vec<(&str, &str)> {
+        let rows = self.names.iter().zip(&self.reached);
+        let pairs =
+            rows.flat_map(|(from, row)| row.iter().zip(&self.names).map(move |(it, to)| (from, to, *it)));
+        let wanted = pairs.filter(|(from, to, reached)| from != to && *reached == wanted);
+        wanted.map(|(from, to, _)| (from.as_str(), to.as_str())).collect()
+    }
+}
+
+/// A table: rows are who asked, columns who answered.
+impl fmt::Display for Matrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.names.iter().map(String::len).max().unwrap_or(0);
+        write!(f, "{:width$}", "")?;
+        for name in &self.names {
+            write!(f, "  {name:>width$}")?;
+        }
+        for (from, (name, row)) in self.names.iter().zip(&self.reached).enumerate() {
+            write!(f, "\n{name:width$}")?;
+            for (to, reached) in row.iter().enumerate() {
+                let mark = if from == to {
+                    "·"
+                } else if *reached {
+                    "yes"
+                } else {
+                    "-"
+                };
+                write!(f, "  {mark:>width$}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_shows_who_reaches_whom() {
+        let names = ["web", "db1"].map(str::to_owned).to_vec();
+        let matrix = Matrix { names, reached: vec![vec![true, true], vec![false, true]] };
+        assert_eq!(matrix.to_string(), "     web  db1\nweb    ·  yes\ndb1    -    ·");
+        assert_eq!(matrix.unreached(), [("db1", "web")]);
+        assert!(matrix.reached("web", "db1"));
+    }
+}

@@ -1,0 +1,78 @@
+//! The physical network of a lab: Linux bridges in its own network namespace, and the cables from them to hosts.
+//!
+//! There are two wires, so that the one can fail without the other: the underlay carries what hosts tunnel to each other,
+//! and management carries what agents and managers say.
+
+use crate::error::Result;
+use crate::namespace::Namespace;
+
+/// A wire that every host is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// Between hosts, for tunnels.
+    Underlay,
+    /// Between agents, managers and whoever manages.
+    Management,
+}
+
+impl Wire {
+    /// The Linux bridge's name, and the name of a host's device on it.
+    pub(crate) fn device(self) -> &'static str {
+        match self {
+            Self::Underlay => "uplink",
+            Self::Management => "management",
+        }
+    }
+
+    /// Makes the wire.
+    pub(crate) fn lay(self, root: &Namespace, mtu: u16) -> Result<()> {
+        let bridge = self.device();
+        root.shell([
+            format!("ip link add name {bridge} type bridge mcast_snooping 0"),
+            format!("ip link set {bridge} mtu {mtu} up"),
+            format!("ethtool -K {bridge} tx off"),
+        ])
+    }
+}
+
+/// A cable between a wire and a device of a host.
+#[derive(Debug)]
+pub(crate) struct Cable {
+    root: Namespace,
+    wire: Wire,
+    port: String,
+}
+
+impl Cable {
+    /// Joins the namespace `into` to `wire`, by a device with the wire's name. `label` is unique on the wire and at most
+    /// 13 characters long (`IFNAMSIZ`, netdevice(7)).
+    pub(crate) fn plug(
+        root: &Namespace,
+        wire: Wire,
+        label: &str,
+        into: &Namespace,
+        mtu: u16,
+    ) -> Result<Self> {
+        let (device, inside) = (wire.device(), into.name());
+        let port = format!("{}-{label}", &device[..1]);
+        root.shell([
+            format!(
+                "ip link add name {port} mtu {mtu} type veth peer name {device} mtu {mtu} netns {inside}"
+            ),
+            format!("ethtool -K {port} tx off"),
+            format!("ip link set {port} master {device} up"),
+        ])?;
+        into.shell([format!("ethtool -K {device} tx off"), format!("ip link set {device} up")])?;
+        Ok(Self { root: root.clone(), wire, port })
+    }
+
+    /// Cuts the cable where nobody notices: frames vanish and both ends keep their carrier.
+    pub(crate) fn cut(&self) -> Result<()> {
+        self.root.exec(["ip", "link", "set", &self.port, "nomaster"]).map(drop)
+    }
+
+    /// Mends the cable.
+    pub(crate) fn restore(&self) -> Result<()> {
+        self.root.exec(["ip", "link", "set", &self.port, "master", self.wire.device()]).map(drop)
+    }
+}

@@ -1,0 +1,169 @@
+//! A machine on a network: a network namespace with one NIC, and what its user would do there.
+
+mod capture;
+mod dhcp;
+mod ping;
+mod raw;
+mod throughput;
+
+pub use capture::Capture;
+pub use ping::{LossReport, Ping, PingResult, PingStream};
+pub use raw::RawSocket;
+
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::ops::Deref;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::mac::MacAddr;
+use crate::namespace::Namespace;
+
+/// The name of a station's NIC.
+pub(crate) const NIC: &str = "eth0";
+
+/// A network namespace with one NIC, named `eth0`. It is a [`Namespace`] too: commands run in it.
+#[derive(Debug)]
+pub struct Station {
+    namespace: Namespace,
+    mac: MacAddr,
+    addresses: Mutex<Vec<IpNet>>,
+}
+
+/// What a station knows of a neighbour (ip-neighbour(8)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its address.
+    pub address: IpAddr,
+    /// Where it is, if that is known.
+    pub mac: Option<MacAddr>,
+    /// States as `ip neighbour` names them, `REACHABLE` or `FAILED` for instance.
+    pub states: Vec<String>,
+}
+
+impl Station {
+    pub(crate) fn new(namespace: Namespace, mac: MacAddr, addresses: Vec<IpNet>) -> Self {
+        Self { namespace, mac, addresses: Mutex::new(addresses) }
+    }
+
+    /// The Ethernet address of its NIC.
+    #[must_use]
+    pub fn mac(&self) -> MacAddr {
+        self.mac
+    }
+
+    /// The addresses that it was given last, by hand or by DHCP.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpNet> {
+        self.known_addresses().clone()
+    }
+
+    /// Replaces all addresses of its NIC but the link-local one.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn set_addresses(&self, addresses: &[IpNet]) -> Result<()> {
+        let flush = format!("ip address flush dev {NIC} scope global");
+        let add = addresses.iter().map(|address| {
+            let detection = if address.addr().is_ipv6() { "nodad" } else { "" };
+            format!("ip address add {address} dev {NIC} {detection}")
+        });
+        self.shell([flush].into_iter().chain(add))?;
+        *self.known_addresses() = addresses.to_vec();
+        Ok(())
+    }
+
+    /// Gives its NIC another Ethernet address, as a guest that lies about itself would.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn set_mac(&self, mac: MacAddr) -> Result<()> {
+        self.exec(["ip", "link", "set", NIC, "address", &mac.to_string()]).map(drop)
+    }
+
+    /// Asks by ARP (IPv4 only) who has `address`, and gives everybody that answers within a second; the first answer
+    /// ends the wait.
+    ///
+    /// # Errors
+    /// As [`Namespace::attempt`].
+    pub fn arping(&self, address: IpAddr) -> Result<Vec<MacAddr>> {
+        let output = self.attempt(["arping", "-c", "1", "-w", "1", "-I", NIC, &address.to_string()])?;
+        let bracketed = |line: &str| line.split_once('[')?.1.split_once(']')?.0.parse().ok();
+        Ok(output.stdout.lines().filter(|line| line.contains("reply from")).filter_map(bracketed).collect())
+    }
+
+    /// What it knows of its neighbours.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn neighbours(&self) -> Result<Vec<Neighbour>> {
+        let answer = self.exec(["ip", "-json", "neighbour", "show", "dev", NIC])?;
+        let unclear = || Error::Answer { command: "ip neighbour".to_owned(), answer: answer.clone() };
+        let entries: Vec<Value> = serde_json::from_str(&answer).map_err(|_| unclear())?;
+        entries.iter().map(|entry| neighbour(entry).ok_or_else(unclear)).collect()
+    }
+
+    /// Makes it forget its neighbours.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn forget_neighbours(&self) -> Result<()> {
+        self.exec(["ip", "neighbour", "flush", "dev", NIC]).map(drop)
+    }
+
+    /// Listens for TCP connections. The socket is the station's; it can be used from anywhere.
+    ///
+    /// # Errors
+    /// [`Error::Socket`].
+    pub fn tcp_listen(&self, address: SocketAddr) -> Result<TcpListener> {
+        let bound = self.within(|| TcpListener::bind(address))?;
+        bound.map_err(|source| Error::Socket { step: "listen in a station", source })
+    }
+
+    /// Binds a UDP socket. The socket is the station's; it can be used from anywhere.
+    ///
+    /// # Errors
+    /// [`Error::Socket`].
+    pub fn udp_bind(&self, address: SocketAddr) -> Result<UdpSocket> {
+        let bound = self.within(|| UdpSocket::bind(address))?;
+        bound.map_err(|source| Error::Socket { step: "bind in a station", source })
+    }
+
+    /// Takes over the addresses that another program has given its NIC.
+    fn learn_addresses(&self) -> Result<()> {
+        let answer = self.exec(["ip", "-json", "address", "show", "dev", NIC, "scope", "global"])?;
+        let unclear = || Error::Answer { command: "ip address".to_owned(), answer: answer.clone() };
+        let devices: Value = serde_json::from_str(&answer).map_err(|_| unclear())?;
+        let entries = devices.pointer("/0/addr_info").and_then(Value::as_array).ok_or_else(unclear)?;
+        *self.known_addresses() = entries.iter().filter_map(address).collect();
+        Ok(())
+    }
+
+    fn known_addresses(&self) -> MutexGuard<'_, Vec<IpNet>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deref for Station {
+    type Target = Namespace;
+
+    fn deref(&self) -> &Namespace {
+        &self.namespace
+    }
+}
+
+fn address(entry: &Value) -> Option<IpNet> {
+    let length = u8::try_from(entry.get("prefixlen")?.as_u64()?).ok()?;
+    IpNet::new(entry.get("local")?.as_str()?.parse().ok()?, length).ok()
+}
+
+fn neighbour(entry: &Value) -> Option<Neighbour> {
+    let states = entry.get("state")?.as_array()?;
+    Some(Neighbour {
+        address: entry.get("dst")?.as_str()?.parse().ok()?,
+        mac: entry.get("lladdr").and_then(Value::as_str).and_then(|mac| mac.parse().ok()),
+        states: states.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+    })
+}
