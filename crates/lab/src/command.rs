@@ -41,6 +41,8 @@ impl fmt::Display for Output {
         match self.code {
             // timeout(1): 124 when the time ran out.
             Some(124) => write!(f, "not finished in time")?,
+            // sh(1) and timeout(1): 127 when there is no such program.
+            Some(127) => write!(f, "a program is missing (`cargo xtask setup` installs what a lab needs)")?,
             Some(code) => write!(f, "exit status {code}")?,
             None => write!(f, "ended by a signal")?,
         }

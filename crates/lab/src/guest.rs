@@ -8,10 +8,10 @@ use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
+use topology::address::MacAddr;
 
 use crate::error::{Error, Result};
 use crate::host::{Host, INTEGRATION_BRIDGE};
-use crate::mac::MacAddr;
 use crate::namespace::Namespace;
 use crate::station::{NIC, Station};
 
@@ -40,7 +40,7 @@ impl GuestSpec {
         Self {
             name: name.to_owned(),
             port: name.to_owned(),
-            mac: MacAddr::for_name(name),
+            mac: mac_for(name),
             mtu: DEFAULT_MTU,
             iface_id: None,
             addresses: Vec::new(),
@@ -90,6 +90,16 @@ impl GuestSpec {
         self.gateways.push(gateway);
         self
     }
+}
+
+/// An address of its own for every name, locally administered and unicast (IEEE 802, section 8.4).
+fn mac_for(name: &str) -> MacAddr {
+    // FNV-1a: the same on every run, so that a test can be read beside its captures.
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let [a, b, c, d, e, ..] = hash.to_be_bytes();
+    MacAddr([0x02, a, b, c, d, e])
 }
 
 /// A guest. It is a [`Station`] too: it can ping, connect, and watch its NIC.

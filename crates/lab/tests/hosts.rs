@@ -151,7 +151,7 @@ fn frames_made_by_hand_arrive_as_they_are() -> Result<()> {
     learning_bridge(lab.host(0), &[])?;
     let (one, two) = (guest(lab.host(0), 1)?, guest(lab.host(0), 2)?);
     // An ethertype for experiments (IEEE 802, section 9.2.4).
-    let frame = [&[0xff; 6][..], &one.mac().octets(), &[0x88, 0xb5], &[7; 46]].concat();
+    let frame = [&[0xff; 6][..], &one.mac().0, &[0x88, 0xb5], &[7; 46]].concat();
     let receiver = two.raw_socket()?;
     let capture = two.capture("ether proto 0x88b5")?;
     one.raw_socket()?.send(&frame)?;

@@ -23,7 +23,7 @@ impl Station {
     /// Watches its NIC for frames that match `filter` (pcap-filter(7)), in both directions.
     ///
     /// # Errors
-    /// [`Error::Answer`] if the filter is wrong.
+    /// [`crate::Error::Answer`] if the filter is wrong.
     pub fn capture(&self, filter: &str) -> Result<Capture> {
         Capture::start(self, NIC, filter)
     }
@@ -33,7 +33,7 @@ impl Namespace {
     /// Watches any device of the namespace for frames that match `filter` (pcap-filter(7)): an `uplink` for instance.
     ///
     /// # Errors
-    /// [`Error::Answer`] if there is no such device or the filter is wrong.
+    /// [`crate::Error::Answer`] if there is no such device or the filter is wrong.
     pub fn capture_on(&self, device: &str, filter: &str) -> Result<Capture> {
         Capture::start(self, device, filter)
     }

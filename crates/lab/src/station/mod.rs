@@ -16,9 +16,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 use serde_json::Value;
+use topology::address::MacAddr;
 
 use crate::error::{Error, Result};
-use crate::mac::MacAddr;
 use crate::namespace::Namespace;
 
 /// The name of a station's NIC.
