@@ -21,7 +21,7 @@ struct State {
     observers: HashMap<String, watch::Sender<()>>,
     /// How many more transactions are done before the outage; `None` for no outage.
     outage_after: Option<usize>,
-    /// The transaction that meets the outage is done, and its answer lost.
+    /// The next transaction is done, but an outage comes before its answer.
     loses_answer: bool,
 }
 
@@ -39,8 +39,7 @@ impl FakeEtcd {
 
     /// Does the next transaction, but is unavailable before it answers, until [`recover`](Self::recover).
     pub fn lose_next_answer(&self) {
-        let mut state = self.state();
-        (state.outage_after, state.loses_answer) = (Some(0), true);
+        self.state().loses_answer = true;
     }
 
     /// Ends an outage.
@@ -95,20 +94,17 @@ impl State {
     }
 
     fn txn(&mut self, compares: &[Compare], ops: Vec<Op>) -> Result<Outcome, KvError> {
-        let lost = std::mem::take(&mut self.loses_answer);
-        if !lost {
-            self.available()?;
-        }
+        self.available()?;
         self.outage_after = self.outage_after.map(|left| left.saturating_sub(1));
         let hold = compares.iter().all(|compare| self.data.get(&compare.key) == compare.value.as_ref());
         if hold {
             ops.into_iter().for_each(|op| self.apply(op));
         }
-        match (lost, hold) {
-            (true, _) => Err(KvError::Unavailable),
-            (false, true) => Ok(Outcome::Done),
-            (false, false) => Ok(Outcome::Refused),
+        if std::mem::take(&mut self.loses_answer) {
+            self.outage_after = Some(0);
+            return Err(KvError::Unavailable);
         }
+        Ok(if hold { Outcome::Done } else { Outcome::Refused })
     }
 
     fn apply(&mut self, op: Op) {

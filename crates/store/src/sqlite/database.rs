@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 use tokio::sync::watch;
 
-use super::SqliteOptions;
+use super::{SqliteOptions, file};
 use crate::{
     AppendError, Commit, Committed, FileError, Key, Mutation, Revision, StoreError, StoreId, WatchError,
     codec,
@@ -61,6 +61,7 @@ impl Database {
         lock: File,
     ) -> Result<(Database, StoreId), FileError> {
         let mut connection = connect(path)?;
+        file::make_private(path)?;
         configure(&connection, options)?;
         make_schema(&mut connection)?;
         let id = identify(&connection)?;

@@ -32,7 +32,9 @@ pub(super) fn real_path(path: &Path) -> Result<PathBuf, FileError> {
 /// who opens it.
 pub(super) fn lock(path: &Path) -> Result<File, FileError> {
     let lock_path = beside(path, ".lock");
-    let lock = open_private(&lock_path).map_err(at(&lock_path))?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(MODE);
+    let lock = options.open(&lock_path).map_err(at(&lock_path))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(FileError::Locked { path: path.to_owned() }),
@@ -40,12 +42,17 @@ pub(super) fn lock(path: &Path) -> Result<File, FileError> {
     }
 }
 
-/// Makes the database file if there is none, and gives it its mode; SQLite gives its own files the same. The lock must
-/// be held.
+/// Makes the database file if there is none. The lock must be held.
 pub(super) fn prepare(path: &Path) -> Result<(), FileError> {
-    let file = open_private(path).map_err(at(path))?;
-    file.set_permissions(Permissions::from_mode(MODE)).map_err(at(path))?;
-    file.sync_all().and_then(|()| sync_directory(path)).map_err(at(path))
+    match OpenOptions::new().write(true).create_new(true).mode(MODE).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|file| file.sync_all()).and_then(|()| sync_directory(path)).map_err(at(path)),
+    }
+}
+
+/// Gives the database file its mode. The files that SQLite makes beside it get the same.
+pub(super) fn make_private(path: &Path) -> Result<(), FileError> {
+    fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(at(path))
 }
 
 /// Copies the open store at `from` to a new file at `to`.
@@ -87,10 +94,6 @@ fn publish(copy: NamedTempFile, to: &Path) -> Result<(), FileError> {
         _ => FileError::Io { path: to.to_owned(), source: error.error },
     })?;
     sync_directory(to).map_err(at(to))
-}
-
-fn open_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(MODE).open(path)
 }
 
 fn directory(path: &Path) -> &Path {
