@@ -127,7 +127,7 @@ impl Guest {
             format!("ip link add name {port} mtu {mtu} type veth peer name {NIC} mtu {mtu} address {mac} netns {inside}"),
             format!("ethtool -K {port} tx off"),
         ])?;
-        namespace.shell([format!("ethtool -K {NIC} tx off"), format!("ip link set {NIC} up")])?;
+        namespace.shell([format!("ethtool -K {NIC} tx off"), format!("ip link set dev {NIC} up")])?;
         let station = Station::new(namespace, spec.mac, spec.addresses.clone());
         let (port, iface_id) = (spec.port, spec.iface_id);
         let guest = Self { station, port, iface_id, root: root.clone(), place: Mutex::default() };
@@ -159,10 +159,10 @@ impl Guest {
     pub fn plug(&self, host: &Host) -> Result<()> {
         self.unplug()?;
         let port = &self.port;
-        self.root.exec(["ip", "link", "set", port, "netns", host.name()])?;
+        self.root.exec(["ip", "link", "set", "dev", port, "netns", host.name()])?;
         // Known as plugged in before it is complete, so that a failure can be undone by unplugging.
         *self.place() = Some((**host).clone());
-        host.exec(["ip", "link", "set", port, "up"])?;
+        host.exec(["ip", "link", "set", "dev", port, "up"])?;
         let mut add = vec!["--may-exist", "add-port", INTEGRATION_BRIDGE, port];
         let external_id = self.iface_id.as_ref().map(|id| format!("external_ids:iface-id={id}"));
         if let Some(external_id) = &external_id {
@@ -179,7 +179,7 @@ impl Guest {
         let Some(host) = self.place().take() else { return Ok(()) };
         host.exec(["ovs-vsctl", "--timeout=10", "--if-exists", "del-port", INTEGRATION_BRIDGE, &self.port])?;
         // The lab's own network namespace is that of its first process.
-        host.exec(["ip", "link", "set", &self.port, "down", "netns", "1"]).map(drop)
+        host.exec(["ip", "link", "set", "dev", &self.port, "down", "netns", "1"]).map(drop)
     }
 
     /// Ends the guest for good.
@@ -188,7 +188,7 @@ impl Guest {
     /// As [`Namespace::exec`].
     pub fn remove(self) -> Result<()> {
         self.unplug()?;
-        self.root.exec(["ip", "link", "delete", &self.port])?;
+        self.root.exec(["ip", "link", "delete", "dev", &self.port])?;
         self.station.forget(&self.root)
     }
 

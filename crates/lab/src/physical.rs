@@ -29,7 +29,7 @@ impl Wire {
         let bridge = self.device();
         root.shell([
             format!("ip link add name {bridge} type bridge mcast_snooping 0"),
-            format!("ip link set {bridge} mtu {mtu} up"),
+            format!("ip link set dev {bridge} mtu {mtu} up"),
             format!("ethtool -K {bridge} tx off"),
         ])
     }
@@ -60,19 +60,19 @@ impl Cable {
                 "ip link add name {port} mtu {mtu} type veth peer name {device} mtu {mtu} netns {inside}"
             ),
             format!("ethtool -K {port} tx off"),
-            format!("ip link set {port} master {device} up"),
+            format!("ip link set dev {port} master {device} up"),
         ])?;
-        into.shell([format!("ethtool -K {device} tx off"), format!("ip link set {device} up")])?;
+        into.shell([format!("ethtool -K {device} tx off"), format!("ip link set dev {device} up")])?;
         Ok(Self { root: root.clone(), wire, port })
     }
 
     /// Cuts the cable where nobody notices: frames vanish and both ends keep their carrier.
     pub(crate) fn cut(&self) -> Result<()> {
-        self.root.exec(["ip", "link", "set", &self.port, "nomaster"]).map(drop)
+        self.root.exec(["ip", "link", "set", "dev", &self.port, "nomaster"]).map(drop)
     }
 
     /// Mends the cable.
     pub(crate) fn restore(&self) -> Result<()> {
-        self.root.exec(["ip", "link", "set", &self.port, "master", self.wire.device()]).map(drop)
+        self.root.exec(["ip", "link", "set", "dev", &self.port, "master", self.wire.device()]).map(drop)
     }
 }

@@ -147,7 +147,7 @@ impl Switch {
             format!("ip address replace {ipv4} dev {bridge}"),
             format!("ip address replace {ipv6} dev {bridge} nodad"),
             format!("ethtool -K {bridge} tx off"),
-            format!("ip link set {bridge} up"),
+            format!("ip link set dev {bridge} up"),
         ])?;
         wait_until(format!("routes of {}", self.namespace.name()), START_LIMIT, || {
             let routes = self.appctl(["ovs/route/show"]).map_err(|error| error.to_string())?;

@@ -11,6 +11,13 @@ use super::{NIC, Station};
 /// machine that the lab runs on.
 const SCRIPT: &str = include_str!("dhclient-script.sh");
 
+/// How to ask: for ten seconds, and for all that a guest of Debian asks for. Option 121 is not known to the client by itself.
+const CONFIG: &str = "\
+option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;
+timeout 10; retry 1; initial-interval 1;
+also request rfc3442-classless-static-routes, interface-mtu;
+";
+
 impl Station {
     /// Asks for an IPv4 address by DHCP, configures the NIC with the lease, and gives its options by the names that
     /// dhclient-script(8) has for them, `ip_address` or `routers` for instance.
@@ -35,7 +42,7 @@ impl Station {
         let [script, options, config] = [file("script"), file("options"), file("config")];
         self.write(&script, SCRIPT)?;
         self.write(&options, "")?;
-        self.write(&config, "timeout 10; retry 1; initial-interval 1; also request interface-mtu;\n")?;
+        self.write(&config, CONFIG)?;
         self.exec(["chmod", "+x", &script.display().to_string()])?;
         let variable = format!("LEASE_OPTIONS={}", options.display());
         let [script, config, leases, pid] =

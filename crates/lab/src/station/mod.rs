@@ -80,7 +80,7 @@ impl Station {
     /// # Errors
     /// As [`Namespace::exec`].
     pub fn set_mac(&self, mac: MacAddr) -> Result<()> {
-        self.exec(["ip", "link", "set", NIC, "address", &mac.to_string()]).map(drop)
+        self.exec(["ip", "link", "set", "dev", NIC, "address", &mac.to_string()]).map(drop)
     }
 
     /// Asks by ARP (IPv4 only) who has `address`, and gives everybody that answers within a second; the first answer
