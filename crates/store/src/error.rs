@@ -15,6 +15,12 @@ pub enum StoreError {
     /// What was read is not what a store writes.
     #[error("the store's data is damaged: {0}")]
     Damaged(&'static str),
+    /// The file system cannot be used for a store.
+    #[error("the file system is not supported: {0}")]
+    Unsupported(&'static str),
+    /// Others change the store faster than it can be read. Try again.
+    #[error("the store changes faster than it can be read")]
+    Contended,
     /// SQLite reports an error.
     #[error("the database failed")]
     Sqlite(#[source] rusqlite::Error),

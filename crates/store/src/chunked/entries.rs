@@ -25,8 +25,8 @@ pub(super) async fn apply_log(kv: &impl Kv) -> Result<(), StoreError> {
         let stored = kv.get(layout::APPLIED).await?;
         let applied = stored.clone().map_or(Ok(Revision::EMPTY), layout::decode_revision)?;
         let commits = match log::read(kv, applied).await {
-            // Another writer has applied and trimmed meanwhile.
-            Err(WatchError::Compacted { .. }) => continue,
+            // Another writer has applied and trimmed meanwhile, and goes on.
+            Err(WatchError::Compacted { .. }) => return Ok(()),
             commits => commits.map_err(store_error)?,
         };
         let Some(last) = commits.last() else { return Ok(()) };
@@ -87,12 +87,11 @@ pub(super) async fn snapshot(kv: &impl Kv) -> Result<(Revision, Vec<(Key, Bytes)
             Err(error) => return Err(store_error(error)),
         }
     }
-    Err(StoreError::Damaged("the log is trimmed faster than a snapshot can be taken"))
+    Err(StoreError::Contended)
 }
 
 async fn try_snapshot(kv: &impl Kv) -> Result<(Revision, BTreeMap<Key, Bytes>), WatchError> {
-    let applied = kv.get(layout::APPLIED).await.map_err(StoreError::from)?;
-    let mut revision = applied.map_or(Ok(Revision::EMPTY), layout::decode_revision)?;
+    let mut revision = log::revision_at(kv, layout::APPLIED).await?;
     let mut entries = read_entries(kv).await?;
     // Read after the entries: the head is then at least what any page has seen.
     let head = log::head(kv).await?.revision;

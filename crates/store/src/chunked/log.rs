@@ -95,7 +95,7 @@ pub(super) async fn read(kv: &impl Kv, position: Revision) -> Result<Vec<Committ
         return Ok(commits.into_iter().filter(|committed| committed.revision > position).collect());
     }
     // Asked after the group was missed, so that one trimmed in the meantime is not taken for damage.
-    match floor(kv).await? {
+    match revision_at(kv, layout::FLOOR).await? {
         oldest if position < oldest => Err(WatchError::Compacted { oldest }),
         _ => Err(StoreError::Damaged("a group of commits is missing from the log").into()),
     }
@@ -136,19 +136,21 @@ fn decode_group(base: Revision, manifest: Manifest, mut body: Bytes) -> Result<V
     Ok(commits)
 }
 
-async fn floor(kv: &impl Kv) -> Result<Revision, StoreError> {
-    kv.get(layout::FLOOR).await?.map_or(Ok(Revision::EMPTY), layout::decode_revision)
+/// The revision that is the value of `key`, or zero if it does not exist yet.
+pub(super) async fn revision_at(kv: &impl Kv, key: &str) -> Result<Revision, StoreError> {
+    kv.get(key).await?.map_or(Ok(Revision::EMPTY), layout::decode_revision)
 }
 
 /// Drops the groups before the last `history_commits` once there is twice as much history, and with them every chunk of
-/// that time, whether it became real or not. The entries must have been brought up to `head`.
-pub(super) async fn trim(kv: &impl Kv, head: Revision, history_commits: usize) -> Result<(), StoreError> {
+/// that time, whether it became real or not. Counts from what is applied, so that the entries never miss a group.
+pub(super) async fn trim(kv: &impl Kv, history_commits: usize) -> Result<(), StoreError> {
+    let applied = revision_at(kv, layout::APPLIED).await?;
     let old = kv.get(layout::FLOOR).await?;
     let floor = old.clone().map_or(Ok(Revision::EMPTY), layout::decode_revision)?;
-    if head < floor.advanced_by(history_commits.saturating_mul(2)) {
+    if applied < floor.advanced_by(history_commits.saturating_mul(2)) {
         return Ok(());
     }
-    let Some((floor, _)) = group_at(kv, head.rewound_by(history_commits)).await? else { return Ok(()) };
+    let Some((floor, _)) = group_at(kv, applied.rewound_by(history_commits)).await? else { return Ok(()) };
     let ops = vec![
         Op::Put { key: layout::FLOOR.into(), value: layout::encode_revision(floor) },
         Op::DeleteRange { start: layout::GROUPS.into(), end: layout::group_key(floor) },

@@ -93,7 +93,7 @@ impl<K: Kv> Store for ChunkedStore<K> {
             let last = log::append(kv, Head { id: *id, revision: expected_head }, &commits).await?;
             // The commits are real. What fails here is made up for after the next append, and a snapshot does not need it.
             if entries::apply_log(kv).await.is_ok() {
-                let _ = log::trim(kv, last, *history_commits).await;
+                let _ = log::trim(kv, *history_commits).await;
             }
             Ok(last)
         })

@@ -163,7 +163,7 @@ fn configure(connection: &Connection, options: SqliteOptions) -> Result<(), Stor
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
-        return Err(StoreError::Damaged("the file system does not support a write-ahead log"));
+        return Err(StoreError::Unsupported("it has no shared memory for a write-ahead log"));
     }
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_KEPT_BYTES, |_| Ok(()))?;

@@ -278,7 +278,8 @@ pub(crate) async fn a_store_opened_again_is_the_same(backend: impl Backend) {
 }
 
 pub(crate) async fn snapshots_are_consistent_while_others_append(backend: impl Backend) {
-    const COMMITS: u64 = 12;
+    // Enough that the history is compacted under the snapshots.
+    const COMMITS: u64 = 4 * HISTORY as u64;
     let store = backend.open().await;
     let value = |n: u64| (0..300).map(|k| put(&format!("{k:03}"), n.to_string())).collect::<Vec<_>>();
     let writer = {
