@@ -1,0 +1,37 @@
+//! What is done with the repository, by people and by CI alike: `cargo xtask <task>`.
+//!
+//! A task is one file. Each says what it runs, so that a step can be repeated by hand.
+
+mod check;
+mod licences;
+mod run;
+mod setup;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// What is done with the repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install the Debian packages that labs need (with sudo, when not root)
+    Setup,
+    /// Format, clippy, documentation, licences: everything that is checked without running
+    Check,
+    /// Build the programs, then run the tests
+    Test(test::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Setup => setup::setup(),
+        Task::Check => check::check(),
+        Task::Test(options) => test::test(&options),
+    }
+}
