@@ -183,7 +183,7 @@ impl Client {
         self.start_transaction(database, operations).await?.outcome().await
     }
 
-    /// Sends a transaction without waiting for its outcome, so that it can be cancelled while it waits.
+    /// Sends a transaction without waiting for its outcome: one that waits for rows can then be cancelled.
     ///
     /// # Errors
     /// The transaction was not sent.
@@ -335,14 +335,24 @@ impl PendingTransaction {
         decode_results(&self.operations, &self.client.reply(self.reply).await?)
     }
 
-    /// Asks the server to give the transaction up (RFC 7047, section 4.1.4). Its outcome says whether that came in time:
-    /// if so, it is refused as "canceled".
+    /// Has the server give the transaction up (RFC 7047, section 4.1.4). `None` if it did; the results if it was too late.
     ///
     /// # Errors
-    /// The connection ended.
-    pub async fn cancel(&self) -> Result<(), RpcError> {
+    /// As [`Client::transact`].
+    pub async fn cancel(mut self) -> Result<Option<Vec<OperationResult>>, TransactError> {
         let message = encode(&json!({"method": "cancel", "params": [self.id], "id": null}))?;
-        self.client.send(Command::Notify { message }).await
+        self.client.send(Command::Notify { message }).await?;
+        // The reply to a cancelled request should be the error "canceled". `ovsdb-server` 3.1 sends none, but takes requests
+        // in order: once it has answered another, there is nothing more to come for this one.
+        self.client.call("echo", json!([])).await?;
+        match self.reply.try_recv() {
+            Ok(Err(RpcError::Refused(error))) if error.error == "canceled" => Ok(None),
+            Ok(reply) => decode_results(&self.operations, &reply?).map(Some),
+            Err(_) => {
+                self.client.send(Command::Forget { id: self.id }).await?;
+                Ok(None)
+            }
+        }
     }
 }
 

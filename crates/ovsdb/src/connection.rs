@@ -142,6 +142,8 @@ pub(crate) enum Command {
     },
     /// Sends `message`, to which no reply comes.
     Notify { message: Bytes },
+    /// No reply will come for `id`.
+    Forget { id: u64 },
     /// Ends a subscription.
     Unsubscribe { topic: Topic },
 }
@@ -258,6 +260,9 @@ impl Connection {
                 self.subscriptions.extend(subscription);
             }
             Command::Notify { message } => self.outbound.extend_from_slice(&message),
+            Command::Forget { id } => {
+                self.waiting.remove(&id);
+            }
             Command::Unsubscribe { topic } => {
                 self.subscriptions.remove(&topic);
             }

@@ -12,7 +12,7 @@ use crate::value::Uuid;
 pub struct OpenVswitch {
     /// The row.
     pub uuid: Uuid,
-    /// Version of Open vSwitch, as "3.1.0". Absent until `ovs-vswitchd` has written it.
+    /// Version of Open vSwitch, as "3.1.0". Written by the script that starts the switch, not by `ovs-vswitchd`.
     pub ovs_version: Option<String>,
     /// Keys of other systems, as `system-id`.
     pub external_ids: BTreeMap<String, String>,
