@@ -1,1 +1,32 @@
-//! `dataplane`.
+//! From topology to flows: what each host's switch shall hold.
+//!
+//! - [`layout`]: tables, registers, the tunnel option.
+//! - `base`, `interface`, `peer`, `domain`: the flows of each kind of unit.
+//! - [`compiler`]: keeps a [`Program`] equal to a topology, incrementally.
+//! - [`cookie`]: whose a flow is, and why it drops what it drops.
+//!
+//! # A packet's way
+//! ```text
+//! port ─> CLASSIFY ─> SOURCE ─────────> ANSWER ──> DESTINATION ─┬─> DELIVER ─> port
+//!            │   └──> SEGMENT_SOURCE ────────────────┘   ▲      ├─> PEER ─> TUNNEL_OUT ─> tunnel
+//!            │                            │              │      └─> groups: of each, once
+//! tunnel ────┴──────> TUNNEL_IN ──────────┼──────────────┴─────────> DELIVER
+//!                                         └─ RESOLVE ─> ARP_REPLY, ND_REPLY ─> back to the port
+//! ```
+//! The compiler never sees a socket, a clock or the switch itself.
+
+mod base;
+pub mod compiler;
+pub mod cookie;
+mod domain;
+mod interface;
+pub mod layout;
+mod peer;
+pub mod program;
+mod view;
+
+pub use compiler::Compiler;
+pub use cookie::{Owner, Purpose};
+pub use domain::MAX_BUCKETS;
+pub use program::{Delta, FlowKey, Program};
+pub use view::{Local, View};

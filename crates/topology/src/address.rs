@@ -33,6 +33,13 @@ impl MacAddr {
         let pair = |high: u8, low: u8| u16::from_be_bytes([high, low]);
         Ipv6Addr::new(0xfe80, 0, 0, 0, pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f))
     }
+
+    /// The address that a host with this link-local address has, if it was made that way.
+    pub fn of_link_local(address: Ipv6Addr) -> Option<Self> {
+        let [.., a, b, c, _, _, d, e, f] = address.octets();
+        let mac = Self([a ^ 2, b, c, d, e, f]);
+        (mac.link_local() == address).then_some(mac)
+    }
 }
 
 impl fmt::Display for MacAddr {

@@ -4,11 +4,12 @@
 //! is the list of changes of one commit.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::address::{DomainKey, HostKey, InterfaceKey};
+use crate::address::{DomainKey, HostKey, InterfaceKey, MacAddr};
 use crate::datapath::Datapath;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{DomainId, Topology};
@@ -176,6 +177,7 @@ impl Edit {
                 let lease = self.mac_lease(&lease)?;
                 self.one_domain(&lease)?;
                 self.mac_is_free(&lease)?;
+                self.link_local_is_free(&lease)?;
             }
         }
         Ok(())
@@ -209,6 +211,47 @@ impl Edit {
             "mac_address",
             format!("{} is leased in {place} already, by {other}", lease.mac_address),
         ))
+    }
+}
+
+// A MAC address brings its link-local address along, so that one cannot be leased to anyone else.
+impl Edit {
+    fn link_local_is_free(&self, lease: &MacLease) -> Result<(), Error> {
+        let Some(DomainId::Network(network)) = self.topology.domain_of_mac_lease(lease) else {
+            return Ok(());
+        };
+        let address = lease.mac_address.link_local();
+        let others = self.topology.ip_leases_of_address(&network, address.into());
+        self.foreign(others, lease).map_or(Ok(()), |other| {
+            Err(Error::duplicate(
+                "mac_address",
+                format!("its link-local address {address} is leased already, by {other}"),
+            ))
+        })?;
+        for id in self.topology.ip_leases_of_mac_lease(&lease.uuid) {
+            let leased = self.ip_lease(&id)?;
+            let IpAddr::V6(address) = leased.address.ip() else { continue };
+            let Some(mac) = MacAddr::of_link_local(address).filter(|mac| *mac != lease.mac_address) else {
+                continue;
+            };
+            if let Some(other) =
+                self.topology.mac_leases_of_address(&DomainId::Network(network.clone()), mac).first()
+            {
+                return Err(Error::duplicate(
+                    "ipv6_address",
+                    format!("{address} is the link-local address of {other}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn foreign(&self, leases: Vec<IpLeaseId>, own: &MacLease) -> Option<IpLeaseId> {
+        let is_own = |id: &IpLeaseId| {
+            let holder = self.topology.ip_leases().get(id).and_then(|lease| lease.holder.as_ref());
+            holder.is_some_and(|holder| holder.mac_lease_uuid == own.uuid)
+        };
+        leases.into_iter().find(|id| !is_own(id))
     }
 }
 

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 
 use crate::address::{DomainKey, Dpid, HostKey, InterfaceKey, MacAddr, NodeId, Revision};
 use crate::binding::{Binding, Claim};
@@ -268,6 +269,31 @@ impl Topology {
             .chain(self.ip_leases.values().cloned().map(Object::IpLease))
             .chain(self.bindings.values().cloned().map(Object::Binding))
             .chain(self.host_tokens.values().cloned().map(Object::HostToken))
+    }
+
+    /// What turns `before` into this topology. Costs as much as they differ, if one was made from the other.
+    pub fn changes_since(&self, before: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        macro_rules! compare {
+            ($($kind:ident in $table:ident),*) => {$(
+                for item in before.$table.diff(&self.$table) {
+                    changes.push(match item {
+                        DiffItem::Add(_, new) | DiffItem::Update { new: (_, new), .. } => {
+                            Change::Put(Object::$kind(new.clone()))
+                        }
+                        DiffItem::Remove(id, _) => Change::Delete(ObjectRef::$kind(id.clone())),
+                    });
+                }
+            )*};
+        }
+        compare!(
+            Datapath in datapaths, Segment in segments, Network in networks, Interface in interfaces,
+            MacLease in mac_leases, IpLease in ip_leases, Binding in bindings, HostToken in host_tokens
+        );
+        if before.sequences != self.sequences {
+            changes.push(Change::Put(Object::Sequences(self.sequences.clone())));
+        }
+        changes
     }
 
     /// Applies the changes of one commit, and gives back the interfaces whose place in the graph may have changed.

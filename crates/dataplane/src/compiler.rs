@@ -1,0 +1,226 @@
+//! The compiler: from topology to program, and from a change of the one to a change of the other.
+//!
+//! # Units
+//! A program is the sum of small units, each a pure function of the [`View`]. A change of the topology recompiles the
+//! units it may concern and compares their flows with what they were. So the cost of a change follows the change, and
+//! what comes out is, always, what compiling afresh would give.
+
+use std::collections::{BTreeSet, HashMap};
+
+use openflow::{Flow, Group};
+use topology::network::Network;
+use topology::{DatapathId, DomainId, InterfaceId, ObjectRef, Topology};
+
+use crate::program::{Delta, FlowKey, Program};
+use crate::view::{Local, View};
+use crate::{base, domain, interface, peer};
+
+/// A piece of topology that is compiled at once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Unit {
+    Base,
+    Peer(DatapathId),
+    Interface(InterfaceId),
+    Domain(DomainId),
+}
+
+/// What a unit puts into the switch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Output {
+    flows: Vec<Flow>,
+    groups: Vec<Group>,
+}
+
+/// Keeps the program of a host equal to its topology.
+#[derive(Debug)]
+pub struct Compiler {
+    topology: Topology,
+    local: Local,
+    outputs: HashMap<Unit, Output>,
+    program: Program,
+}
+
+impl Compiler {
+    /// Compiles from scratch.
+    pub fn new(topology: Topology, local: Local) -> Self {
+        let program = Program::default();
+        let mut compiler = Self { topology, local, outputs: HashMap::new(), program };
+        compiler.recompile(compiler.all_units());
+        compiler
+    }
+
+    /// What the switch shall hold.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The topology it stands for.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The local facts it stands for.
+    pub fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// Goes on to another topology and other local facts, and tells what changes in the switch.
+    pub fn update(&mut self, topology: Topology, local: Local) -> Delta {
+        let before = std::mem::replace(&mut self.topology, topology);
+        let old = std::mem::replace(&mut self.local, local);
+        let units = if old.datapath != self.local.datapath || old.tunnels != self.local.tunnels {
+            let gone: BTreeSet<_> = self.outputs.keys().cloned().collect();
+            gone.into_iter().chain(self.all_units()).collect()
+        } else {
+            self.units_between(&before, &old)
+        };
+        self.recompile(units)
+    }
+
+    fn recompile(&mut self, units: BTreeSet<Unit>) -> Delta {
+        let (mut before, mut after) = (Program::default(), Program::default());
+        for unit in units {
+            let output = self.compile(&unit);
+            let old = if output == Output::default() {
+                self.outputs.remove(&unit)
+            } else {
+                self.outputs.insert(unit, output.clone())
+            };
+            insert(&mut before, old.unwrap_or_default());
+            insert(&mut after, output);
+        }
+        let delta = before.difference(&after);
+        self.program.apply(&delta);
+        delta
+    }
+
+    fn compile(&self, unit: &Unit) -> Output {
+        let view = View { topology: &self.topology, local: &self.local };
+        let only_flows = |flows| Output { flows, groups: Vec::new() };
+        match unit {
+            Unit::Base => only_flows(base::flows(&self.local)),
+            Unit::Peer(id) => only_flows(peer::flows(view, id)),
+            Unit::Interface(id) => only_flows(interface::flows(view, id)),
+            Unit::Domain(id) => {
+                let (flows, groups) = domain::flows(view, id);
+                Output { flows, groups }
+            }
+        }
+    }
+
+    fn all_units(&self) -> BTreeSet<Unit> {
+        let topology = &self.topology;
+        let networks = topology.networks().keys().cloned().map(DomainId::Network);
+        let segments = topology.segments().keys().cloned().map(DomainId::Segment);
+        std::iter::once(Unit::Base)
+            .chain(topology.datapaths().keys().cloned().map(Unit::Peer))
+            .chain(topology.interfaces().keys().cloned().map(Unit::Interface))
+            .chain(networks.chain(segments).map(Unit::Domain))
+            .collect()
+    }
+
+    /// The units that a change of topology or ports may concern.
+    fn units_between(&self, before: &Topology, old: &Local) -> BTreeSet<Unit> {
+        let mut units = BTreeSet::new();
+        for change in self.topology.changes_since(before) {
+            let reference = change.reference();
+            for topology in [before, &self.topology] {
+                self.units_of(before, topology, &reference, &mut units);
+            }
+        }
+        let moved = |id: &&InterfaceId| old.ports.get(*id) != self.local.ports.get(*id);
+        let ports: BTreeSet<_> = old.ports.keys().chain(self.local.ports.keys()).collect();
+        for id in ports.into_iter().filter(moved) {
+            units_of_interface(&self.topology, id, &mut units);
+        }
+        units
+    }
+
+    fn units_of(&self, before: &Topology, topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
+        match of {
+            ObjectRef::Interface(id) | ObjectRef::Binding(id) => units_of_interface(topology, id, units),
+            ObjectRef::MacLease(id) => {
+                let lease = topology.mac_leases().get(id);
+                lease.inspect(|lease| units_of_interface(topology, &lease.interface_uuid, units));
+            }
+            ObjectRef::IpLease(id) => {
+                let holder = topology.ip_leases().get(id).and_then(|lease| lease.holder.as_ref());
+                holder.inspect(|holder| units_of_interface(topology, &holder.interface_uuid, units));
+            }
+            ObjectRef::Network(id) => {
+                let matters =
+                    |network: &Network| (network.segment_uuid.clone(), network.subnets.ipv6.is_some());
+                let (old, new) = (before.networks().get(id), self.topology.networks().get(id));
+                if old.map(|of| matters(of)) != new.map(|of| matters(of)) {
+                    units.insert(Unit::Domain(DomainId::Network(id.clone())));
+                    members_of_network(topology, of, units);
+                }
+            }
+            ObjectRef::Segment(id) => {
+                let domain = DomainId::Segment(id.clone());
+                if before.segments().contains_key(id) != self.topology.segments().contains_key(id) {
+                    for interface in topology.interfaces_in_domain(&domain) {
+                        units_of_interface(topology, &interface, units);
+                    }
+                    units.insert(Unit::Domain(domain));
+                }
+            }
+            ObjectRef::Datapath(id) => self.units_of_datapath(before, topology, id, units),
+            ObjectRef::HostToken(_) | ObjectRef::Sequences => {}
+        }
+    }
+
+    fn units_of_datapath(
+        &self,
+        before: &Topology,
+        topology: &Topology,
+        id: &DatapathId,
+        units: &mut BTreeSet<Unit>,
+    ) {
+        units.insert(Unit::Peer(id.clone()));
+        let reachable = |topology| {
+            let view = View { topology, local: &self.local };
+            let own = view.underlay().map(|underlay| underlay.address.is_ipv4());
+            (view.peer(id).map(|(datapath, _)| datapath.key), own)
+        };
+        let own = *id == self.local.datapath;
+        if own {
+            // Addresses, encapsulation and MTU of every tunnel start here.
+            units.extend(topology.datapaths().keys().cloned().map(Unit::Peer));
+        }
+        if reachable(before) != reachable(&self.topology) {
+            let hosts = if own { topology.datapaths().keys().cloned().collect() } else { vec![id.clone()] };
+            for interface in hosts.iter().flat_map(|host| topology.interfaces_on(host)) {
+                units_of_interface(topology, &interface, units);
+            }
+        }
+    }
+}
+
+fn units_of_interface(topology: &Topology, id: &InterfaceId, units: &mut BTreeSet<Unit>) {
+    units.insert(Unit::Interface(id.clone()));
+    units.extend(topology.domains_of_interface(id).into_iter().map(Unit::Domain));
+}
+
+fn members_of_network(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
+    let ObjectRef::Network(id) = of else { return };
+    let leases = topology.ip_leases_of_network(id);
+    let holders = leases.iter().filter_map(|lease| topology.ip_leases().get(lease)?.holder.clone());
+    for interface in holders.map(|holder| holder.interface_uuid).chain(topology.interfaces_naming_network(id))
+    {
+        units_of_interface(topology, &interface, units);
+    }
+}
+
+/// # Panics
+/// When two units put the same flow or group into the switch: the one would undo the other.
+fn insert(program: &mut Program, output: Output) {
+    for flow in output.flows {
+        let twin = program.flows.insert(FlowKey::from(&flow), flow.clone());
+        debug_assert!(twin.is_none(), "two units share {flow}");
+    }
+    for group in output.groups {
+        let twin = program.groups.insert(group.id, group);
+        debug_assert!(twin.is_none(), "two units share a group");
+    }
+}

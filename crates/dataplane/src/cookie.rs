@@ -1,0 +1,122 @@
+//! Cookies: which unit a flow belongs to, so that a flow in a switch can be explained in the user's words.
+//!
+//! The high byte is the kind of unit, the low 32 bits its key. A flow of the base names what it is for, and so the
+//! reason of the drops it counts.
+
+use openflow::Cookie;
+use topology::{DomainKey, HostKey, InterfaceKey};
+
+/// What a flow is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// The pipeline itself.
+    Base(Purpose),
+    /// An interface, here or elsewhere.
+    Interface(InterfaceKey),
+    /// Another host.
+    Peer(HostKey),
+    /// A network or segment.
+    Domain(DomainKey),
+}
+
+macro_rules! purposes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $drop:literal;)*) => {
+        /// What a flow of the base is for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Purpose {$(
+            $(#[$doc])*
+            $name,
+        )*}
+
+        impl Purpose {
+            /// Every purpose.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            fn number(self) -> u32 {
+                match self { $(Self::$name => $number,)* }
+            }
+
+            /// Why packets that end here are dropped; `None` if they go on.
+            pub fn drop_reason(self) -> Option<&'static str> {
+                let reason = match self { $(Self::$name => $drop,)* };
+                (!reason.is_empty()).then_some(reason)
+            }
+        }
+    };
+}
+
+purposes! {
+    /// Takes packets on.
+    Pipeline = 1, "";
+    /// The port is no interface's, or the MAC address is not leased to it.
+    UnknownSource = 2, "port or source MAC address not leased";
+    /// A tunnelled packet from an address that is no peer's.
+    UnknownPeer = 3, "tunnelled from an unknown host";
+    /// The source address is not leased.
+    SourceAddress = 4, "source address not leased";
+    /// A VLAN tag, which a network has no use for.
+    Tagged = 5, "VLAN tag in a network";
+    /// What it says of its sender's MAC address is not true.
+    SenderHardware = 6, "false MAC address in ARP or neighbour discovery";
+    /// Answers to questions that are answered here.
+    Unasked = 7, "ARP or neighbour advertisement that nobody asked for";
+    /// A router's word from an interface that is none.
+    NotRouter = 8, "router advertisement or redirect from no router";
+    /// Nobody has the address that is asked for, or the asker itself has.
+    Unresolved = 9, "address resolution for an unknown or own address";
+    /// Nobody has the MAC address.
+    UnknownDestination = 10, "destination MAC address unknown";
+    /// It would go from tunnel to tunnel.
+    SplitHorizon = 11, "from a tunnel to a tunnel";
+    /// The host is not known (any more).
+    UnknownHost = 12, "destination host unknown";
+    /// It does not fit, and nobody can be told.
+    TooBig = 13, "larger than the tunnel takes";
+    /// The interface is not here (any more).
+    NotHere = 14, "destination interface not on this host";
+}
+
+impl Owner {
+    /// As a flow carries it.
+    pub fn cookie(self) -> Cookie {
+        let (kind, key) = match self {
+            Self::Base(purpose) => (1, purpose.number()),
+            Self::Interface(key) => (2, key.0),
+            Self::Peer(key) => (3, key.0),
+            Self::Domain(key) => (4, key.0),
+        };
+        Cookie(kind << 56 | u64::from(key))
+    }
+
+    /// From a flow; `None` if it is not one of ours.
+    pub fn of_cookie(cookie: Cookie) -> Option<Self> {
+        let key = u32::try_from(cookie.0 & 0x00ff_ffff_ffff_ffff).ok()?;
+        match cookie.0 >> 56 {
+            1 => Purpose::ALL.iter().find(|purpose| purpose.number() == key).copied().map(Self::Base),
+            2 => Some(Self::Interface(InterfaceKey(key))),
+            3 => Some(Self::Peer(HostKey(key))),
+            4 => Some(Self::Domain(DomainKey(key))),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_tells_its_owner() {
+        let bases = Purpose::ALL.iter().copied().map(Owner::Base);
+        let others = [
+            Owner::Interface(InterfaceKey(7)),
+            Owner::Peer(HostKey(HostKey::MAX)),
+            Owner::Domain(DomainKey(DomainKey::MAX)),
+        ];
+        for owner in bases.chain(others) {
+            assert_eq!(Owner::of_cookie(owner.cookie()), Some(owner));
+        }
+        assert_eq!(Owner::of_cookie(Cookie(0)), None);
+        assert_eq!(Owner::of_cookie(Cookie(u64::MAX)), None);
+    }
+}

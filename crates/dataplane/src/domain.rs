@@ -1,0 +1,78 @@
+//! Flows and groups of a network or segment: who gets what is sent to all.
+//!
+//! The source's host replicates to its own members and, once each, to the other hosts that have one; those replicate
+//! to theirs only.
+
+use openflow::{Action, Bucket, BucketId, Flow, Group, GroupId, GroupType, Instructions, Match};
+use topology::{DomainId, DomainKey, HostKey, InterfaceKey};
+
+use crate::cookie::Owner;
+use crate::layout::*;
+use crate::view::{Place, View, flagged, in_domain};
+
+/// Most buckets of one group: a group's description has to fit one message.
+pub const MAX_BUCKETS: usize = 1000;
+
+/// Numbers of a domain's groups: half for local members, half for hosts.
+const GROUPS: u32 = 256;
+
+/// The group bit of an Ethernet address.
+const GROUP: [u8; 6] = [1, 0, 0, 0, 0, 0];
+
+/// All flows and groups of a domain.
+pub(crate) fn flows(view: View<'_>, domain: &DomainId) -> (Vec<Flow>, Vec<Group>) {
+    let Some(key) = view.topology.key_of_domain(domain) else { return (Vec::new(), Vec::new()) };
+    let members = local_members(view, domain);
+    if members.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let here = groups(key, 0, members.iter().map(|member| bucket(member.0, DESTINATION_INTERFACE, DELIVER)));
+    let hosts = remote_hosts(view, domain);
+    let there = groups(key, GROUPS / 2, hosts.iter().map(|host| bucket(host.0, DESTINATION_HOST, PEER)));
+    let ids = |groups: &[Group]| groups.iter().map(|group| Action::Group(group.id)).collect::<Vec<_>>();
+    let multicast = || in_domain(key).eth_dst_masked(GROUP, GROUP);
+    let flood = |flags, actions: Vec<Action>| {
+        let matching: Match = flagged(multicast(), flags, FROM_TUNNEL);
+        Flow::new(DESTINATION, 100, matching, Instructions::apply(actions))
+            .with_cookie(Owner::Domain(key).cookie())
+    };
+    let flows = vec![flood(0, [ids(&here), ids(&there)].concat()), flood(FROM_TUNNEL, ids(&here))];
+    (flows, [here, there].concat())
+}
+
+fn local_members(view: View<'_>, domain: &DomainId) -> Vec<InterfaceKey> {
+    let members = view.topology.members(&(domain.clone(), view.local.datapath.clone()));
+    let interfaces = members.iter().filter_map(|id| view.topology.interfaces().get(id));
+    let plugged = interfaces.filter(|interface| matches!(view.place(interface), Some(Place::Here(_))));
+    let mut keys: Vec<_> = plugged.map(|interface| interface.key).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn remote_hosts(view: View<'_>, domain: &DomainId) -> Vec<HostKey> {
+    let host = |id: &topology::DatapathId| {
+        let (datapath, _) = view.peer(id)?;
+        let members = view.topology.members(&(domain.clone(), id.clone()));
+        let mut members = members.iter().filter_map(|id| view.topology.interfaces().get(id));
+        members.any(|interface| view.place(interface).is_some()).then_some(datapath.key)
+    };
+    let mut keys: Vec<_> = view.topology.hosts_of_domain(domain).iter().filter_map(host).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn bucket(key: u32, register: u8, table: openflow::TableId) -> Bucket {
+    Bucket::new(BucketId(key), vec![set(register, key), Action::resubmit(table)])
+}
+
+fn groups(key: DomainKey, first: u32, buckets: impl Iterator<Item = Bucket>) -> Vec<Group> {
+    let buckets: Vec<_> = buckets.collect();
+    let chunks = buckets.chunks(MAX_BUCKETS).zip(first..first + GROUPS / 2);
+    let group = |(buckets, number): (&[Bucket], u32)| Group {
+        id: GroupId(key.0 * GROUPS + number),
+        kind: GroupType::All,
+        selection: None,
+        buckets: buckets.to_vec(),
+    };
+    chunks.map(group).collect()
+}

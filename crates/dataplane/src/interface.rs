@@ -1,0 +1,101 @@
+//! Flows of an interface: what it may send, how it is found, and how packets reach it.
+//!
+//! | flows | here | elsewhere |
+//! | --- | --- | --- |
+//! | for each MAC address | classify, destination | destination |
+//! | for each domain | deliver | |
+//! | for each MAC address in a segment | ARP, solicitation, advertisement | |
+//! | for each address in a network | source, resolve, own question | resolve |
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use openflow::{Action, Field, Flow, Instructions, Match, OfPort, TableId};
+use topology::interface::Interface;
+use topology::{DomainId, HostKey, InterfaceId, InterfaceKey};
+
+use crate::cookie::Owner;
+use crate::layout::*;
+use crate::view::{Attachment, Place, View, asking_for, from_interface, in_domain};
+
+/// All flows of an interface on this host.
+pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> Vec<Flow> {
+    let Some(interface) = view.topology.interfaces().get(id) else { return Vec::new() };
+    let Some(place) = view.place(interface) else { return Vec::new() };
+    let attachments = view.attachments(id);
+    let flows = match place {
+        Place::Here(port) => local(interface, port, &attachments),
+        Place::At(host) => attachments.iter().flat_map(|of| remote(interface.key, host, of)).collect(),
+    };
+    let cookie = Owner::Interface(interface.key).cookie();
+    flows.into_iter().map(|flow| flow.with_cookie(cookie)).collect()
+}
+
+fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec<Flow> {
+    let key = interface.key;
+    let domains: BTreeSet<_> = attachments.iter().map(|of| of.key).collect();
+    let deliver = domains.into_iter().map(|domain| {
+        let matching = in_domain(domain).reg(DESTINATION_INTERFACE, key.0);
+        Flow::new(DELIVER, 100, matching, Instructions::apply([Action::output(port)]))
+    });
+    let of_attachment = |of: &Attachment| {
+        let found = Instructions::apply([set(DESTINATION_INTERFACE, key.0)]).then_goto(DELIVER);
+        let mut flows = vec![classify(interface, port, of), destination(of, found)];
+        flows.extend(admitted(key, of));
+        flows.extend(of.addresses.iter().map(|address| resolve(of, *address)));
+        flows
+    };
+    deliver.chain(attachments.iter().flat_map(of_attachment)).collect()
+}
+
+fn remote(key: InterfaceKey, host: HostKey, of: &Attachment) -> Vec<Flow> {
+    let found = Instructions::apply([set(DESTINATION_INTERFACE, key.0), set(DESTINATION_HOST, host.0)]);
+    let resolve = of.addresses.iter().map(|address| resolve(of, *address));
+    std::iter::once(destination(of, found.then_goto(PEER))).chain(resolve).collect()
+}
+
+fn classify(interface: &Interface, port: OfPort, of: &Attachment) -> Flow {
+    let mut actions =
+        vec![set(SOURCE_INTERFACE, interface.key.0), Action::set_field(Field::Metadata, u64::from(of.key.0))];
+    if interface.enable_routing {
+        actions.push(flag(ROUTER));
+    }
+    let next = match of.domain {
+        DomainId::Network(_) => SOURCE,
+        DomainId::Segment(_) => SEGMENT_SOURCE,
+    };
+    let matching = Match::new().in_port(port).eth_src(of.mac.0);
+    Flow::new(CLASSIFY, 100, matching, Instructions::apply(actions).then_goto(next))
+}
+
+fn destination(of: &Attachment, found: Instructions) -> Flow {
+    Flow::new(DESTINATION, 100, in_domain(of.key).eth_dst(of.mac.0), found)
+}
+
+/// What the interface may say of itself.
+fn admitted(key: InterfaceKey, of: &Attachment) -> Vec<Flow> {
+    let from = || from_interface(key);
+    let pass = |table: TableId, matching, next| Flow::new(table, 100, matching, Instructions::goto(next));
+    if let DomainId::Segment(_) = of.domain {
+        let of_mac = [
+            from().arp().arp_sha(of.mac.0),
+            from().icmpv6(135).icmpv6_code(0).nd_sll(of.mac.0),
+            from().icmpv6(136).icmpv6_code(0).nd_tll(of.mac.0),
+        ];
+        return of_mac.map(|matching| pass(SEGMENT_SOURCE, matching, DESTINATION)).into();
+    }
+    let of_address = |address: &IpAddr| {
+        let source = match address {
+            IpAddr::V4(address) => from().ip().ipv4_src(*address),
+            IpAddr::V6(address) => from().ipv6().ipv6_src(*address),
+        };
+        let own_question = Flow::new(RESOLVE, 200, asking_for(from(), *address), Instructions::drop());
+        [pass(SOURCE, source, ANSWER), own_question]
+    };
+    of.addresses.iter().flat_map(of_address).collect()
+}
+
+fn resolve(of: &Attachment, address: IpAddr) -> Flow {
+    let found = [Action::set_field(Field::Xreg(RESOLVED_MAC), of.mac.0), flag(RESOLVED)];
+    Flow::new(RESOLVE, 100, asking_for(in_domain(of.key), address), Instructions::apply(found))
+}

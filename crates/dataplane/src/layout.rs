@@ -1,0 +1,164 @@
+//! What tables, registers and numbers mean. Changing any of this is an upgrade of every flow.
+
+use openflow::{Action, Field, MeterId, SubField, TableId};
+
+/// Which port and host a packet comes from, and whether that is admitted.
+pub const CLASSIFY: TableId = TableId(0);
+/// Reads the tunnel option of an admitted peer's packet.
+pub const TUNNEL_IN: TableId = TableId(10);
+/// Whether a packet's source address in a network is leased.
+pub const SOURCE: TableId = TableId(20);
+/// Whether what a packet in a segment says of its sender's MAC address is true.
+pub const SEGMENT_SOURCE: TableId = TableId(21);
+/// What is answered here rather than delivered: address resolution.
+pub const ANSWER: TableId = TableId(30);
+/// Makes an ARP request its reply.
+pub const ARP_REPLY: TableId = TableId(31);
+/// Makes a neighbour solicitation its advertisement.
+pub const ND_REPLY: TableId = TableId(32);
+/// The options of that advertisement, which can be set only once it is one.
+pub const ND_REPLY_OPTIONS: TableId = TableId(33);
+/// From (domain, address) to MAC address. Asked by whatever needs it, and left again.
+pub const RESOLVE: TableId = TableId(40);
+/// From (domain, MAC address) to interface, and to its host if that is another.
+pub const DESTINATION: TableId = TableId(50);
+/// From host to tunnel.
+pub const PEER: TableId = TableId(60);
+/// Into the tunnel, if the packet fits.
+pub const TUNNEL_OUT: TableId = TableId(61);
+/// From interface to port.
+pub const DELIVER: TableId = TableId(70);
+
+/// Every table, in the order in which a packet can meet them.
+pub const TABLES: [(TableId, &str); 13] = [
+    (CLASSIFY, "classify"),
+    (TUNNEL_IN, "tunnel_in"),
+    (SOURCE, "source"),
+    (SEGMENT_SOURCE, "segment_source"),
+    (ANSWER, "answer"),
+    (ARP_REPLY, "arp_reply"),
+    (ND_REPLY, "nd_reply"),
+    (ND_REPLY_OPTIONS, "nd_reply_options"),
+    (RESOLVE, "resolve"),
+    (DESTINATION, "destination"),
+    (PEER, "peer"),
+    (TUNNEL_OUT, "tunnel_out"),
+    (DELIVER, "deliver"),
+];
+
+// The metadata field holds the domain's key.
+
+/// Flags of a packet.
+pub const FLAGS: u8 = 0;
+/// Key of the interface the packet comes from.
+pub const SOURCE_INTERFACE: u8 = 1;
+/// Key of the interface it goes to; 0 when it goes to all.
+pub const DESTINATION_INTERFACE: u8 = 2;
+/// Key of the host it goes to.
+pub const DESTINATION_HOST: u8 = 3;
+/// Number of the tunnel port it leaves by.
+pub const TUNNEL_PORT: u8 = 4;
+/// Largest inner IP packet that this tunnel takes, in bytes.
+pub const TUNNEL_MTU: u8 = 5;
+/// The MAC address that [`RESOLVE`] found, in the low 48 bits of the 64-bit register (`reg6` and `reg7`).
+pub const RESOLVED_MAC: u8 = 3;
+/// The address for [`RESOLVE`], in a 128-bit register (`reg8` to `reg11`). IPv4 addresses are mapped ones (RFC 4291,
+/// section 2.5.5.2), so that no IPv6 address of a guest means the same.
+pub const RESOLVE_ADDRESS: u8 = 2;
+/// Holds one word while two fields change places.
+pub const SCRATCH: u8 = 12;
+
+/// The packet came from another host, and is not sent to a third one.
+pub const FROM_TUNNEL: u32 = 1 << 0;
+/// Bit number of [`TOO_BIG`], for the action that sets it.
+pub const TOO_BIG_BIT: u16 = 1;
+/// The packet does not fit the tunnel.
+pub const TOO_BIG: u32 = 1 << TOO_BIG_BIT;
+/// [`RESOLVE`] knew the address.
+pub const RESOLVED: u32 = 1 << 2;
+/// The source may speak as a router.
+pub const ROUTER: u32 = 1 << 3;
+
+/// Class of the Geneve option, of the range for experiments (RFC 8926, section 10).
+pub const OPTION_CLASS: u16 = 0xff56;
+/// Type of the Geneve option; the high bit says that who does not know it must drop the packet (RFC 8926, section
+/// 3.5.1).
+pub const OPTION_TYPE: u8 = 0x80;
+/// Data of the Geneve option, in bytes: source interface (24 bits), destination interface (24 bits), identity of the
+/// source (16 bits, zero so far).
+pub const OPTION_BYTES: u8 = 8;
+/// Where the option is in the switch's option table.
+pub const OPTION_INDEX: u8 = 0;
+
+/// The Geneve option as a field.
+pub const OPTION: Field = Field::TunMetadata { index: OPTION_INDEX, bytes: OPTION_BYTES };
+
+/// The destination interface within the option.
+pub fn option_destination() -> SubField {
+    SubField::new(OPTION, 16, 24)
+}
+
+/// The source interface within the option.
+pub fn option_source() -> SubField {
+    SubField::new(OPTION, 40, 24)
+}
+
+/// Limits what goes to the agent, over all ports.
+pub const AGENT_METER: MeterId = MeterId(1);
+
+/// Packets per second that [`AGENT_METER`] lets through; one agent answers many times that.
+pub const AGENT_PACKETS_PER_SECOND: u32 = 1000;
+
+/// Header of an Ethernet frame without tag, in bytes: what `check_pkt_larger` counts besides the IP packet.
+pub const ETHERNET_HEADER: u16 = 14;
+
+/// Why a packet goes to the agent: the one byte of the packet-in's user data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The packet does not fit the tunnel; [`TUNNEL_MTU`] says what does.
+    TooBig,
+    /// A neighbour solicitation that no rewriting can answer; [`RESOLVED_MAC`] holds the answer.
+    Solicitation,
+}
+
+impl Question {
+    const ALL: [Self; 2] = [Self::TooBig, Self::Solicitation];
+
+    /// As user data.
+    pub fn userdata(self) -> Vec<u8> {
+        vec![match self {
+            Self::TooBig => 1,
+            Self::Solicitation => 2,
+        }]
+    }
+
+    /// From user data.
+    pub fn of_userdata(userdata: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|question| question.userdata() == userdata)
+    }
+}
+
+/// Writes a register.
+pub(crate) fn set(register: u8, value: u32) -> Action {
+    Action::set_field(Field::Reg(register), value)
+}
+
+/// Sets a flag.
+pub(crate) fn flag(flag: u32) -> Action {
+    Action::set_field_masked(Field::Reg(FLAGS), flag, flag)
+}
+
+/// Copies a whole field.
+pub(crate) fn copy(source: Field, destination: Field) -> Action {
+    Action::Move { source: SubField::whole(source), destination: SubField::whole(destination) }
+}
+
+/// Copies bits.
+pub(crate) fn copy_bits(source: SubField, destination: SubField) -> Action {
+    Action::Move { source, destination }
+}
+
+/// The MAC address that [`RESOLVE`] found.
+pub(crate) fn resolved_mac() -> SubField {
+    SubField::new(Field::Xreg(RESOLVED_MAC), 0, 48)
+}

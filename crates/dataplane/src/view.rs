@@ -1,0 +1,124 @@
+//! What the compiler sees: the host's part of the topology, and what only the host knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr};
+
+use openflow::{Field, Match, OfPort};
+use topology::datapath::{Datapath, Encapsulation, Underlay};
+use topology::interface::{AdminState, Interface};
+use topology::{DatapathId, DomainId, DomainKey, HostKey, InterfaceId, MacAddr, Topology};
+
+use crate::layout::{FLAGS, RESOLVE_ADDRESS, SOURCE_INTERFACE};
+
+/// What only the host knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// Which datapath it is.
+    pub datapath: DatapathId,
+    /// Ports of the interfaces that are plugged in here.
+    pub ports: BTreeMap<InterfaceId, OfPort>,
+    /// Tunnel ports.
+    pub tunnels: BTreeMap<Encapsulation, OfPort>,
+}
+
+/// Topology and local facts together.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The host's part of the topology.
+    pub topology: &'a Topology,
+    /// What only the host knows.
+    pub local: &'a Local,
+}
+
+/// Where an interface is, seen from this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Here(OfPort),
+    At(HostKey),
+}
+
+/// One of an interface's MAC addresses, in its domain.
+#[derive(Clone, Debug)]
+pub(crate) struct Attachment {
+    pub(crate) domain: DomainId,
+    pub(crate) key: DomainKey,
+    pub(crate) mac: MacAddr,
+    /// The addresses that are known to live behind it. None in a segment, where any may.
+    pub(crate) addresses: BTreeSet<IpAddr>,
+}
+
+impl<'a> View<'a> {
+    /// Where an interface takes part, if it does.
+    pub(crate) fn place(self, interface: &Interface) -> Option<Place> {
+        if interface.admin_state == AdminState::Down {
+            return None;
+        }
+        let claim = self.topology.active_claim(&interface.uuid)?;
+        if claim.datapath_uuid == self.local.datapath {
+            return self.local.ports.get(&interface.uuid).copied().map(Place::Here);
+        }
+        self.peer(&claim.datapath_uuid).map(|(datapath, _)| Place::At(datapath.key))
+    }
+
+    /// Another host that can be reached, and how.
+    pub(crate) fn peer(self, id: &DatapathId) -> Option<(&'a Datapath, Underlay)> {
+        let own = self.underlay()?;
+        let datapath = self.topology.datapaths().get(id).filter(|_| *id != self.local.datapath)?;
+        let underlay = datapath.underlay?;
+        (underlay.address.is_ipv4() == own.address.is_ipv4()).then_some((datapath, underlay))
+    }
+
+    /// How this host takes part in the underlay.
+    pub(crate) fn underlay(self) -> Option<Underlay> {
+        self.topology.datapaths().get(&self.local.datapath)?.underlay
+    }
+
+    pub(crate) fn attachments(self, interface: &InterfaceId) -> Vec<Attachment> {
+        let leases = self.topology.mac_leases_of_interface(interface);
+        leases.iter().filter_map(|lease| self.attachment(lease)).collect()
+    }
+
+    fn attachment(self, lease: &topology::MacLeaseId) -> Option<Attachment> {
+        let lease = self.topology.mac_leases().get(lease)?;
+        let domain = self.topology.domain_of_mac_lease(lease)?;
+        let key = self.topology.key_of_domain(&domain)?;
+        let mut addresses = BTreeSet::new();
+        if let DomainId::Network(network) = &domain {
+            let leases = self.topology.ip_leases_of_mac_lease(&lease.uuid);
+            let leases = leases.iter().filter_map(|lease| self.topology.ip_leases().get(lease));
+            addresses.extend(leases.map(|lease| lease.address.ip()));
+            // RFC 4291, section 2.8: a host that speaks IPv6 has a link-local address, and cannot do without.
+            let speaks_ipv6 = self.topology.networks().get(network)?.subnets.ipv6.is_some();
+            addresses.extend(speaks_ipv6.then(|| IpAddr::from(lease.mac_address.link_local())));
+        }
+        Some(Attachment { domain, key, mac: lease.mac_address, addresses })
+    }
+}
+
+/// Packets of a domain.
+pub(crate) fn in_domain(key: DomainKey) -> Match {
+    Match::new().metadata(u64::from(key.0))
+}
+
+/// Packets from an interface.
+pub(crate) fn from_interface(key: topology::InterfaceKey) -> Match {
+    Match::new().reg(SOURCE_INTERFACE, key.0)
+}
+
+/// Packets with some flags set and others not.
+pub(crate) fn flagged(matching: Match, value: u32, mask: u32) -> Match {
+    matching.reg_masked(FLAGS, value, mask)
+}
+
+/// Questions for an address.
+pub(crate) fn asking_for(matching: Match, address: IpAddr) -> Match {
+    matching.with(Field::Xxreg(RESOLVE_ADDRESS), as_ipv6(address))
+}
+
+/// An address of either family in the form of [`RESOLVE_ADDRESS`].
+pub(crate) fn as_ipv6(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+}

@@ -1,0 +1,199 @@
+//! Whatever happens in whatever order, the incremental compiler's program is that of a fresh one, the difference it
+//! reports leads there, and units never share a flow.
+
+use std::collections::BTreeMap;
+
+use dataplane::{Compiler, Delta, Local, Program};
+use openflow::OfPort;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use topology::binding::{SeenPort, SeenPorts};
+use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
+use topology::{DatapathId, Edit, InterfaceId, Request, Topology, scope};
+
+const HOSTS: u8 = 3;
+const NETWORKS: u8 = 2;
+const INTERFACES: u8 = 6;
+
+/// Something that a user or a host does.
+#[derive(Clone, Debug)]
+enum Step {
+    Request(Value),
+    /// A host registers, perhaps with another address, encapsulation or MTU.
+    Register(u8, u8),
+    /// A host shows the ports of these interfaces.
+    Show(u8, u8),
+}
+
+fn request() -> impl Strategy<Value = Value> {
+    let network = (0..NETWORKS).prop_map(|n| format!("nw-{n}"));
+    let interface = (0..INTERFACES).prop_map(|n| format!("if-{n}"));
+    let subnets = prop_oneof![
+        Just(json!({"ipv4_network": "10.0.0.0"})),
+        Just(json!({"ipv4_network": "10.0.0.0", "ipv6_network": "fd00::"})),
+        Just(json!({"ipv6_network": "fd00::", "ipv4_network": null})),
+        Just(json!({"segment_uuid": "seg-0"})),
+        Just(json!({"segment_uuid": null})),
+    ];
+    let interface_attributes =
+        (0..10_u8, 0..NETWORKS, 1..5_u8).prop_map(|(kind, network, address)| match kind {
+            0 => json!({"admin_state": "down"}),
+            1 => json!({"admin_state": "up"}),
+            2 => json!({"segment_uuid": "seg-0", "network_uuid": null}),
+            3 => json!({"network_uuid": format!("nw-{network}")}),
+            4 => json!({"mac_address": format!("02:00:00:00:00:0{address}")}),
+            5 => json!({"ipv4_address": format!("10.0.0.{address}")}),
+            6 => json!({"ipv6_address": format!("fd00::{address}")}),
+            7 => json!({"enable_routing": true}),
+            8 => json!({"display_name": "other"}),
+            _ => json!({"requested_host": "host1"}),
+        });
+    prop_oneof![
+        1 => Just(json!({"op": "create", "resource": "segments", "attributes": {"uuid": "seg-0", "mode": "virtual"}})),
+        2 => (network.clone(), subnets.clone()).prop_map(|(uuid, mut attributes)| {
+            attributes["uuid"] = uuid.into();
+            json!({"op": "create", "resource": "networks", "attributes": attributes})
+        }),
+        1 => (network.clone(), subnets).prop_map(|(uuid, attributes)| {
+            json!({"op": "update", "resource": "networks", "uuid": uuid, "attributes": attributes})
+        }),
+        6 => (0..INTERFACES, network.clone(), 1..9_u8, any::<bool>()).prop_map(|(n, network, address, ipv6)| {
+            let mut attributes = json!({"uuid": format!("if-{n}"), "network_uuid": network,
+                "mac_address": format!("02:00:00:00:00:0{address}"), "ipv4_address": format!("10.0.0.{address}")});
+            if ipv6 {
+                attributes["ipv6_address"] = format!("fd00::{address}").into();
+            }
+            json!({"op": "create", "resource": "interfaces", "attributes": attributes})
+        }),
+        4 => (interface.clone(), interface_attributes).prop_map(|(uuid, attributes)| {
+            json!({"op": "update", "resource": "interfaces", "uuid": uuid, "attributes": attributes})
+        }),
+        2 => (interface, network.clone(), 1..9_u8).prop_map(|(interface, network, address)| {
+            json!({"op": "create", "resource": "ip_leases", "attributes": {"interface_uuid": interface,
+                "network_uuid": network, "ipv4_address": format!("10.0.0.1{address}")}})
+        }),
+        1 => prop_oneof![
+            network.prop_map(|uuid| json!({"op": "delete", "resource": "networks", "uuid": uuid})),
+            (0..INTERFACES).prop_map(|n| json!({"op": "delete", "resource": "interfaces", "uuid": format!("if-{n}")})),
+            Just(json!({"op": "delete", "resource": "segments", "uuid": "seg-0"})),
+            (0..HOSTS).prop_map(|n| json!({"op": "delete", "resource": "datapaths", "uuid": format!("dp-host{n}")})),
+        ],
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => request().prop_map(Step::Request),
+        1 => (0..HOSTS, 0..4_u8).prop_map(|(host, variant)| Step::Register(host, variant)),
+        2 => (0..HOSTS, any::<u8>()).prop_map(|(host, shown)| Step::Show(host, shown)),
+    ]
+}
+
+fn host_id(host: u8) -> DatapathId {
+    format!("dp-host{host}").parse().expect("a valid id")
+}
+
+fn registration(host: u8, variant: u8) -> Registration {
+    let encapsulation =
+        [Encapsulation::Geneve, Encapsulation::Geneve, Encapsulation::Vxlan, Encapsulation::Gre];
+    let address = format!("192.0.2.{}", host * 4 + variant + 1).parse().expect("an address");
+    Registration {
+        node_id: format!("host{host}").parse().expect("a valid id"),
+        dpid: topology::Dpid(u64::from(host) + 1),
+        underlay: Underlay { encapsulation: encapsulation[usize::from(variant)], address, mtu: 1500 },
+    }
+}
+
+fn take(topology: &Topology, seen: &mut SeenPorts, step: Step) -> Topology {
+    let mut edit = Edit::new(topology, jiff::Timestamp::UNIX_EPOCH, topology.revision().0);
+    let done = match step {
+        Step::Request(request) => {
+            let request: Request = serde_json::from_value(request).expect("a well-formed request");
+            request.execute(&mut edit).is_ok()
+        }
+        Step::Register(host, variant) => Datapath::register(&mut edit, registration(host, variant)).is_ok(),
+        Step::Show(host, shown) => {
+            let shown = (0..INTERFACES).filter(|n| shown & (1 << n) != 0);
+            let port = |n| SeenPort {
+                name: format!("tap{n}"),
+                instance: format!("{host}-{n}-{}", topology.revision()),
+                iface_id: Some(format!("if-{n}")),
+                error: None,
+            };
+            seen.report(host_id(host), shown.map(port).collect());
+            if topology.datapaths().contains_key(&host_id(host)) {
+                seen.bind(&host_id(host), &mut edit);
+            }
+            true
+        }
+    };
+    if !done {
+        return topology.clone();
+    }
+    seen.rebind(&mut edit);
+    let mut after = topology.clone();
+    after.commit(topology.revision().next(), &edit.into_changes());
+    after
+}
+
+/// What a host's agent knows: all ports that the host shows, bound here or not.
+fn local(host: u8, seen: &SeenPorts) -> Local {
+    let port = |port: &SeenPort| {
+        let id: InterfaceId = port.iface_id.as_ref()?.parse().ok()?;
+        let number = 10 + u32::from(id.to_string().as_bytes()[3] - b'0');
+        Some((id, OfPort(number)))
+    };
+    let tunnels = Encapsulation::ALL.into_iter().zip([OfPort(1), OfPort(2), OfPort(3)]).collect();
+    let ports = seen.of(&host_id(host)).iter().filter_map(port).collect::<BTreeMap<_, _>>();
+    Local { datapath: host_id(host), ports, tunnels }
+}
+
+fn follow(mut program: Program, delta: &Delta) -> Program {
+    program.apply(delta);
+    program
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn incremental_equals_from_scratch(steps in proptest::collection::vec(step(), 1..60)) {
+        let (mut topology, mut seen) = (Topology::default(), SeenPorts::default());
+        let mut compilers: Vec<_> =
+            (0..HOSTS).map(|host| Compiler::new(topology.clone(), local(host, &seen))).collect();
+        for step in steps {
+            let after = take(&topology, &mut seen, step);
+            let changes = after.changes_since(&topology);
+            for (host, compiler) in (0..HOSTS).zip(&mut compilers) {
+                // Each host sees only its part, and hears of it by deltas.
+                let mut part = compiler.topology().clone();
+                part.commit(after.revision(), &scope::delta(&topology, &after, &changes, &host_id(host)));
+                let before = compiler.program().clone();
+                let delta = compiler.update(part.clone(), local(host, &seen));
+                let fresh = Compiler::new(part, local(host, &seen));
+                prop_assert_eq!(compiler.program(), fresh.program());
+                prop_assert_eq!(&follow(before, &delta), fresh.program());
+                // The whole topology means the same to a host as its part does.
+                let whole = Compiler::new(after.clone(), local(host, &seen));
+                prop_assert_eq!(
+                    seen_by_tables(compiler.program()),
+                    seen_by_tables(whole.program()),
+                    "host {}", host
+                );
+            }
+            topology = after;
+        }
+    }
+}
+
+/// The parts of a program that a packet of this host can meet: a host that knows everything also knows how to find
+/// what none of its guests can ask for.
+fn seen_by_tables(program: &Program) -> Vec<String> {
+    use dataplane::layout::{CLASSIFY, DELIVER, SOURCE};
+    let own = [CLASSIFY, SOURCE, DELIVER];
+    let flows = program.flows.values().filter(|flow| own.contains(&flow.table));
+    flows
+        .filter(|flow| !matches!(dataplane::Owner::of_cookie(flow.cookie), Some(dataplane::Owner::Peer(_))))
+        .map(ToString::to_string)
+        .collect()
+}
