@@ -159,6 +159,8 @@ pub(crate) struct Limits {
 struct Connection {
     scanner: Scanner,
     outbound: BytesMut,
+    /// Whether the stream may hold back what was written, as TLS does.
+    unflushed: bool,
     waiting: HashMap<u64, oneshot::Sender<Reply>>,
     subscriptions: HashMap<Topic, mpsc::Sender<Notification>>,
     last_heard: Instant,
@@ -174,6 +176,7 @@ where
     let mut connection = Connection {
         scanner: Scanner::with_limit(limits.frame_bytes),
         outbound: BytesMut::new(),
+        unflushed: false,
         waiting: HashMap::new(),
         subscriptions: HashMap::new(),
         last_heard: Instant::now(),
@@ -203,7 +206,8 @@ impl Connection {
         let (mut reader, mut writer) = tokio::io::split(Box::pin(stream));
         let mut finishing = false;
         loop {
-            if finishing && self.outbound.is_empty() {
+            let writes = self.unflushed || !self.outbound.is_empty();
+            if finishing && !writes {
                 return CloseReason::Finished;
             }
             let deadline = self.deadline();
@@ -211,7 +215,7 @@ impl Connection {
             self.scanner.inbound().reserve(READ_BYTES);
             let outcome = tokio::select! {
                 read = reader.read_buf(self.scanner.inbound()) => self.on_read(read),
-                written = writer.write(&self.outbound), if !self.outbound.is_empty() => self.on_written(written),
+                written = write_or_flush(&mut writer, &self.outbound), if writes => self.on_written(written),
                 command = commands.recv(), if takes_requests => {
                     finishing = command.is_none();
                     command.into_iter().for_each(|command| self.on_command(command));
@@ -243,9 +247,14 @@ impl Connection {
 
     fn on_written(&mut self, written: io::Result<usize>) -> Result<(), CloseReason> {
         match written {
+            Ok(0) if self.outbound.is_empty() => {
+                self.unflushed = false;
+                Ok(())
+            }
             Ok(0) => Err(CloseReason::EndOfStream),
             Ok(count) => {
                 self.outbound.advance(count);
+                self.unflushed = true;
                 Ok(())
             }
             Err(error) => Err(CloseReason::Io(Arc::new(error))),
@@ -361,4 +370,9 @@ impl Connection {
         self.outbound.extend_from_slice(message.to_string().as_bytes());
         Ok(())
     }
+}
+
+/// Writes some of `outbound`; when nothing is left of it, what the stream holds back. May be cancelled.
+async fn write_or_flush(writer: &mut (impl AsyncWrite + Unpin), outbound: &[u8]) -> io::Result<usize> {
+    if outbound.is_empty() { writer.flush().await.map(|()| 0) } else { writer.write(outbound).await }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use rand::Rng;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::{Client, Config, ConnectError, Monitor, QueryError};
@@ -34,6 +35,10 @@ const MIN_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause before connecting again. The server is on this machine or near; a restarted switch is wanted
 /// back within two seconds.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection that lasted this long was a good one: the next pause is the shortest again. Shorter ones may have failed
+/// because of what the server sends, and each costs it a dump.
+const GOOD_CONNECTION: Duration = Duration::from_secs(5);
 
 /// Longest time from a connection to its monitor's answer. A dump of 50 MB takes a few seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -152,7 +157,11 @@ struct Follower {
 impl Follower {
     async fn run(mut self) {
         loop {
+            let begun = Instant::now();
             let Err(error) = self.follow_once().await;
+            if begun.elapsed() > GOOD_CONNECTION {
+                self.pause = MIN_PAUSE;
+            }
             tracing::info!(endpoint = %self.endpoint, reason = %describe(&error), "replica disconnected");
             self.view.send_modify(|view| {
                 view.client = None;
@@ -174,7 +183,6 @@ impl Follower {
         let client = Client::connect(&self.endpoint, &self.config).await?;
         let start = tokio::time::timeout(START_LIMIT, self.start(&client));
         let (mut monitor, mut snapshot) = start.await.map_err(|_| FollowError::StartTimedOut)??;
-        self.pause = MIN_PAUSE;
         self.view.send_modify(|view| {
             view.snapshot = Some(snapshot.clone());
             view.client = Some(client);

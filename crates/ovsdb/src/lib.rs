@@ -16,6 +16,22 @@
 //! # Nothing is lost silently
 //! A notification either reaches its subscriber or ends the connection with a reason. A replica that cannot apply an
 //! update is fetched again. What a server sends is decoded without panics, and every size, depth and queue is bounded.
+//!
+//! # Example
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use ovsdb::vswitch::{self, BridgeSpec};
+//! use ovsdb::{Config, Replica};
+//!
+//! let endpoint = "unix:/var/run/openvswitch/db.sock".parse()?;
+//! let replica = Replica::follow(endpoint, Config::default(), vswitch::DATABASE, vswitch::monitor_request());
+//! let (_, mut snapshot) = replica.connected().await;
+//! while let Some(operations) = vswitch::ensure_bridge(&snapshot, &BridgeSpec::secure("br0", "system"))? {
+//!     snapshot = vswitch::apply(&replica, operations, std::time::Duration::from_secs(10)).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod client;
 mod connection;

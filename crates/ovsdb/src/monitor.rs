@@ -151,3 +151,78 @@ fn decode_row_update<'a, I: Iterator<Item = &'a str>>(
         Err(DecodeError::new("a row update", update))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::snapshot::Snapshot;
+
+    /// Words that are values.
+    const WORDS: &[&str] = &[
+        "t",
+        "c",
+        "integer",
+        "string",
+        "set",
+        "map",
+        "uuid",
+        "unlimited",
+        "00000000-0000-0000-0000-000000000000",
+    ];
+
+    /// Words that are names of members only.
+    const KEYS: &[&str] = &[
+        "name", "version", "tables", "columns", "type", "key", "value", "min", "max", "initial", "insert",
+        "modify",
+    ];
+
+    /// JSON made of the words of schemas and updates, so that it gets past the first checks.
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            (-2_i64..3).prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            prop::sample::select(WORDS).prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 48, 4, |inner| {
+            let keys = prop::sample::select([KEYS, WORDS].concat()).prop_map(str::to_owned);
+            let members = prop::collection::btree_map(keys, inner.clone(), 0..4);
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(Value::from),
+                members.prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            ]
+        })
+    }
+
+    fn schema() -> Arc<DatabaseSchema> {
+        let column = |kind: Value| json!({"columns": {"c": {"type": kind}}});
+        let tables = json!({"t": column(json!({"key": "string", "min": 0, "max": "unlimited"})), "map": column(json!("real"))});
+        let schema = json!({"name": "d", "version": "1.0.0", "tables": tables});
+        Arc::new(DatabaseSchema::from_json(&schema).expect("the test's own schema"))
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_schemas_never_panic(value in values(), tables in values()) {
+            let _ = DatabaseSchema::from_json(&value);
+            let _ = DatabaseSchema::from_json(&json!({"name": "d", "tables": tables}));
+        }
+
+        #[test]
+        fn arbitrary_updates_never_panic(
+            updates in values(),
+            change in values(),
+            kind in prop::sample::select(vec!["initial", "insert", "modify", "delete"]),
+        ) {
+            let request = MonitorRequest::new().table("t", &["c"]);
+            let mut snapshot = Snapshot::empty(schema());
+            for updates in [updates, json!({"t": {(Uuid::ZERO.to_string()): {kind: {"c": change}}}})] {
+                if let Ok(updates) = TableUpdates::from_json(&updates, None, &request, &schema()) {
+                    let _ = snapshot.apply(updates);
+                }
+            }
+        }
+    }
+}

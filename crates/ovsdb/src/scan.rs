@@ -83,12 +83,6 @@ impl Scanner {
         self.steps
     }
 
-    /// Whether the stream could end here without cutting a message in two.
-    #[must_use]
-    pub fn is_between_messages(&self) -> bool {
-        self.depth == 0 && self.inbound.iter().all(u8::is_ascii_whitespace)
-    }
-
     /// The next complete message, or `None` until more bytes are there.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 //!
 //! # Differences
 //! An update carries the new value of a column that holds at most one element, and otherwise the difference to the old
-//! (`ovsdb-server(7)`, section 4.1.14). [`apply_difference`] is that rule.
+//! (`ovsdb-server(7)`, section 4.1.14). `apply_difference` is that rule.
 
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
