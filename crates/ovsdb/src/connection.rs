@@ -114,6 +114,9 @@ pub enum RpcError {
     /// The server refused.
     #[error("server refused: {0}")]
     Refused(ServerError),
+    /// This client has the lock's [`crate::Lock`] already; the request was not sent.
+    #[error("subscribed already")]
+    AlreadySubscribed,
     /// The request is longer than a request may be, and was not sent.
     #[error("request of {0} bytes is too long")]
     TooLong(usize),
@@ -261,8 +264,15 @@ impl Connection {
         }
     }
 
+    fn is_subscribed(&self, topic: &Topic) -> bool {
+        self.subscriptions.get(topic).is_some_and(|subscriber| !subscriber.is_closed())
+    }
+
     fn on_command(&mut self, command: Command) {
         match command {
+            Command::Request { reply, subscription: Some((topic, _)), .. } if self.is_subscribed(&topic) => {
+                let _ = reply.send(Err(RpcError::AlreadySubscribed));
+            }
             Command::Request { id, message, reply, subscription } => {
                 self.outbound.extend_from_slice(&message);
                 self.waiting.insert(id, reply);

@@ -12,6 +12,7 @@ use ovsdb::{
 use serde_json::{Value, json};
 use support::within;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpListener;
 
 /// Capacity of the pipe, in bytes: small, so that messages arrive in pieces.
 const PIPE: usize = 61;
@@ -217,4 +218,23 @@ async fn the_connection_ends_with_its_last_handle() {
     server.answer(&request, json!([])).await;
     within(call).await.expect("no panic").expect("names");
     assert_eq!(within(server.stream.read(&mut [0])).await.expect("an end"), 0);
+}
+
+#[tokio::test]
+async fn a_server_is_reached_over_tcp_and_one_that_is_not_there_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let port = listener.local_addr().expect("an address").port();
+    let endpoint: Endpoint = format!("tcp:127.0.0.1:{port}").parse().expect("an endpoint");
+    let client = within(Client::connect(&endpoint, &Config::default())).await.expect("connected");
+    let (mut stream, _) = within(listener.accept()).await.expect("a connection");
+    let call = tokio::spawn(async move { client.list_dbs().await });
+    // A reply means something only after its request.
+    within(stream.readable()).await.expect("a request");
+    within(stream.write_all(br#"{"id":0,"result":["d"],"error":null}"#)).await.expect("written");
+    let names = within(call).await.expect("no panic");
+    assert!(names.is_ok_and(|names| names == ["d"]));
+
+    drop((listener, stream));
+    let nobody = within(Client::connect(&endpoint, &Config::default())).await;
+    assert!(matches!(nobody, Err(ConnectError::Io { .. })), "{nobody:?}");
 }

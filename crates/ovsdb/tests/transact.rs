@@ -3,8 +3,8 @@
 mod support;
 
 use ovsdb::{
-    Atom, Client, Condition, Datum, Function, LockEvent, Mutation, Mutator, Operation, OperationResult, Row,
-    RpcError, TransactError, Uuid,
+    Atom, Client, Condition, Datum, Function, LockEvent, Mutation, Mutator, Operation, OperationResult,
+    QueryError, Row, RpcError, TransactError, Uuid,
 };
 use support::{Server, within};
 
@@ -136,6 +136,9 @@ async fn a_lock_is_granted_in_turn_and_can_be_stolen() {
     let assert = [Operation::Assert { lock: "leader".to_owned() }];
     check(&first, &assert, Ok(&[OperationResult::Done])).await;
     check(&second, &assert, Err("0: not owner")).await;
+
+    let again = first.lock("leader").await;
+    assert!(matches!(again, Err(QueryError::Rpc(RpcError::AlreadySubscribed))), "{again:?}");
 
     let thief = server.client().await;
     let stolen = thief.steal("leader").await.expect("asked");

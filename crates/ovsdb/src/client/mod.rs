@@ -201,7 +201,7 @@ impl Client {
         // Subscribed with the request, not with its reply: notifications may follow the reply at once.
         let (_, reply) = self.start(method, &json!(params), Some((topic.clone(), sender))).await?;
         let reply = self.reply(reply).await;
-        if reply.is_err() {
+        if reply.as_ref().is_err_and(|error| !matches!(error, RpcError::AlreadySubscribed)) {
             let _ = self.send(Command::Unsubscribe { topic }).await;
         }
         Ok((reply?, notifications))
