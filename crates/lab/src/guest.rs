@@ -40,7 +40,7 @@ impl GuestSpec {
         Self {
             name: name.to_owned(),
             port: name.to_owned(),
-            mac: mac_for(name),
+            mac: Station::mac_for(name),
             mtu: DEFAULT_MTU,
             iface_id: None,
             addresses: Vec::new(),
@@ -92,16 +92,6 @@ impl GuestSpec {
     }
 }
 
-/// An address of its own for every name, locally administered and unicast (IEEE 802, section 8.4).
-fn mac_for(name: &str) -> MacAddr {
-    // FNV-1a: the same on every run, so that a test can be read beside its captures.
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    let [a, b, c, d, e, ..] = hash.to_be_bytes();
-    MacAddr([0x02, a, b, c, d, e])
-}
-
 /// A guest. It is a [`Station`] too: it can ping, connect, and watch its NIC.
 #[derive(Debug)]
 pub struct Guest {
@@ -121,21 +111,15 @@ impl Guest {
                 spec.port
             )));
         }
-        let namespace = root.sibling(&spec.name, Vec::new())?;
-        let (port, mtu, mac, inside) = (&spec.port, spec.mtu, spec.mac, namespace.name());
-        root.shell([
-            format!("ip link add name {port} mtu {mtu} type veth peer name {NIC} mtu {mtu} address {mac} netns {inside}"),
-            format!("ethtool -K {port} tx off"),
-        ])?;
-        namespace.shell([format!("ethtool -K {NIC} tx off"), format!("ip link set dev {NIC} up")])?;
-        let station = Station::new(namespace, spec.mac, spec.addresses.clone());
-        let (port, iface_id) = (spec.port, spec.iface_id);
-        let guest = Self { station, port, iface_id, root: root.clone(), place: Mutex::default() };
+        let (GuestSpec { name, port, mac, mtu, iface_id, .. }, root) = (&spec, root.clone());
+        let station = Station::create(&root, name, port, *mac, *mtu)?;
+        let (port, iface_id) = (port.clone(), iface_id.clone());
+        let guest = Self { station, port, iface_id, root, place: Mutex::default() };
         guest.set_addresses(&spec.addresses)?;
-        guest.plug(host)?;
         for gateway in spec.gateways {
             guest.exec(["ip", "route", "add", "default", "via", &gateway.to_string(), "dev", NIC])?;
         }
+        guest.plug(host)?;
         Ok(guest)
     }
 

@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -85,7 +86,11 @@ fn start_first_process() -> Result<Child> {
         .map_err(|error| refused("make the lab's namespaces")(error.into()))?;
     make_mounts().map_err(|error| refused("make the lab's mounts")(error.into()))?;
     let mut command = Command::new("bash");
-    command.args(["-c", FIRST_PROCESS, LAB_DIR]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .args(["-c", FIRST_PROCESS, LAB_DIR])
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     command.spawn().map_err(|source| Error::Spawn { command: "bash".to_owned(), source })
 }
 

@@ -4,12 +4,16 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::thread;
 
+use ipnet::IpNet;
+
 use crate::error::{Error, Result};
 use crate::holder::Holder;
-use crate::host::{Host, MANAGEMENT_MTU, MAX_HOSTS};
+use crate::host::{Host, MAX_HOSTS};
 use crate::manager::Manager;
 use crate::namespace::{LAB_DIR, Namespace};
-use crate::physical::Wire;
+use crate::parallel::in_parallel;
+use crate::physical::{ORDINARY_MTU, Wire};
+use crate::station::Station;
 
 /// Names a folder to which the lab's files (logs, databases, state) are copied when it ends.
 const KEEP_LOGS_VARIABLE: &str = "LAB_KEEP_LOGS";
@@ -82,7 +86,8 @@ impl Builder {
         root.write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")?;
         root.write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
         Wire::Underlay.lay(&root, self.underlay_mtu)?;
-        Wire::Management.lay(&root, MANAGEMENT_MTU)?;
+        Wire::Management.lay(&root, ORDINARY_MTU)?;
+        Wire::Outside.lay(&root, ORDINARY_MTU)?;
         let manager = Manager::place(&root)?;
         let hosts = self.start_hosts(&root)?;
         Ok(Lab { hosts, manager, keeper: LogKeeper { root }, holder })
@@ -90,16 +95,8 @@ impl Builder {
 
     /// Starts all hosts at once: most of their time is waiting for daemons.
     fn start_hosts(&self, root: &Namespace) -> Result<Vec<Host>> {
-        thread::scope(|scope| {
-            let start = |number| {
-                scope.spawn(move || Host::start(root, number, self.underlay_mtu, self.encapsulation))
-            };
-            let starting: Vec<_> = (1..=self.hosts).map(start).collect();
-            let join = |host: thread::ScopedJoinHandle<'_, Result<Host>>| {
-                host.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            starting.into_iter().map(join).collect()
-        })
+        let start = |number| Host::start(root, number, self.underlay_mtu, self.encapsulation);
+        in_parallel(1..=self.hosts, start).into_iter().collect()
     }
 }
 
@@ -141,7 +138,20 @@ impl Lab {
         &self.manager
     }
 
-    /// The namespace of the physical network, where the wires `uplink` and `management` lie.
+    /// Adds a machine that no hypervisor runs: a bare-metal server on the network that hosts reach through their NIC
+    /// `outside`. Its name is unique in the lab and at most 13 characters long.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn add_server(&self, name: &str, addresses: &[IpNet]) -> Result<Station> {
+        let (port, root) = (format!("o-{name}"), &self.keeper.root);
+        let server = Station::create(root, name, &port, Station::mac_for(name), ORDINARY_MTU)?;
+        server.set_addresses(addresses)?;
+        root.exec(["ip", "link", "set", "dev", &port, "up", "master", Wire::Outside.device()])?;
+        Ok(server)
+    }
+
+    /// The namespace of the physical network, where the wires `uplink`, `management` and `outside` lie.
     #[must_use]
     pub fn physical(&self) -> &Namespace {
         &self.keeper.root
@@ -159,11 +169,12 @@ impl Lab {
     /// As [`Manager::start`], [`crate::Agent::join`] and [`crate::Agent::start`].
     pub fn start_control_plane(&self) -> Result<()> {
         self.manager.start()?;
-        for host in &self.hosts {
-            host.vna().join(&self.manager.join_token(host.name())?)?;
-            host.vna().start(&self.manager.sync_url())?;
-        }
-        Ok(())
+        let manager = self.manager.sync_url();
+        let start = |host: &Host| {
+            host.vna().join(&manager, &self.manager.join_token(host.name())?)?;
+            host.vna().start(&manager)
+        };
+        in_parallel(&self.hosts, start).into_iter().collect()
     }
 }
 

@@ -10,7 +10,7 @@
 //! # fn main() -> lab::Result<()> {
 //! let lab = Lab::builder().hosts(2).start()?;
 //! lab.start_control_plane()?;
-//! lab.manager().vnctl(["networks", "create", "nw-web"])?;
+//! lab.manager().vnctl(["networks", "add", "--uuid", "nw-web", "--ipv4-network", "10.0.0.0"])?;
 //! let web = lab.host(0).add_guest(GuestSpec::new("web").iface_id("if-web"))?;
 //! let db = lab.host(1).add_guest(GuestSpec::new("db").iface_id("if-db"))?;
 //! web.dhcp()?;
@@ -38,6 +38,7 @@ mod lab;
 mod manager;
 mod matrix;
 mod namespace;
+mod parallel;
 mod physical;
 mod process;
 mod programs;
@@ -52,6 +53,7 @@ pub use lab::{Builder, Encapsulation, Lab};
 pub use manager::Manager;
 pub use matrix::{Family, Matrix, reachability};
 pub use namespace::Namespace;
+pub use parallel::in_parallel;
 pub use process::Process;
 pub use station::{Capture, LossReport, Neighbour, Ping, PingResult, PingStream, RawSocket, Station};
 pub use topology::address::MacAddr;

@@ -11,9 +11,8 @@ use std::time::Duration;
 use crate::command::{Argv, Output};
 use crate::error::{Error, Result};
 use crate::forward::Forwarder;
-use crate::host::MANAGEMENT_MTU;
 use crate::namespace::Namespace;
-use crate::physical::{Cable, Wire};
+use crate::physical::{Cable, ORDINARY_MTU, Wire};
 use crate::process::Process;
 use crate::programs::program;
 use crate::wait::wait_until;
@@ -40,9 +39,9 @@ pub struct Manager {
 impl Manager {
     /// Sets up its place, without starting it.
     pub(crate) fn place(root: &Namespace) -> Result<Self> {
-        let endpoint = format!("http://{ADDRESS}:{API_PORT}");
+        let endpoint = format!("{ADDRESS}:{API_PORT}");
         let namespace = root.sibling("manager", vec![(ENDPOINT_VARIABLE.to_owned(), endpoint.into())])?;
-        let management = Cable::plug(root, Wire::Management, "manager", &namespace, MANAGEMENT_MTU)?;
+        let management = Cable::plug(root, Wire::Management, "manager", &namespace, ORDINARY_MTU)?;
         namespace.shell([format!("ip address add {ADDRESS}/24 dev {}", Wire::Management.device())])?;
         let door = Forwarder::open(namespace.clone(), SocketAddr::from((ADDRESS, API_PORT)))?;
         Ok(Self { namespace, process: Mutex::default(), door, management })
@@ -158,7 +157,7 @@ impl Manager {
     /// # Errors
     /// As [`vnctl`](Self::vnctl).
     pub fn join_token(&self, node: &str) -> Result<String> {
-        self.vnctl(["hosts", "token", node])
+        self.vnctl(["hosts", "token", "--node-id", node])
     }
 
     /// What it has logged since the lab started, over all its runs.

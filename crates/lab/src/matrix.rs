@@ -1,16 +1,11 @@
 //! Who reaches whom: every ordered pair of stations, pinged.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use crate::error::{Error, Result};
+use crate::parallel::in_parallel;
 use crate::station::Station;
-
-/// Pings that run at the same time: more of them would measure the machine and not the network.
-const MAX_AT_ONCE: usize = 8;
 
 /// Which addresses are pinged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,26 +33,10 @@ pub fn reachability<'a>(stations: impl IntoIterator<Item = &'a Station>, family:
     let stations: Vec<_> = stations.into_iter().collect();
     let addresses: Vec<IpAddr> = stations.iter().map(|it| address(it, family)).collect::<Result<_>>()?;
     let size = stations.len();
-    let pairs =
-        (0..size).flat_map(|from| (0..size).map(move |to| (from, to))).filter(|(from, to)| from != to);
-    let waiting: Mutex<VecDeque<_>> = Mutex::new(pairs.collect());
-    let take = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    let worker = || -> Vec<(usize, usize, bool)> {
-        let reaches = |(from, to): (usize, usize)| stations[from].reaches(addresses[to]).unwrap_or(false);
-        std::iter::from_fn(take).map(|pair| (pair.0, pair.1, reaches(pair))).collect()
-    };
-    let results = thread::scope(|scope| {
-        let workers: Vec<_> = (0..MAX_AT_ONCE).map(|_| scope.spawn(worker)).collect();
-        let join = |worker: thread::ScopedJoinHandle<'_, Vec<_>>| {
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        workers.into_iter().flat_map(join).collect::<Vec<_>>()
-    });
-    let mut reached: Vec<Vec<bool>> =
-        (0..size).map(|from| (0..size).map(|to| from == to).collect()).collect();
-    for (from, to, answered) in results {
-        reached[from][to] = answered;
-    }
+    let pairs = (0..size * size).map(|pair| (pair / size, pair % size));
+    let answers =
+        in_parallel(pairs, |(from, to)| from == to || stations[from].reaches(addresses[to]).unwrap_or(false));
+    let reached = answers.chunks(size.max(1)).map(<[bool]>::to_vec).collect();
     Ok(Matrix { names: stations.iter().map(|it| it.name().to_owned()).collect(), reached })
 }
 

@@ -1,10 +1,13 @@
 //! The physical network of a lab: Linux bridges in its own network namespace, and the cables from them to hosts.
 //!
-//! There are two wires, so that the one can fail without the other: the underlay carries what hosts tunnel to each other,
-//! and management carries what agents and managers say.
+//! There are three wires, so that one can fail without the others: the underlay carries what hosts tunnel to each other,
+//! management carries what agents and managers say, and outside are machines that no hypervisor runs.
 
 use crate::error::Result;
 use crate::namespace::Namespace;
+
+/// MTU of the wires that carry no tunnels, in bytes.
+pub(crate) const ORDINARY_MTU: u16 = 1500;
 
 /// A wire that every host is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub(crate) enum Wire {
     Underlay,
     /// Between agents, managers and whoever manages.
     Management,
+    /// What is not virtual: the network that edges lead to.
+    Outside,
 }
 
 impl Wire {
@@ -21,6 +26,7 @@ impl Wire {
         match self {
             Self::Underlay => "uplink",
             Self::Management => "management",
+            Self::Outside => "outside",
         }
     }
 

@@ -146,6 +146,19 @@ fn management_is_cut_without_touching_the_underlay() -> Result<()> {
 }
 
 #[test]
+fn a_bare_metal_server_is_reached_through_the_outside_nic() -> Result<()> {
+    let lab = Lab::builder().start()?;
+    learning_bridge(lab.host(0), &[])?;
+    lab.host(0).ovs_vsctl(["add-port", "br-int", "outside"])?;
+    let one = guest(lab.host(0), 1)?;
+    let server = lab.add_server("server", &["10.0.0.9/24".parse().expect("a prefix")])?;
+    let reaches = || one.ping(ip(9)).map_err(|e| e.to_string()).and_then(reached);
+    lab::wait_until("the server", PATIENCE, reaches)?;
+    assert_eq!(one.arping(ip(9))?, [server.mac()]);
+    Ok(())
+}
+
+#[test]
 fn frames_made_by_hand_arrive_as_they_are() -> Result<()> {
     let lab = Lab::builder().start()?;
     learning_bridge(lab.host(0), &[])?;

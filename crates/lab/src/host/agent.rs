@@ -37,17 +37,19 @@ impl Agent {
         self.namespace.dir().join("vna")
     }
 
-    /// Joins the host with a token that a manager gave for it (`vnctl hosts token`).
+    /// Joins the host at a manager's sync endpoint, with a token that the manager gave for it (`vnctl hosts token`).
     ///
     /// # Errors
     /// As [`Namespace::exec`], or [`Error::MissingProgram`].
-    pub fn join(&self, token: &str) -> Result<()> {
+    pub fn join(&self, manager: &str, token: &str) -> Result<()> {
         let (program, state) = (program("vna")?, self.state_dir());
         let token_file = self.namespace.dir().join("join-token");
         self.namespace.write(&token_file, token.trim())?;
         let [program, token_file, state] =
             [&program, &token_file, &state].map(|path| path.display().to_string());
+        let identity = ["--node-id", self.namespace.name(), "--manager", manager];
         let argv = [&program, "join", "--token-file", &token_file, "--state-dir", &state];
+        let argv = argv.into_iter().chain(identity);
         self.namespace.exec(argv).map(drop)
     }
 

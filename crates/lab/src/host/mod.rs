@@ -1,4 +1,5 @@
-//! A hypervisor host: a network namespace with a NIC on each wire, an Open vSwitch of its own, and an agent.
+//! A hypervisor host: a network namespace with an Open vSwitch of its own and an agent, and three NICs: `uplink` carries
+//! tunnels, `management` has an address for the agent, and `outside` is free, for an edge to a physical network.
 
 mod agent;
 mod switch;
@@ -15,7 +16,7 @@ use crate::error::Result;
 use crate::guest::{Guest, GuestSpec};
 use crate::lab::Encapsulation;
 use crate::namespace::{LAB_DIR, Namespace};
-use crate::physical::{Cable, Wire};
+use crate::physical::{Cable, ORDINARY_MTU, Wire};
 
 /// Most hosts in a lab: each is an Open vSwitch of about 30 MB, and addresses end in the host's number.
 pub const MAX_HOSTS: u8 = 200;
@@ -59,7 +60,8 @@ impl Host {
         let name = format!("host{number}");
         let namespace = root.sibling(&name, switch_environment(&name))?;
         let underlay = Cable::plug(root, Wire::Underlay, &name, &namespace, mtu)?;
-        let management = Cable::plug(root, Wire::Management, &name, &namespace, MANAGEMENT_MTU)?;
+        let management = Cable::plug(root, Wire::Management, &name, &namespace, ORDINARY_MTU)?;
+        Cable::plug(root, Wire::Outside, &name, &namespace, ORDINARY_MTU)?;
         let device = Wire::Management.device();
         namespace.shell([format!("ip address add {}/24 dev {device}", management_ipv4(number))])?;
         let addresses = [format!("{}/24", underlay_ipv4(number)), format!("{}/64", underlay_ipv6(number))];
@@ -170,9 +172,6 @@ impl Deref for Host {
         &self.namespace
     }
 }
-
-/// The management network is an ordinary one whatever the underlay is.
-pub(crate) const MANAGEMENT_MTU: u16 = 1500;
 
 /// Where the programs of Open vSwitch look for their files (ovs-vswitchd(8), ovs-ctl(8)).
 fn switch_environment(host: &str) -> Vec<(String, OsString)> {

@@ -44,8 +44,26 @@ pub struct Neighbour {
 }
 
 impl Station {
-    pub(crate) fn new(namespace: Namespace, mac: MacAddr, addresses: Vec<IpNet>) -> Self {
-        Self { namespace, mac, addresses: Mutex::new(addresses) }
+    /// An address of its own for every name, locally administered and unicast (IEEE 802, section 8.4).
+    pub(crate) fn mac_for(name: &str) -> MacAddr {
+        // FNV-1a: the same on every run, so that a test can be read beside its captures.
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
+        let [a, b, c, d, e, ..] = hash.to_be_bytes();
+        MacAddr([0x02, a, b, c, d, e])
+    }
+
+    /// Makes the namespace `name` with a NIC. The NIC's other end is a device `port` in the lab's own namespace, to be
+    /// plugged in somewhere.
+    pub(crate) fn create(root: &Namespace, name: &str, port: &str, mac: MacAddr, mtu: u16) -> Result<Self> {
+        let namespace = root.sibling(name, Vec::new())?;
+        root.shell([
+            format!("ip link add name {port} mtu {mtu} type veth peer name {NIC} mtu {mtu} address {mac} netns {name}"),
+            format!("ethtool -K {port} tx off"),
+        ])?;
+        namespace.shell([format!("ethtool -K {NIC} tx off"), format!("ip link set dev {NIC} up")])?;
+        Ok(Self { namespace, mac, addresses: Mutex::default() })
     }
 
     /// The Ethernet address of its NIC.
