@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ovsdb::scan::{MAX_NESTING, Scanner};
 use ovsdb::{
-    Client, CloseReason, Config, DatabaseSchema, MonitorRequest, OperationResult, RpcError, Snapshot,
+    Client, CloseReason, Config, ConnectError, DatabaseSchema, Endpoint, MonitorRequest, OperationResult,
+    RpcError, Snapshot,
 };
 use serde_json::{Value, json};
 use support::within;
