@@ -1,1 +1,19 @@
-//! `responder`.
+//! Answers to packets that flows cannot give: packet in, packet out.
+//!
+//! - [`too_big()`]: the ICMP error for a packet that does not fit the way it has to take.
+//! - [`neighbour_advertisement()`]: the answer to a solicitation that no rewriting makes an advertisement.
+//!
+//! # Silence is an answer
+//! What comes in was written by a guest, and may be anything. Every function gives `None` for what is malformed and
+//! for what must not be answered, and never answers its own answers.
+//!
+//! # Where an answer goes
+//! Back to the port that the question came from, within the same VLAN: its Ethernet header is the question's with
+//! the addresses exchanged. This crate owns no socket; the agent sends the frame.
+
+mod ethernet;
+pub mod neighbour;
+pub mod too_big;
+
+pub use neighbour::neighbour_advertisement;
+pub use too_big::too_big;
