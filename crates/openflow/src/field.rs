@@ -16,12 +16,12 @@ const NXM_NX: u16 = 0x0001;
 const OXM_OF: u16 = 0x8000;
 /// Class of the standard packet registers, `xreg0` and on.
 const OXM_REG: u16 = 0x8001;
+/// Class of the ERICOXM fields.
+const ERICOXM: u16 = 0x1000;
 /// Class of fields that are followed by an experimenter id.
 pub(crate) const OXM_EXPERIMENTER: u16 = 0xffff;
 /// Experimenter id of the Open Networking Foundation.
 const ONF: u32 = 0x4f4e_4600;
-/// Experimenter id of the ERICOXM fields.
-const ERICSSON: u32 = 0x0000_1000;
 
 /// `NXM_NX_TUN_METADATA0`; the other 63 follow.
 const TUN_METADATA0: u8 = 40;
@@ -127,7 +127,9 @@ macro_rules! fields {
                     $(h if h == $header $(|| h == $alias)* => Self::$variant,)*
                     OxmHeader { class: NXM_NX, number, .. } if number < REGISTERS => Self::Reg(number),
                     OxmHeader { class: NXM_NX, number: number @ 111..=114, .. } => Self::Xxreg(number - 111),
-                    OxmHeader { class: NXM_NX, number: number @ TUN_METADATA0..=103, .. } => {
+                    OxmHeader { class: NXM_NX, number: number @ TUN_METADATA0..=103, .. }
+                        if (1..=TUNNEL_OPTION_BYTES).contains(&bytes) =>
+                    {
                         Self::TunMetadata { index: number - TUN_METADATA0, bytes }
                     }
                     OxmHeader { class: OXM_REG, number: number @ 0..=7, .. } => Self::Xreg(number),
@@ -237,8 +239,8 @@ fields! {
     NdTarget "nd_target" 128 of(31), Ipv6, mask, [nx(23)];
     NdSll "nd_sll" 48 of(32), Ethernet, mask, [nx(24)];
     NdTll "nd_tll" 48 of(33), Ethernet, mask, [nx(25)];
-    NdReserved "nd_reserved" 32 OxmHeader::experimenter(ERICSSON, 1), Decimal, exact, [];
-    NdOptionsType "nd_options_type" 8 OxmHeader::experimenter(ERICSSON, 2), Decimal, exact, [];
+    NdReserved "nd_reserved" 32 OxmHeader::new(ERICOXM, 1), Decimal, exact, [];
+    NdOptionsType "nd_options_type" 8 OxmHeader::new(ERICOXM, 2), Decimal, exact, [];
 }
 
 impl Field {
