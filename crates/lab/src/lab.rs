@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::holder::Holder;
 use crate::host::{Host, MAX_HOSTS};
 use crate::manager::Manager;
+use crate::matrix::Family;
 use crate::namespace::{LAB_DIR, Namespace};
 use crate::parallel::in_parallel;
 use crate::physical::{ORDINARY_MTU, Wire};
@@ -46,8 +47,9 @@ impl Encapsulation {
 #[derive(Debug, Clone)]
 pub struct Builder {
     hosts: u8,
-    underlay_mtu: u16,
-    encapsulation: Encapsulation,
+    pub(crate) underlay_mtu: u16,
+    pub(crate) underlay_family: Family,
+    pub(crate) encapsulation: Encapsulation,
 }
 
 impl Builder {
@@ -62,6 +64,13 @@ impl Builder {
     #[must_use]
     pub fn underlay_mtu(mut self, bytes: u16) -> Self {
         self.underlay_mtu = bytes;
+        self
+    }
+
+    /// Sets the kind of address that agents are told to tunnel from; IPv4, unless told. Hosts have both.
+    #[must_use]
+    pub fn underlay_family(mut self, family: Family) -> Self {
+        self.underlay_family = family;
         self
     }
 
@@ -95,7 +104,7 @@ impl Builder {
 
     /// Starts all hosts at once: most of their time is waiting for daemons.
     fn start_hosts(&self, root: &Namespace) -> Result<Vec<Host>> {
-        let start = |number| Host::start(root, number, self.underlay_mtu, self.encapsulation);
+        let start = |number| Host::start(root, number, self);
         in_parallel(1..=self.hosts, start).into_iter().collect()
     }
 }
@@ -114,7 +123,12 @@ impl Lab {
     /// A lab of one host, to be described further.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder { hosts: 1, underlay_mtu: 1500, encapsulation: Encapsulation::default() }
+        Builder {
+            hosts: 1,
+            underlay_mtu: ORDINARY_MTU,
+            underlay_family: Family::V4,
+            encapsulation: Encapsulation::default(),
+        }
     }
 
     /// A host, counted from zero; host 0 is named `host1`.

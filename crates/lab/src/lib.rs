@@ -42,6 +42,7 @@ mod parallel;
 mod physical;
 mod process;
 mod programs;
+mod service;
 mod station;
 mod wait;
 
@@ -55,6 +56,7 @@ pub use matrix::{Family, Matrix, reachability};
 pub use namespace::Namespace;
 pub use parallel::in_parallel;
 pub use process::Process;
+pub use service::Service;
 pub use station::{Capture, LossReport, Neighbour, Ping, PingResult, PingStream, RawSocket, Station};
 pub use topology::address::MacAddr;
 pub use wait::wait_until;

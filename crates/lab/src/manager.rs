@@ -3,9 +3,11 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::command::{Argv, Output};
@@ -13,9 +15,8 @@ use crate::error::{Error, Result};
 use crate::forward::Forwarder;
 use crate::namespace::Namespace;
 use crate::physical::{Cable, ORDINARY_MTU, Wire};
-use crate::process::Process;
 use crate::programs::program;
-use crate::wait::wait_until;
+use crate::service::Service;
 
 /// The manager's address on the management network, beyond those of hosts.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 254);
@@ -24,14 +25,16 @@ const API_PORT: u16 = 9101;
 const SYNC_PORT: u16 = 9102;
 /// Names the address of the Web API to `vnctl`.
 const ENDPOINT_VARIABLE: &str = "VNET_WEBAPI";
-/// Time that a manager gets to answer after its start.
-const START_LIMIT: Duration = Duration::from_secs(20);
+/// Time that a connection to it may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+/// Its state lies on a disk of its own, so that a full one hurts nobody else.
+const DISK_SIZE: &str = "size=64m,mode=700";
 
 /// A manager in a network namespace of its own. Its state folder stays when it ends.
 #[derive(Debug)]
 pub struct Manager {
     namespace: Namespace,
-    process: Mutex<Option<Process>>,
+    service: Service,
     door: Forwarder,
     management: Cable,
 }
@@ -43,8 +46,12 @@ impl Manager {
         let namespace = root.sibling("manager", vec![(ENDPOINT_VARIABLE.to_owned(), endpoint.into())])?;
         let management = Cable::plug(root, Wire::Management, "manager", &namespace, ORDINARY_MTU)?;
         namespace.shell([format!("ip address add {ADDRESS}/24 dev {}", Wire::Management.device())])?;
+        let state = namespace.dir().join("vnmgr").display().to_string();
+        root.exec(["mkdir", "-p", &state])?;
+        root.exec(["mount", "-t", "tmpfs", "-o", DISK_SIZE, "state", &state])?;
         let door = Forwarder::open(namespace.clone(), SocketAddr::from((ADDRESS, API_PORT)))?;
-        Ok(Self { namespace, process: Mutex::default(), door, management })
+        let service = Service::new("vnmgr", &namespace);
+        Ok(Self { namespace, service, door, management })
     }
 
     /// The namespace that it runs in.
@@ -77,34 +84,8 @@ impl Manager {
     /// [`Error::MissingProgram`] if it is not built, [`Error::Request`] if it runs already, [`Error::TimedOut`] if it
     /// does not answer.
     pub fn start(&self) -> Result<()> {
-        let mut slot = self.process();
-        if slot.as_ref().is_some_and(Process::is_running) {
-            return Err(Error::Request("vnmgr runs already".to_owned()));
-        }
-        let manager = slot.insert(self.namespace.spawn("vnmgr", self.command_line()?)?);
-        for port in [API_PORT, SYNC_PORT] {
-            wait_until(format!("vnmgr on port {port}"), START_LIMIT, || {
-                if !manager.is_running() {
-                    return Err(manager.complaint("it has ended").to_string());
-                }
-                let address = SocketAddr::from((ADDRESS, port));
-                self.namespace.connect(address, START_LIMIT).map_err(|error| error.to_string())
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Ends it as a crash would (SIGKILL).
-    pub fn kill(&self) {
-        self.process().take();
-    }
-
-    /// Ends it in order (SIGTERM).
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`] if it does not end.
-    pub fn stop(&self) -> Result<()> {
-        self.process().take().map_or(Ok(()), |manager| manager.terminate().map(drop))
+        let answers = |port| self.namespace.connect(SocketAddr::from((ADDRESS, port)), ANSWER_LIMIT);
+        self.service.launch(self.command_line()?, || answers(API_PORT).and_then(|_| answers(SYNC_PORT)))
     }
 
     /// Kills it and starts it again on the same state.
@@ -116,24 +97,24 @@ impl Manager {
         self.start()
     }
 
-    /// Makes it hang (SIGSTOP), with its connections open.
-    pub fn pause(&self) {
-        if let Some(manager) = &*self.process() {
-            manager.pause();
-        }
+    /// Fills the file system of its state, up to the last byte.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be filled.
+    pub fn fill_disk(&self) -> Result<()> {
+        let path = self.ballast();
+        let written = self.namespace.within(|| File::create(&path).and_then(fill))?;
+        written.map_err(|source| Error::File { step: "fill", path, source })
     }
 
-    /// Lets it run on.
-    pub fn resume(&self) {
-        if let Some(manager) = &*self.process() {
-            manager.resume();
-        }
-    }
-
-    /// Whether it runs.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.process().as_ref().is_some_and(Process::is_running)
+    /// Makes room again after [`fill_disk`](Self::fill_disk).
+    ///
+    /// # Errors
+    /// [`Error::File`] if the disk was not filled.
+    pub fn free_disk(&self) -> Result<()> {
+        let path = self.ballast();
+        let removed = self.namespace.within(|| fs::remove_file(&path))?;
+        removed.map_err(|source| Error::File { step: "remove", path, source })
     }
 
     /// Runs `vnctl` against it and gives what it printed.
@@ -158,14 +139,6 @@ impl Manager {
     /// As [`vnctl`](Self::vnctl).
     pub fn join_token(&self, node: &str) -> Result<String> {
         self.vnctl(["hosts", "token", "--node-id", node])
-    }
-
-    /// What it has logged since the lab started, over all its runs.
-    ///
-    /// # Errors
-    /// [`Error::File`] if it never ran.
-    pub fn log(&self) -> Result<String> {
-        self.namespace.read(self.namespace.dir().join("log/vnmgr.log"))
     }
 
     /// Cuts the manager off from every agent, silently.
@@ -194,7 +167,29 @@ impl Manager {
         Ok([program, "run".to_owned()].into_iter().chain(flags).collect())
     }
 
-    fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ballast(&self) -> PathBuf {
+        self.state_dir().join("ballast")
     }
+}
+
+impl Deref for Manager {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
+}
+
+/// Writes until there is no more room.
+fn fill(mut file: File) -> io::Result<()> {
+    // Halved when it does not fit, so that the last byte is taken too.
+    let mut chunk = vec![0; 1 << 20];
+    while !chunk.is_empty() {
+        match file.write(&chunk) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => chunk.truncate(chunk.len() / 2),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -7,12 +7,12 @@ use crate::error::{Error, Result};
 use crate::parallel::in_parallel;
 use crate::station::Station;
 
-/// Which addresses are pinged.
+/// A version of the Internet Protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// The first IPv4 address of a station.
+    /// IPv4.
     V4,
-    /// The first IPv6 address of a station.
+    /// IPv6.
     V6,
 }
 
@@ -24,7 +24,7 @@ pub struct Matrix {
     reached: Vec<Vec<bool>>,
 }
 
-/// Pings from every station to every other one.
+/// Pings from every station to every other one, at its first address of that family.
 ///
 /// # Errors
 /// [`Error::Request`] if a station has no address of that family. A station without a route to another one does not reach

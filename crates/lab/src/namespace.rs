@@ -113,6 +113,11 @@ impl Namespace {
         Path::new(LAB_DIR).join(self.name())
     }
 
+    /// Where the output of a background program of this name goes.
+    pub(crate) fn log_path(&self, name: &str) -> PathBuf {
+        self.dir().join("log").join(format!("{name}.log"))
+    }
+
     /// Runs a command to its end and gives its standard output.
     ///
     /// # Errors
@@ -142,7 +147,7 @@ impl Namespace {
     /// [`Error::Spawn`] if it does not start.
     pub fn spawn<S: AsRef<OsStr>>(&self, name: &str, argv: impl IntoIterator<Item = S>) -> Result<Process> {
         let argv = Argv::new(argv);
-        let log = self.dir().join("log").join(format!("{name}.log"));
+        let log = self.log_path(name);
         let spawned = self.within(|| -> io::Result<_> {
             fs::create_dir_all(self.dir().join("log"))?;
             let file = File::options().create(true).append(true).open(&log)?;

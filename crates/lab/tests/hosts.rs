@@ -95,7 +95,7 @@ fn a_cut_underlay_is_noticed_only_by_silence_and_heals() -> Result<()> {
 fn a_killed_switch_forwards_nothing_until_it_runs_again() -> Result<()> {
     let (lab, one, _two) = tunnelled_pair()?;
     let switch = lab.host(0).switch();
-    switch.kill_vswitchd();
+    switch.vswitchd().kill();
     assert!(!one.reaches(ip(2))?);
     switch.start_vswitchd()?;
     lab::wait_until("the tunnel again", PATIENCE, || {
@@ -103,6 +103,31 @@ fn a_killed_switch_forwards_nothing_until_it_runs_again() -> Result<()> {
     })?;
     assert!(matches!(switch.start_vswitchd(), Err(Error::Request(_))));
     Ok(())
+}
+
+#[test]
+fn a_switch_that_ended_in_order_and_a_killed_database_come_back() -> Result<()> {
+    let (lab, one, _two) = tunnelled_pair()?;
+    let switch = lab.host(0).switch();
+    switch.vswitchd().stop()?;
+    switch.database().kill();
+    assert!(!switch.vswitchd().is_running() && !switch.database().is_running());
+    switch.start_database()?;
+    switch.start_vswitchd()?;
+    lab::wait_until("the tunnel again", PATIENCE, || {
+        one.ping(ip(2)).map_err(|e| e.to_string()).and_then(reached)
+    })
+}
+
+#[test]
+fn the_managers_disk_is_filled_and_freed() -> Result<()> {
+    let lab = Lab::builder().hosts(0).start()?;
+    let manager = lab.manager();
+    let file = manager.state_dir().join("file");
+    manager.fill_disk()?;
+    assert!(matches!(manager.namespace().write(&file, [0; 4096]), Err(Error::File { .. })));
+    manager.free_disk()?;
+    manager.namespace().write(&file, [0; 4096])
 }
 
 #[test]

@@ -1,21 +1,17 @@
 //! The agent of a host, `vna`, as a service manager would run it: the one place that knows its flags.
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lab::Encapsulation;
 use crate::namespace::Namespace;
-use crate::process::Process;
 use crate::programs::program;
-use crate::wait::wait_until;
+use crate::service::Service;
 
 /// The bridge that the agent makes, and guests are plugged into.
 pub(crate) const INTEGRATION_BRIDGE: &str = "br-int";
-/// Time that an agent gets to make its bridge.
-const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// The agent of a host. It has joined once its state folder holds what `vna join` wrote, and keeps that when it ends.
 #[derive(Debug)]
@@ -23,12 +19,13 @@ pub struct Agent {
     namespace: Namespace,
     underlay_address: IpAddr,
     encapsulation: Encapsulation,
-    process: Mutex<Option<Process>>,
+    service: Service,
 }
 
 impl Agent {
     pub(crate) fn new(namespace: &Namespace, underlay_address: IpAddr, encapsulation: Encapsulation) -> Self {
-        Self { namespace: namespace.clone(), underlay_address, encapsulation, process: Mutex::default() }
+        let service = Service::new("vna", namespace);
+        Self { namespace: namespace.clone(), underlay_address, encapsulation, service }
     }
 
     /// The folder of its state, inside the lab.
@@ -40,7 +37,7 @@ impl Agent {
     /// Joins the host at a manager's sync endpoint, with a token that the manager gave for it (`vnctl hosts token`).
     ///
     /// # Errors
-    /// As [`Namespace::exec`], or [`Error::MissingProgram`].
+    /// As [`Namespace::exec`], or [`crate::Error::MissingProgram`].
     pub fn join(&self, manager: &str, token: &str) -> Result<()> {
         let (program, state) = (program("vna")?, self.state_dir());
         let token_file = self.namespace.dir().join("join-token");
@@ -56,63 +53,11 @@ impl Agent {
     /// Starts it, with the managers' sync endpoint as an `https` address, and waits until its bridge is there.
     ///
     /// # Errors
-    /// [`Error::MissingProgram`] if it is not built, [`Error::Request`] if it runs already, [`Error::TimedOut`] if it
-    /// makes no bridge.
+    /// [`crate::Error::MissingProgram`] if it is not built, [`crate::Error::Request`] if it runs already,
+    /// [`crate::Error::TimedOut`] if it makes no bridge.
     pub fn start(&self, manager: &str) -> Result<()> {
-        let mut slot = self.process();
-        if slot.as_ref().is_some_and(Process::is_running) {
-            return Err(Error::Request(format!("vna of {} runs already", self.namespace.name())));
-        }
-        let agent = slot.insert(self.namespace.spawn("vna", self.command_line(manager)?)?);
-        wait_until(format!("{INTEGRATION_BRIDGE} of {}", self.namespace.name()), START_LIMIT, || {
-            if !agent.is_running() {
-                return Err(agent.complaint("it has ended").to_string());
-            }
-            let argv = ["ovs-vsctl", "--timeout=10", "br-exists", INTEGRATION_BRIDGE];
-            self.namespace.exec(argv).map_err(|error| error.to_string())
-        })
-        .map(drop)
-    }
-
-    /// Ends it as a crash would (SIGKILL).
-    pub fn kill(&self) {
-        self.process().take();
-    }
-
-    /// Ends it in order (SIGTERM).
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`] if it does not end.
-    pub fn stop(&self) -> Result<()> {
-        self.process().take().map_or(Ok(()), |agent| agent.terminate().map(drop))
-    }
-
-    /// Makes it hang (SIGSTOP), with its connections open.
-    pub fn pause(&self) {
-        if let Some(agent) = &*self.process() {
-            agent.pause();
-        }
-    }
-
-    /// Lets it run on.
-    pub fn resume(&self) {
-        if let Some(agent) = &*self.process() {
-            agent.resume();
-        }
-    }
-
-    /// Whether it runs.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.process().as_ref().is_some_and(Process::is_running)
-    }
-
-    /// What it has logged since the lab started, over all its runs.
-    ///
-    /// # Errors
-    /// [`Error::File`] if it never ran.
-    pub fn log(&self) -> Result<String> {
-        self.namespace.read(self.namespace.dir().join("log/vna.log"))
+        let bridge = ["ovs-vsctl", "--timeout=10", "br-exists", INTEGRATION_BRIDGE];
+        self.service.launch(self.command_line(manager)?, || self.namespace.exec(bridge))
     }
 
     fn command_line(&self, manager: &str) -> Result<Vec<String>> {
@@ -130,8 +75,12 @@ impl Agent {
         let flags = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
         Ok([program, "run".to_owned()].into_iter().chain(flags).collect())
     }
+}
 
-    fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+impl Deref for Agent {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
     }
 }

@@ -14,7 +14,8 @@ use std::ops::Deref;
 
 use crate::error::Result;
 use crate::guest::{Guest, GuestSpec};
-use crate::lab::Encapsulation;
+use crate::lab::Builder;
+use crate::matrix::Family;
 use crate::namespace::{LAB_DIR, Namespace};
 use crate::physical::{Cable, ORDINARY_MTU, Wire};
 
@@ -51,12 +52,8 @@ pub struct Host {
 
 impl Host {
     /// Sets up host `number`, with its switch running and its underlay address usable.
-    pub(crate) fn start(
-        root: &Namespace,
-        number: u8,
-        mtu: u16,
-        encapsulation: Encapsulation,
-    ) -> Result<Self> {
+    pub(crate) fn start(root: &Namespace, number: u8, plan: &Builder) -> Result<Self> {
+        let mtu = plan.underlay_mtu;
         let name = format!("host{number}");
         let namespace = root.sibling(&name, switch_environment(&name))?;
         let underlay = Cable::plug(root, Wire::Underlay, &name, &namespace, mtu)?;
@@ -66,7 +63,11 @@ impl Host {
         namespace.shell([format!("ip address add {}/24 dev {device}", management_ipv4(number))])?;
         let addresses = [format!("{}/24", underlay_ipv4(number)), format!("{}/64", underlay_ipv6(number))];
         let switch = Switch::start(&namespace, addresses, mtu)?;
-        let agent = Agent::new(&namespace, underlay_ipv4(number).into(), encapsulation);
+        let tunnel_address = match plan.underlay_family {
+            Family::V4 => underlay_ipv4(number).into(),
+            Family::V6 => underlay_ipv6(number).into(),
+        };
+        let agent = Agent::new(&namespace, tunnel_address, plan.encapsulation);
         Ok(Self { number, namespace, root: root.clone(), agent, switch, underlay, management })
     }
 
