@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
-use topology::address::MacAddr;
+use topology::MacAddr;
 
 use crate::error::{Error, Result};
 use crate::host::{Host, INTEGRATION_BRIDGE};

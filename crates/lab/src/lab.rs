@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::thread;
 
 use ipnet::IpNet;
+use topology::datapath::Encapsulation;
 
 use crate::error::{Error, Result};
 use crate::holder::Holder;
@@ -18,30 +19,6 @@ use crate::station::Station;
 
 /// Names a folder to which the lab's files (logs, databases, state) are copied when it ends.
 const KEEP_LOGS_VARIABLE: &str = "LAB_KEEP_LOGS";
-
-/// How frames travel between hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Encapsulation {
-    /// Geneve (RFC 8926).
-    #[default]
-    Geneve,
-    /// VXLAN (RFC 7348).
-    Vxlan,
-    /// GRE with keys (RFC 2890).
-    Gre,
-}
-
-impl Encapsulation {
-    /// Its name as the agent and Open vSwitch spell it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Geneve => "geneve",
-            Self::Vxlan => "vxlan",
-            Self::Gre => "gre",
-        }
-    }
-}
 
 /// What a lab shall be made of.
 #[derive(Debug, Clone)]

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::path::PathBuf;
 
+use topology::datapath::Encapsulation;
+
 use crate::error::Result;
-use crate::lab::Encapsulation;
 use crate::namespace::Namespace;
 use crate::programs::program;
 use crate::service::Service;
@@ -66,9 +67,9 @@ impl Agent {
             ("--state-dir", self.state_dir().display().to_string()),
             ("--ovsdb", format!("unix:{}", database.display())),
             ("--bridge", INTEGRATION_BRIDGE.to_owned()),
-            ("--node-id", self.namespace.name().to_owned()),
+            ("--datapath-type", "netdev".to_owned()),
             ("--manager", manager.to_owned()),
-            ("--encapsulation", self.encapsulation.name().to_owned()),
+            ("--encapsulation", self.encapsulation.to_string()),
             ("--underlay-address", self.underlay_address.to_string()),
         ];
         let program = program("vna")?.display().to_string();

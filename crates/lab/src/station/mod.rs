@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 use serde_json::Value;
-use topology::address::MacAddr;
+use topology::MacAddr;
 
 use crate::error::{Error, Result};
 use crate::namespace::Namespace;
