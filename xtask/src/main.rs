@@ -3,6 +3,7 @@
 //! A task is one file. Each says what it runs, so that a step can be repeated by hand.
 
 mod check;
+mod demo;
 mod licences;
 mod run;
 mod setup;
@@ -26,6 +27,8 @@ enum Task {
     Check,
     /// Build the programs, then run the tests
     Test(test::Options),
+    /// Show a network hypervisor on this machine: hosts, guests, networks, failures
+    Demo(demo::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -33,5 +36,6 @@ fn main() -> anyhow::Result<()> {
         Task::Setup => setup::setup(),
         Task::Check => check::check(),
         Task::Test(options) => test::test(&options),
+        Task::Demo(options) => demo::demo(&options),
     }
 }
