@@ -1,1 +1,38 @@
-//! `sync`.
+//! The manager-agent protocol: how each host's agent gets the part of the topology it needs, and what it says back.
+//!
+//! One gRPC stream with mutual TLS per agent. The manager sends a snapshot at a revision, then deltas; the agent says
+//! who it is, which ports its host has and which revision it has realized. There are no events to lose, only state to
+//! catch up with: whatever either side missed, the next message holds the difference.
+//!
+//! - Both ends: [`pki`] holds the keys they prove themselves with, `wire` the messages.
+//! - The manager's end: [`manager`] is what a manager provides and [`manager::serve`] the server. Behind it `history`
+//!   remembers heads, `feed` decides what an agent is sent next, `session` carries one agent's stream.
+//! - The agent's end: [`agent`] keeps a [`Replica`] up to date. `inbox` puts it together from what the
+//!   manager sends; [`replica`] keeps it on disk.
+//!
+//! # Who may say what
+//! A host proves who it is by its certificate, and all that it says is taken to be about itself. A host without one
+//! may do one thing: ask for it, with a token's secret.
+//!
+//! Nothing here decides about topology: what a registration or a port means is the manager's business.
+
+pub mod agent;
+mod client;
+mod feed;
+mod file;
+mod history;
+mod inbox;
+mod listener;
+pub mod manager;
+pub mod pki;
+pub mod replica;
+mod service;
+mod session;
+mod sessions;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use agent::{Agent, Connection, Inputs};
+pub use manager::{Head, Manager, serve};
+pub use replica::Replica;

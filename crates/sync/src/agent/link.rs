@@ -1,0 +1,268 @@
+//! The agent's connection: made, kept, and made again.
+//!
+//! # Time limits
+//! Connecting and the manager's first answers have limits; from then on HTTP/2 keep-alives tell within seconds that a
+//! manager is gone. Nothing else is limited: silence is what a topology that does not change sounds like.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Uri;
+use tonic::{Status, Streaming};
+use topology::Revision;
+use topology::binding::SeenPort;
+use topology::datapath::Registration;
+
+use super::backoff::Backoff;
+use super::{Connection, Inputs};
+use crate::client::Client;
+use crate::inbox::{Fault, Inbox};
+use crate::pki::Identity;
+use crate::replica::Replica;
+use crate::wire::{
+    AgentMessage, Hello, ManagerMessage, PROTOCOL, Ports, Realized, RenewRequest, Resume, Said, cut,
+};
+
+/// How long a manager may take to answer a stream, and then to welcome the host, which may need a commit.
+const WELCOME: Duration = Duration::from_secs(40);
+
+/// A connection that lasted this long was a good one: the next failure is the first.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// How long to wait after a renewal that failed. There are weeks left.
+const RENEW_AGAIN: Duration = Duration::from_secs(60 * 60);
+
+/// Longest time slept in one piece for a renewal, so that a clock that is set is noticed.
+const RENEW_CHECK: Duration = Duration::from_secs(60 * 60);
+
+/// Messages that wait to be sent.
+const ROOM: usize = 2;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("cannot connect: {}", causes(.0))]
+    Connect(tonic::transport::Error),
+    #[error("{}", .0.message())]
+    Status(#[from] Status),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error("the manager does not answer")]
+    Silent,
+    #[error("the manager closed the stream")]
+    Closed,
+}
+
+/// An agent's connection, whether or not there is one.
+pub(super) struct Link {
+    identity: Identity,
+    inputs: Inputs,
+    replica: watch::Sender<Option<Arc<Replica>>>,
+    connection: watch::Sender<Connection>,
+    /// The last stream broke on something that resuming would lead to again.
+    anew: bool,
+}
+
+impl Link {
+    pub(super) fn new(
+        identity: Identity,
+        inputs: Inputs,
+        replica: watch::Sender<Option<Arc<Replica>>>,
+        connection: watch::Sender<Connection>,
+    ) -> Self {
+        Self { identity, inputs, replica, connection, anew: false }
+    }
+
+    /// Connects to one manager after the other, for ever.
+    pub(super) async fn run(mut self, managers: Vec<Uri>) {
+        let mut backoff = Backoff::default();
+        for manager in managers.into_iter().cycle() {
+            let started = Instant::now();
+            let ended = self.converse(manager.clone()).await;
+            tracing::info!(%manager, reason = %ended, "not connected");
+            self.anew = matches!(ended, Ended::Fault(_));
+            self.disconnected(ended.to_string());
+            if started.elapsed() >= STABLE {
+                backoff.reset();
+            }
+            sleep(backoff.next(rand::random())).await;
+        }
+    }
+
+    fn disconnected(&self, reason: String) {
+        self.connection.send_modify(|connection| {
+            let since = match connection {
+                Connection::Disconnected { since, .. } => *since,
+                Connection::Connected { .. } => Timestamp::now(),
+            };
+            *connection = Connection::Disconnected { since, reason };
+        });
+    }
+
+    /// Carries one connection to its end.
+    async fn converse(&mut self, manager: Uri) -> Ended {
+        match self.open(manager).await {
+            Ok((client, outbound, inbound, inbox)) => {
+                let since = Timestamp::now();
+                self.connection.send_replace(Connection::Connected { since });
+                let current = CancellationToken::new();
+                tokio::select! {
+                    ended = receive(inbound, inbox, &self.replica, &current) => ended,
+                    ended = speak(self.inputs.clone(), &outbound, &current) => ended,
+                    () = renew(&mut self.identity, client) => Ended::Closed,
+                }
+            }
+            Err(ended) => ended,
+        }
+    }
+
+    /// Connects, says hello and is welcomed.
+    async fn open(&mut self, manager: Uri) -> Result<Open, Ended> {
+        let mut client = Client::connect(manager, self.identity.tls()).await.map_err(Ended::Connect)?;
+        let replica = self.replica.borrow().clone().filter(|_| !self.anew);
+        let (outbound, messages) = mpsc::channel(ROOM);
+        let registration = self.inputs.registration.borrow_and_update().clone();
+        send(&outbound, hello(&registration, replica.as_deref())).await?;
+        let mut inbox = Inbox::new(replica);
+        let welcome = async {
+            let mut inbound = client.stream(ReceiverStream::new(messages)).await?;
+            let first = inbound.message().await?.ok_or(Ended::Closed)?;
+            inbox.on_message(first.told)?;
+            Ok::<_, Ended>(inbound)
+        };
+        let inbound = timeout(WELCOME, welcome).await.map_err(|_| Ended::Silent)??;
+        Ok((client, outbound, inbound, inbox))
+    }
+}
+
+type Open = (Client, mpsc::Sender<AgentMessage>, Streaming<ManagerMessage>, Inbox);
+
+/// Takes what the manager sends. `current` is cancelled when the replica is what the manager has.
+async fn receive(
+    mut inbound: Streaming<ManagerMessage>,
+    mut inbox: Inbox,
+    replica: &watch::Sender<Option<Arc<Replica>>>,
+    current: &CancellationToken,
+) -> Ended {
+    loop {
+        let message = match inbound.message().await {
+            Ok(Some(message)) => message,
+            Ok(None) => return Ended::Closed,
+            Err(status) => return status.into(),
+        };
+        match inbox.on_message(message.told) {
+            Ok(Some(newest)) => {
+                replica.send_replace(Some(newest));
+                current.cancel();
+            }
+            Ok(None) => {}
+            Err(fault) => return fault.into(),
+        }
+    }
+}
+
+/// Says what the host knows: all of it once, then what changes.
+async fn speak(
+    mut inputs: Inputs,
+    outbound: &mpsc::Sender<AgentMessage>,
+    current: &CancellationToken,
+) -> Ended {
+    inputs.ports.mark_changed();
+    inputs.realized.mark_changed();
+    loop {
+        let sent = tokio::select! {
+            registration = newest(&mut inputs.registration) => send(outbound, hello(&registration, None)).await,
+            ports = newest(&mut inputs.ports) => send_ports(outbound, ports).await,
+            // Before the first update, the revision may be one of another store.
+            revision = realized(&mut inputs.realized, current) => {
+                send(outbound, Said::Realized(Realized { revision: revision.0 })).await
+            }
+        };
+        if let Err(ended) = sent {
+            return ended;
+        }
+    }
+}
+
+async fn realized(input: &mut watch::Receiver<Revision>, current: &CancellationToken) -> Revision {
+    current.cancelled().await;
+    newest(input).await
+}
+
+/// The next value, or none ever if its source is gone.
+async fn newest<T: Clone>(input: &mut watch::Receiver<T>) -> T {
+    if input.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    input.borrow_and_update().clone()
+}
+
+async fn send_ports(
+    outbound: &mpsc::Sender<AgentMessage>,
+    ports: Option<Vec<SeenPort>>,
+) -> Result<(), Ended> {
+    let Some(ports) = ports else { return Ok(()) };
+    let encoded = ports.into_iter().map(|port| serde_json::to_vec(&port).expect("ports have only texts"));
+    for (ports, last) in cut(encoded, Vec::len) {
+        send(outbound, Said::Ports(Ports { ports, last })).await?;
+    }
+    Ok(())
+}
+
+async fn send(outbound: &mpsc::Sender<AgentMessage>, said: Said) -> Result<(), Ended> {
+    outbound.send(said.into()).await.map_err(|_| Ended::Closed)
+}
+
+fn hello(registration: &Registration, replica: Option<&Replica>) -> Said {
+    let resume = replica.map(|replica| Resume {
+        store_id: replica.store_id.clone(),
+        datapath: replica.datapath.to_string(),
+        revision: replica.topology.revision().0,
+    });
+    let registration = serde_json::to_vec(registration).expect("a registration has only texts and numbers");
+    Said::Hello(Hello { protocol: PROTOCOL, registration, resume })
+}
+
+/// Renews the certificate whenever it is time. The connection goes on with the old one.
+async fn renew(identity: &mut Identity, mut client: Client) {
+    loop {
+        let wait = identity.renew_at().duration_since(SystemTime::now()).unwrap_or_default();
+        if !wait.is_zero() {
+            sleep(wait.min(RENEW_CHECK)).await;
+            continue;
+        }
+        match renewed(identity, &mut client).await {
+            Ok(new) => *identity = new,
+            Err(error) => {
+                tracing::warn!(error = causes(&*error), "the certificate cannot be renewed now");
+                sleep(RENEW_AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn renewed(
+    identity: &Identity,
+    client: &mut Client,
+) -> Result<Identity, Box<dyn std::error::Error + Send + Sync>> {
+    let answer = client.renew(RenewRequest { request: identity.request()? }).await?;
+    let new = identity.renewed(&answer.certificate)?;
+    new.save()?;
+    Ok(new)
+}
+
+/// An error and what caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,129 @@
+//! What one agent is sent next, given the newest head. Pure: `session` does the sending.
+//!
+//! # Bounded memory
+//! A feed keeps one topology: the one that the agent's replica was last made equal to. However many commits an
+//! agent misses while it reads slowly, the next update is the difference from there, at most its whole scope.
+//!
+//! # Commits that do not concern a host
+//! Most commits concern few hosts. The others hear only that the revision has moved, and that not for each commit:
+//! `session` asks for it now and then.
+
+use topology::{Change, DatapathId, Revision, Topology, scope};
+
+use crate::history::{Entry, difference};
+use crate::wire::{Part, Put, cut};
+
+/// What takes an agent's replica to a revision.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Update {
+    /// The revision it starts from; `None` for a snapshot.
+    pub(crate) base: Option<Revision>,
+    /// The revision it leads to.
+    pub(crate) revision: Revision,
+    /// The objects that change.
+    pub(crate) changes: Vec<Change>,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Next {
+    /// Send this at once.
+    Send(Update),
+    /// Nothing the agent needs has changed; its revision is behind.
+    Behind,
+    /// The agent has it all.
+    Current,
+    /// The datapath is gone, or the store is another one: the stream has nothing more to say.
+    Over,
+}
+
+/// One agent's feed.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    host: DatapathId,
+    store_id: String,
+    /// The topology whose scope the replica equals; `None` before the first update of an agent that has nothing.
+    seen: Option<Topology>,
+    /// The revision the agent was last told; `None` before the first update of the stream.
+    told: Option<Revision>,
+}
+
+impl Feed {
+    /// A feed for a host that has the scope of `resumed` already.
+    pub(crate) fn new(host: DatapathId, store_id: String, resumed: Option<Topology>) -> Self {
+        Self { host, store_id, seen: resumed, told: None }
+    }
+
+    /// What the agent needs now that `head` is the newest.
+    pub(crate) fn next(&mut self, head: &Entry) -> Next {
+        if head.store_id != self.store_id || !head.topology.datapaths().contains_key(&self.host) {
+            return Next::Over;
+        }
+        let after = &head.topology;
+        let Some(before) = self.seen.replace(after.clone()) else {
+            let objects = scope::snapshot(after, &self.host);
+            return self.send(None, objects.into_iter().map(Change::Put).collect());
+        };
+        let changes = self.changes(&before, head);
+        match self.told {
+            // The first update of a stream is sent even if it is empty: it says that the replica is current.
+            None => self.send(Some(before.revision()), changes),
+            Some(told) if !changes.is_empty() => self.send(Some(told), changes),
+            Some(told) if told == after.revision() => Next::Current,
+            Some(_) => Next::Behind,
+        }
+    }
+
+    /// Tells the agent the revision it is at, if it does not know.
+    pub(crate) fn catch_up(&mut self) -> Option<Update> {
+        let revision = self.seen.as_ref()?.revision();
+        let base = self.told.filter(|told| *told != revision)?;
+        self.told = Some(revision);
+        Some(Update { base: Some(base), revision, changes: Vec::new() })
+    }
+
+    fn changes(&self, before: &Topology, head: &Entry) -> Vec<Change> {
+        if before.revision() == head.topology.revision() {
+            return Vec::new();
+        }
+        if before.revision() != head.base {
+            let changes = difference(before, &head.topology);
+            return scope::delta(before, &head.topology, &changes, &self.host);
+        }
+        if head.concerned.contains(&self.host) {
+            scope::delta(before, &head.topology, &head.changes, &self.host)
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn send(&mut self, base: Option<Revision>, changes: Vec<Change>) -> Next {
+        let revision = self.seen.as_ref().map(Topology::revision).unwrap_or_default();
+        self.told = Some(revision);
+        Next::Send(Update { base, revision, changes })
+    }
+}
+
+impl Update {
+    /// The messages that carry it. Objects are encoded as their message is taken, not before.
+    pub(crate) fn into_parts(self) -> impl Iterator<Item = Part> {
+        let (base, revision) = (self.base.map(|base| base.0), self.revision.0);
+        let encoded = self.changes.into_iter().map(|change| match change {
+            Change::Put(object) => (object.reference().to_string(), Some(object.encode())),
+            Change::Delete(reference) => (reference.to_string(), None),
+        });
+        let size = |(reference, value): &(String, Option<Vec<u8>>)| {
+            reference.len() + value.as_ref().map_or(0, Vec::len)
+        };
+        cut(encoded, size).map(move |(run, last)| {
+            let mut part = Part { base, revision, last, ..Part::default() };
+            for (reference, value) in run {
+                match value {
+                    Some(value) => part.puts.push(Put { reference, value }),
+                    None => part.deletes.push(reference),
+                }
+            }
+            part
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! The heads of late, so that an agent that was away for a moment is sent the difference.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use imbl::ordmap::DiffItem;
+use tokio::sync::watch;
+use topology::{Change, DatapathId, Object, ObjectRef, Revision, Topology, scope};
+
+use crate::manager::Head;
+
+/// How many heads are remembered. They share their structure, so each costs what its commit changed.
+pub(crate) const REMEMBERED: usize = 1024;
+
+/// A head, and what its commit concerns, worked out once for all sessions.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) store_id: String,
+    /// The revision that `changes` start from.
+    pub(crate) base: Revision,
+    pub(crate) topology: Topology,
+    pub(crate) changes: Arc<Vec<Change>>,
+    pub(crate) concerned: BTreeSet<DatapathId>,
+}
+
+/// The heads of late. The newest is to be watched.
+#[derive(Debug)]
+pub(crate) struct History {
+    newest: watch::Sender<Arc<Entry>>,
+    remembered: Mutex<VecDeque<Topology>>,
+}
+
+impl History {
+    pub(crate) fn new(head: &Head) -> Self {
+        let entry = Entry {
+            store_id: head.store_id.clone(),
+            base: head.topology.revision(),
+            topology: head.topology.clone(),
+            changes: Arc::default(),
+            concerned: BTreeSet::new(),
+        };
+        let remembered = Mutex::new(VecDeque::from([head.topology.clone()]));
+        Self { newest: watch::Sender::new(Arc::new(entry)), remembered }
+    }
+
+    /// Takes a new head.
+    pub(crate) fn push(&self, head: &Head) {
+        let last = self.newest.borrow().clone();
+        let same_store = last.store_id == head.store_id;
+        let follows = same_store && head.before.revision() == last.topology.revision();
+        let changes =
+            if follows { head.changes.clone() } else { Arc::new(difference(&last.topology, &head.topology)) };
+        let concerned = scope::concerned(&last.topology, &head.topology, &changes);
+        self.remember(head.topology.clone(), same_store);
+        self.newest.send_replace(Arc::new(Entry {
+            store_id: head.store_id.clone(),
+            base: last.topology.revision(),
+            topology: head.topology.clone(),
+            changes,
+            concerned,
+        }));
+    }
+
+    fn remember(&self, topology: Topology, same_store: bool) {
+        let mut remembered = self.remembered.lock().expect("no panic holds this lock");
+        // Revisions of another store mean something else.
+        if !same_store {
+            remembered.clear();
+        }
+        remembered.truncate(REMEMBERED - 1);
+        remembered.push_front(topology);
+    }
+
+    /// The newest head, to watch.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Entry>> {
+        self.newest.subscribe()
+    }
+
+    /// The topology at a revision of a store, if it is remembered.
+    pub(crate) fn at(&self, store_id: &str, revision: Revision) -> Option<Topology> {
+        if self.newest.borrow().store_id != store_id {
+            return None;
+        }
+        let remembered = self.remembered.lock().expect("no panic holds this lock");
+        remembered.iter().find(|topology| topology.revision() == revision).cloned()
+    }
+}
+
+/// What turns `before` into `after`. What they share costs nothing.
+pub(crate) fn difference(before: &Topology, after: &Topology) -> Vec<Change> {
+    let mut changes = Vec::new();
+    macro_rules! tables {
+        ($($table:ident: $kind:ident),*) => {$(
+            changes.extend(before.$table().diff(after.$table()).map(|item| match item {
+                DiffItem::Add(_, new) | DiffItem::Update { new: (_, new), .. } => {
+                    Change::Put(Object::$kind(new.clone()))
+                }
+                DiffItem::Remove(id, _) => Change::Delete(ObjectRef::$kind(id.clone())),
+            }));
+        )*};
+    }
+    tables!(
+        datapaths: Datapath, segments: Segment, networks: Network, interfaces: Interface,
+        mac_leases: MacLease, ip_leases: IpLease, bindings: Binding, host_tokens: HostToken
+    );
+    if before.sequences() != after.sequences() {
+        changes.push(Change::Put(after.sequences().into()));
+    }
+    changes
+}

@@ -1,0 +1,161 @@
+//! How an agent's replica follows what the manager sends. Pure: `agent` does the receiving.
+//!
+//! ```text
+//!            Welcome              Part, not last
+//!  Expecting ───────> Listening ────────────────> Receiving ─┐ Part, not last
+//!                         ^                        │  ^──────┘
+//!                         └────── Part, last ──────┘            new replica
+//!  any state: anything else                                     fault
+//! ```
+//! A replica changes as a whole, when the last part is there; a stream that breaks off before leaves it as it was. After
+//! a fault the stream is of no use: the agent connects anew.
+
+use std::sync::Arc;
+
+use topology::object::DecodeError;
+use topology::{Change, DatapathId, Object, ObjectRef, Revision, Topology};
+
+use crate::replica::Replica;
+use crate::wire::{Part, Put, Told, Welcome};
+
+/// Most objects in one update: beyond what any one host needs, and what its agent could hold.
+const MAX_CHANGES: usize = 4_000_000;
+
+/// What is wrong with what the manager sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("the manager sent a message of an unknown kind")]
+    Unknown,
+    #[error("the manager sent a message out of turn")]
+    OutOfTurn,
+    #[error("the manager's welcome names no datapath")]
+    NoDatapath(#[from] topology::id::InvalidId),
+    #[error("the manager sent a change from revision {base:?}, and the replica is at {found:?}")]
+    Gap { base: Option<Revision>, found: Option<Revision> },
+    #[error("the manager sent parts of different updates as one")]
+    Torn,
+    #[error("the manager sent an update of more than {MAX_CHANGES} objects")]
+    TooLarge,
+    #[error("the manager sent a malformed object")]
+    Malformed(#[from] DecodeError),
+}
+
+/// An agent's end of one stream.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    /// Also the state of which `resume` told the manager.
+    replica: Option<Arc<Replica>>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Expecting,
+    Listening(Source),
+    Receiving(Source, Incoming),
+}
+
+/// Whose topology it is, as the welcome said.
+#[derive(Debug)]
+struct Source {
+    store_id: String,
+    datapath: DatapathId,
+}
+
+/// An update of which parts are missing.
+#[derive(Debug)]
+struct Incoming {
+    base: Option<Revision>,
+    revision: Revision,
+    changes: Vec<Change>,
+}
+
+impl Inbox {
+    /// A stream that begins, for an agent that has `replica`.
+    pub(crate) fn new(replica: Option<Arc<Replica>>) -> Self {
+        Self { replica, state: State::Expecting }
+    }
+
+    /// Takes a message, and gives back the new replica if the message completes one.
+    pub(crate) fn on_message(&mut self, told: Option<Told>) -> Result<Option<Arc<Replica>>, Fault> {
+        let state = std::mem::replace(&mut self.state, State::Expecting);
+        match (state, told.ok_or(Fault::Unknown)?) {
+            (State::Expecting, Told::Welcome(welcome)) => {
+                self.state = State::Listening(Source::new(welcome)?);
+                Ok(None)
+            }
+            (State::Listening(source), Told::Part(part)) => {
+                let incoming = self.begin(&source, &part)?;
+                self.on_part(source, incoming, part)
+            }
+            (State::Receiving(source, incoming), Told::Part(part)) => self.on_part(source, incoming, part),
+            (State::Expecting, Told::Part(_))
+            | (State::Listening(_) | State::Receiving(..), Told::Welcome(_)) => Err(Fault::OutOfTurn),
+        }
+    }
+
+    /// An update begins: it must start from what the agent has, or anew.
+    fn begin(&self, source: &Source, part: &Part) -> Result<Incoming, Fault> {
+        let base = part.base.map(Revision);
+        let found = self.replica.as_ref().filter(|replica| source.is_of(replica));
+        let found = found.map(|replica| replica.topology.revision());
+        if base.is_some() && base != found {
+            return Err(Fault::Gap { base, found });
+        }
+        Ok(Incoming { base, revision: Revision(part.revision), changes: Vec::new() })
+    }
+
+    fn on_part(
+        &mut self,
+        source: Source,
+        mut incoming: Incoming,
+        part: Part,
+    ) -> Result<Option<Arc<Replica>>, Fault> {
+        if (part.base.map(Revision), Revision(part.revision)) != (incoming.base, incoming.revision) {
+            return Err(Fault::Torn);
+        }
+        if incoming.changes.len() + part.puts.len() + part.deletes.len() > MAX_CHANGES {
+            return Err(Fault::TooLarge);
+        }
+        for put in &part.puts {
+            incoming.changes.extend(decode_put(put)?);
+        }
+        incoming.changes.extend(part.deletes.iter().filter_map(|text| known(text)).map(Change::Delete));
+        if !part.last {
+            self.state = State::Receiving(source, incoming);
+            return Ok(None);
+        }
+        let base = self.replica.as_ref().filter(|_| incoming.base.is_some());
+        let mut topology = base.map_or_else(Topology::default, |replica| replica.topology.clone());
+        topology.commit(incoming.revision, &incoming.changes);
+        let (store_id, datapath) = (source.store_id.clone(), source.datapath.clone());
+        let replica = Arc::new(Replica { store_id, datapath, topology });
+        self.replica = Some(replica.clone());
+        self.state = State::Listening(source);
+        Ok(Some(replica))
+    }
+}
+
+impl Source {
+    fn new(welcome: Welcome) -> Result<Self, Fault> {
+        Ok(Self { store_id: welcome.store_id, datapath: welcome.datapath.parse()? })
+    }
+
+    fn is_of(&self, replica: &Replica) -> bool {
+        self.store_id == replica.store_id && self.datapath == replica.datapath
+    }
+}
+
+fn decode_put(put: &Put) -> Result<Option<Change>, DecodeError> {
+    let Some(reference) = known(&put.reference) else { return Ok(None) };
+    Object::decode(&reference, &put.value).map(|object| Some(Change::Put(object)))
+}
+
+/// The reference, unless it is of a kind that only a newer manager knows: it is passed over, like unknown fields.
+fn known(text: &str) -> Option<ObjectRef> {
+    let reference = text.parse().ok();
+    if reference.is_none() {
+        tracing::debug!(reference = text, "passed over an object of a kind that this version does not know");
+    }
+    reference
+}

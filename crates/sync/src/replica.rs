@@ -1,0 +1,113 @@
+//! A host's replica of its part of the topology, and its file.
+//!
+//! The file lets an agent work before it reaches a manager. What it holds is the manager's, so a file that cannot be
+//! read costs a snapshot and nothing else.
+//!
+//! # Format
+//! Lines. The first is `openvnet-replica 1` and the SHA-256 of all that follows, hexadecimal; the second says in JSON
+//! what it is a replica of and who wrote it; each further one is an object's reference, a space and its JSON.
+
+use std::fmt::Write as _;
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use topology::object::DecodeError;
+use topology::{Change, DatapathId, Object, ObjectRef, Revision, Topology};
+
+use crate::file;
+use crate::pki::digest;
+
+/// What a file starts with; the number is the format's.
+const MAGIC: &str = "openvnet-replica 1 ";
+
+/// Largest file read, in bytes: far above what one host needs.
+const MAX_FILE: u64 = 1 << 30;
+
+/// The version of this software. Another one may have passed over objects that this one knows.
+const WRITER: &str = env!("CARGO_PKG_VERSION");
+
+/// The part of the topology that a host needs, at the topology's revision.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    /// The store that the revision belongs to. Empty if it is not to be resumed from, only to be replaced.
+    pub store_id: String,
+    /// The host's own datapath.
+    pub datapath: DatapathId,
+    /// The objects.
+    pub topology: Topology,
+}
+
+/// Why a file holds no replica.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It cannot be read.
+    #[error("the replica's file cannot be read")]
+    Read(#[from] io::Error),
+    /// It is of another format, or was not written to the end, or has changed since.
+    #[error("the replica's file is damaged or of another format")]
+    Damaged,
+    /// Its second line is no description of a replica.
+    #[error("the replica's file does not say what it is")]
+    Description(#[source] serde_json::Error),
+    /// An object in it is malformed.
+    #[error("the replica's file holds a malformed object")]
+    Object(#[from] DecodeError),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Description {
+    writer: String,
+    store_id: String,
+    datapath: DatapathId,
+    revision: Revision,
+}
+
+impl Replica {
+    /// Writes it to a file, in one step: a crash leaves the old file or the new one.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        let description = Description {
+            writer: WRITER.to_owned(),
+            store_id: self.store_id.clone(),
+            datapath: self.datapath.clone(),
+            revision: self.topology.revision(),
+        };
+        let mut body = serde_json::to_string(&description)?;
+        body.push('\n');
+        for object in self.topology.objects() {
+            let value = String::from_utf8(object.encode()).expect("JSON is UTF-8");
+            writeln!(body, "{} {value}", object.reference()).expect("texts grow");
+        }
+        let contents = format!("{MAGIC}{}\n{body}", digest(body.as_bytes()));
+        file::write(path, contents.as_bytes(), file::OWNER_ONLY)
+    }
+
+    /// Reads what [`Replica::save`] wrote. A file of another version of this software is read without its `store_id`.
+    ///
+    /// # Errors
+    /// See [`LoadError`]. Callers go on without a replica.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let mut contents = String::new();
+        std::fs::File::open(path)?.take(MAX_FILE).read_to_string(&mut contents)?;
+        let (header, body) = contents.split_once('\n').ok_or(LoadError::Damaged)?;
+        if header.strip_prefix(MAGIC) != Some(&digest(body.as_bytes())) {
+            return Err(LoadError::Damaged);
+        }
+        let (description, objects) = body.split_once('\n').ok_or(LoadError::Damaged)?;
+        let description: Description = serde_json::from_str(description).map_err(LoadError::Description)?;
+        let changes = objects.lines().map(object).collect::<Result<Vec<_>, _>>()?;
+        let mut topology = Topology::default();
+        topology.commit(description.revision, &changes);
+        let store_id = if description.writer == WRITER { description.store_id } else { String::new() };
+        Ok(Self { store_id, datapath: description.datapath, topology })
+    }
+}
+
+fn object(line: &str) -> Result<Change, LoadError> {
+    let (reference, value) = line.split_once(' ').ok_or(LoadError::Damaged)?;
+    let reference: ObjectRef = reference.parse()?;
+    Ok(Change::Put(Object::decode(&reference, value.as_bytes())?))
+}

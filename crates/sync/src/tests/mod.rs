@@ -1,0 +1,7 @@
+//! Both ends, over real TLS on the loopback.
+
+mod connections;
+mod joining;
+mod machines;
+mod manager;
+mod updates;

@@ -1,0 +1,239 @@
+//! Messages, as they are on the wire (protocol buffers), and their limits.
+//!
+//! Objects and what agents say of themselves travel in the one form that the store and the API use, JSON, which
+//! passes over fields that a version does not know. Lists that may be long are cut into parts, so that no message is
+//! large and both ends interleave them with others.
+//!
+//! A manager that does not take an agent as it is ends the stream with a status that says why.
+//!
+//! ```text
+//! Join(JoinRequest) -> Certificate         without a client certificate
+//! Renew(RenewRequest) -> Certificate
+//! Stream(stream AgentMessage) -> stream ManagerMessage
+//! ```
+
+// The derived accessors are public whatever the type is.
+#![allow(unreachable_pub)]
+
+/// The service's full name.
+pub(crate) const SERVICE: &str = "openvnet.sync.v1.Sync";
+/// The path of the call of the same name.
+pub(crate) const JOIN: &str = "/openvnet.sync.v1.Sync/Join";
+/// The path of the call of the same name.
+pub(crate) const RENEW: &str = "/openvnet.sync.v1.Sync/Renew";
+/// The path of the call of the same name.
+pub(crate) const STREAM: &str = "/openvnet.sync.v1.Sync/Stream";
+
+/// Raised when the meaning of messages changes; what both ends can pass over leaves it as it is.
+pub(crate) const PROTOCOL: u32 = 1;
+
+/// Where a part of a list is cut, in bytes: small enough to interleave, large enough to be cheap.
+pub(crate) const PART: usize = 256 * 1024;
+
+/// Largest message of a stream, in bytes: a part, and the one object that went beyond it.
+pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// Largest message of a call that anyone may make, in bytes. A signing request has about 300.
+pub(crate) const MAX_UNARY: usize = 16 * 1024;
+
+/// Asks for a host's first certificate.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct JoinRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) node_id: String,
+    /// The token's secret.
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) secret: Vec<u8>,
+    /// PKCS #10, DER.
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) request: Vec<u8>,
+}
+
+/// Asks for a new certificate for the host that the present one names.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RenewRequest {
+    /// PKCS #10, DER.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) request: Vec<u8>,
+}
+
+/// A host's certificate.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Certificate {
+    /// X.509, DER.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) certificate: Vec<u8>,
+}
+
+/// What an agent says.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct AgentMessage {
+    #[prost(oneof = "Said", tags = "1, 2, 3")]
+    pub(crate) said: Option<Said>,
+}
+
+/// The kinds of [`AgentMessage`].
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum Said {
+    #[prost(message, tag = "1")]
+    Hello(Hello),
+    #[prost(message, tag = "2")]
+    Ports(Ports),
+    #[prost(message, tag = "3")]
+    Realized(Realized),
+}
+
+/// First message of a stream, and again when the registration changes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Hello {
+    #[prost(uint32, tag = "1")]
+    pub(crate) protocol: u32,
+    /// `topology::datapath::Registration`, JSON.
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) registration: Vec<u8>,
+    /// What the agent has already. Only in the first message.
+    #[prost(message, optional, tag = "3")]
+    pub(crate) resume: Option<Resume>,
+}
+
+/// The replica that an agent has.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Resume {
+    #[prost(string, tag = "1")]
+    pub(crate) store_id: String,
+    #[prost(string, tag = "2")]
+    pub(crate) datapath: String,
+    #[prost(uint64, tag = "3")]
+    pub(crate) revision: u64,
+}
+
+/// A part of the list of all ports.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Ports {
+    /// `topology::binding::SeenPort`, JSON.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub(crate) ports: Vec<Vec<u8>>,
+    /// The list is whole with this part.
+    #[prost(bool, tag = "2")]
+    pub(crate) last: bool,
+}
+
+/// The host's switch does what the topology says up to this revision.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Realized {
+    #[prost(uint64, tag = "1")]
+    pub(crate) revision: u64,
+}
+
+/// What a manager says.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ManagerMessage {
+    #[prost(oneof = "Told", tags = "1, 2")]
+    pub(crate) told: Option<Told>,
+}
+
+/// The kinds of [`ManagerMessage`].
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum Told {
+    #[prost(message, tag = "1")]
+    Welcome(Welcome),
+    #[prost(message, tag = "2")]
+    Part(Part),
+}
+
+/// The answer to the first [`Hello`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Welcome {
+    #[prost(string, tag = "1")]
+    pub(crate) store_id: String,
+    #[prost(string, tag = "2")]
+    pub(crate) datapath: String,
+}
+
+/// A part of what takes an agent's replica from one revision to another.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Part {
+    /// The revision that the replica must be at; without, the replica begins anew: a snapshot.
+    #[prost(uint64, optional, tag = "1")]
+    pub(crate) base: Option<u64>,
+    /// The revision that the replica is at afterwards. The same in all parts, like the base.
+    #[prost(uint64, tag = "2")]
+    pub(crate) revision: u64,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) puts: Vec<Put>,
+    /// References of objects that are gone.
+    #[prost(string, repeated, tag = "4")]
+    pub(crate) deletes: Vec<String>,
+    /// All has been said with this part.
+    #[prost(bool, tag = "5")]
+    pub(crate) last: bool,
+}
+
+/// An object as it now is.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Put {
+    /// `topology::ObjectRef`, as text.
+    #[prost(string, tag = "1")]
+    pub(crate) reference: String,
+    /// `topology::Object`, JSON.
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) value: Vec<u8>,
+}
+
+impl From<Said> for AgentMessage {
+    fn from(said: Said) -> Self {
+        Self { said: Some(said) }
+    }
+}
+
+impl From<Told> for ManagerMessage {
+    fn from(told: Told) -> Self {
+        Self { told: Some(told) }
+    }
+}
+
+/// Cuts a list into runs of about [`PART`] bytes each, the last of which is marked; an empty list is one empty run.
+pub(crate) fn cut<T>(
+    items: impl IntoIterator<Item = T>,
+    size: impl Fn(&T) -> usize,
+) -> impl Iterator<Item = (Vec<T>, bool)> {
+    let mut items = items.into_iter().peekable();
+    let mut done = false;
+    std::iter::from_fn(move || {
+        if std::mem::replace(&mut done, true) {
+            return None;
+        }
+        let (mut run, mut bytes) = (Vec::new(), 0);
+        while bytes < PART
+            && let Some(item) = items.next()
+        {
+            bytes += size(&item);
+            run.push(item);
+        }
+        done = items.peek().is_none();
+        Some((run, done))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_cut_into_bounded_parts_and_loses_nothing() {
+        let check = |sizes: &[usize], expected: &[usize]| {
+            let parts: Vec<_> = cut(sizes.iter().copied(), |size| *size).collect();
+            assert_eq!(parts.iter().map(|(run, _)| run.len()).collect::<Vec<_>>(), expected);
+            assert_eq!(parts.iter().flat_map(|(run, _)| run.clone()).collect::<Vec<_>>(), sizes);
+            let last: Vec<_> = parts.iter().map(|(_, last)| *last).collect();
+            assert_eq!(last.iter().filter(|last| **last).count(), 1);
+            assert_eq!(last.last(), Some(&true));
+        };
+        check(&[], &[0]);
+        check(&[1, 2, 3], &[3]);
+        check(&[PART], &[1]);
+        check(&[PART, 1], &[1, 1]);
+        check(&[PART / 2, PART / 2, PART / 2], &[2, 1]);
+        check(&[PART * 3, 1, PART], &[1, 2]);
+    }
+}
