@@ -8,7 +8,7 @@ use crate::run::{cargo, run};
 pub(crate) fn check() -> anyhow::Result<()> {
     run(cargo(["fmt", "--all", "--check"]))?;
     run(cargo(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
-    let mut documentation = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    let mut documentation = cargo(["doc", "--workspace", "--no-deps"]);
     documentation.env("RUSTDOCFLAGS", "--deny warnings");
     run(documentation)?;
     licences::check()
