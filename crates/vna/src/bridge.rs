@@ -1,0 +1,85 @@
+//! Keeps the bridge and its tunnel ports as wanted, through the switch's database.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ovsdb::vswitch::{self, EnsureError};
+use ovsdb::{Operation, Snapshot};
+use tokio::sync::watch;
+use topology::NodeId;
+use topology::datapath::Encapsulation;
+use tracing::{info, warn};
+
+use crate::host::{self, HostView};
+use crate::settings::Settings;
+
+/// How long the switch may take for what the database asks of it.
+const APPLY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Pause after a change that did not work, before it is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Keeps the bridge as wanted and tells what it shows, for ever.
+pub async fn keep(
+    settings: Arc<Settings>,
+    node: NodeId,
+    database: ovsdb::Replica,
+    mut tunnels: watch::Receiver<BTreeSet<Encapsulation>>,
+    host: watch::Sender<HostView>,
+) {
+    let mut views = database.watch();
+    loop {
+        let view = views.borrow_and_update().clone();
+        let wanted = tunnels.borrow_and_update().clone();
+        if let Some(snapshot) = &view.snapshot {
+            let shown = HostView::of(snapshot, &settings.bridge);
+            host.send_if_modified(|old| std::mem::replace(old, shown.clone()) != shown);
+            let repaired = match repair(snapshot, &settings, &node, &wanted) {
+                Ok(None) => Ok(()),
+                Ok(Some(operations)) if view.client.is_some() => {
+                    info!(bridge = settings.bridge, operations = operations.len(), "changing the bridge");
+                    let applied = vswitch::apply(&database, operations, APPLY_LIMIT).await;
+                    applied.map(drop).map_err(|error| error.to_string())
+                }
+                Ok(Some(_)) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = repaired {
+                warn!(bridge = settings.bridge, error, "the bridge is not as wanted");
+                tokio::time::sleep(RETRY_PAUSE).await;
+                continue;
+            }
+        }
+        tokio::select! {
+            changed = views.changed() => if changed.is_err() { return },
+            changed = tunnels.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// The next operations towards what is wanted, bridge first.
+fn repair(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    node: &NodeId,
+    tunnels: &BTreeSet<Encapsulation>,
+) -> Result<Option<Vec<Operation>>, EnsureError> {
+    let bridge = vswitch::ensure_bridge(snapshot, &host::wanted_bridge(snapshot, settings, node))?;
+    if bridge.is_some() {
+        return Ok(bridge);
+    }
+    for encapsulation in tunnels {
+        let port = vswitch::ensure_port(snapshot, &host::tunnel_port(&settings.bridge, *encapsulation))?;
+        if port.is_some() {
+            return Ok(port);
+        }
+    }
+    for name in host::stale_tunnels(snapshot, &settings.bridge, tunnels) {
+        let port = vswitch::remove_port(snapshot, &settings.bridge, &name)?;
+        if port.is_some() {
+            return Ok(port);
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,171 @@
+//! What the host's switch shows, read from its database, and what follows from it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dataplane::Local;
+use openflow::OfPort;
+use ovsdb::Snapshot;
+use ovsdb::vswitch::{self, Bridge, BridgeSpec, Interface, PortSpec};
+use sha2::{Digest, Sha256};
+use topology::binding::{LOCAL_PORT, SeenPort};
+use topology::datapath::Encapsulation;
+use topology::{DatapathId, Dpid, InterfaceId, NodeId, Topology};
+
+use crate::settings::Settings;
+
+/// Marks the tunnel ports that an agent has made, by encapsulation.
+const TUNNEL_MARK: &str = "openvnet-tunnel";
+
+/// A port of the bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// What the manager is told of it.
+    pub seen: SeenPort,
+    /// Its number; `None` until the switch has made the port, or if it could not.
+    pub number: Option<OfPort>,
+}
+
+/// The bridge as the database shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostView {
+    /// Its datapath id, once the switch has made it.
+    pub dpid: Option<Dpid>,
+    /// Ports that are no tunnels, by name.
+    pub ports: BTreeMap<String, HostPort>,
+    /// Tunnel ports that are ready.
+    pub tunnels: BTreeMap<Encapsulation, OfPort>,
+}
+
+impl HostView {
+    /// Reads the bridge. Rows that do not read are passed over: they are no ports of ours.
+    pub fn of(snapshot: &Snapshot, bridge: &str) -> Self {
+        let Ok(Some(bridge)) = Bridge::named(snapshot, bridge) else { return Self::default() };
+        let mut view = Self { dpid: bridge.datapath_id.map(|id| Dpid(id.0)), ..Self::default() };
+        for interface in interfaces(snapshot, &bridge) {
+            view.add(&bridge, &interface);
+        }
+        view
+    }
+
+    fn add(&mut self, bridge: &Bridge, interface: &Interface) {
+        let number = interface.ofport.map(|port| OfPort(u32::from(port.0)));
+        let number = if interface.name == bridge.name { Some(OfPort::LOCAL) } else { number };
+        if let Some(mark) = interface.external_ids.get(TUNNEL_MARK) {
+            if let (Ok(encapsulation), Some(number)) = (mark.parse(), number) {
+                self.tunnels.insert(encapsulation, number);
+            }
+            return;
+        }
+        let name = if number == Some(OfPort::LOCAL) { LOCAL_PORT.to_owned() } else { interface.name.clone() };
+        let seen = SeenPort {
+            name: name.clone(),
+            instance: interface.uuid.to_string(),
+            iface_id: interface.external_ids.get("iface-id").cloned(),
+            error: interface.error.clone(),
+        };
+        self.ports.insert(name, HostPort { seen, number });
+    }
+
+    /// What the manager is told: ports that the switch has made, or has failed to make.
+    pub fn seen(&self) -> Vec<SeenPort> {
+        let settled = |port: &&HostPort| port.number.is_some() || port.seen.error.is_some();
+        self.ports.values().filter(settled).map(|port| port.seen.clone()).collect()
+    }
+
+    /// What the compiler is told.
+    pub fn local(&self, topology: &Topology, datapath: DatapathId) -> Local {
+        let interfaces = topology.interfaces_on(&datapath);
+        let port = |id: InterfaceId| self.port_of(topology, &id).map(|port| (id, port));
+        let ports = interfaces.into_iter().filter_map(port).collect();
+        Local { datapath, ports, tunnels: self.tunnels.clone() }
+    }
+
+    /// The port of an interface that lives here. The very port the manager knows of, or else the one that has taken its
+    /// place: a host that boots without its manager has new ports under old names.
+    fn port_of(&self, topology: &Topology, id: &InterfaceId) -> Option<OfPort> {
+        let claim = topology.active_claim(id)?;
+        let named = self.ports.get(&claim.port_name).filter(|port| port.seen.instance == claim.instance);
+        let by_iface_id = || {
+            self.ports.values().find(|port| port.seen.iface_id.as_deref() == Some(topology::Id::as_str(id)))
+        };
+        let by_name = || self.ports.get(&claim.port_name).filter(|port| port.seen.iface_id.is_none());
+        named.or_else(by_iface_id).or_else(by_name)?.number
+    }
+}
+
+fn interfaces(snapshot: &Snapshot, bridge: &Bridge) -> Vec<Interface> {
+    let ports =
+        bridge.ports.iter().filter_map(|id| vswitch::row::<vswitch::Port>(snapshot, *id).ok().flatten());
+    let interfaces = ports.flat_map(|port| port.interfaces);
+    interfaces.filter_map(|id| vswitch::row::<Interface>(snapshot, id).ok().flatten()).collect()
+}
+
+/// The bridge as the agent wants it. What an operator has chosen by hand stays.
+pub fn wanted_bridge(snapshot: &Snapshot, settings: &Settings, node: &NodeId) -> BridgeSpec {
+    let found = Bridge::named(snapshot, &settings.bridge).ok().flatten();
+    let kind = found.as_ref().map(|bridge| bridge.datapath_type.clone());
+    let kind = settings.datapath_type.clone().or(kind).unwrap_or_else(|| "system".to_owned());
+    // Without this key the switch makes the id up from a MAC address, which may be another one after a restart.
+    let configured =
+        found.as_ref().and_then(|bridge| bridge.other_config.get("datapath-id")?.parse::<Dpid>().ok());
+    let running = found.as_ref().and_then(|bridge| bridge.datapath_id).map(|id| Dpid(id.0));
+    let dpid = settings.dpid.or(configured).or(running).unwrap_or_else(|| dpid_of_node(node));
+    let mut spec = BridgeSpec::secure(&settings.bridge, &kind);
+    spec.other_config = BTreeMap::from([
+        ("datapath-id".to_owned(), format!("{:016x}", dpid.0)),
+        // The agent talks to the switch over its local socket, and needs no flows of the switch's own for it.
+        ("disable-in-band".to_owned(), "true".to_owned()),
+    ]);
+    // A bridge made for an older controller may allow older versions only.
+    spec.protocols = found.map(|bridge| bridge.protocols).unwrap_or_default();
+    if !spec.protocols.is_empty() {
+        spec.protocols.insert("OpenFlow15".to_owned());
+    }
+    spec
+}
+
+/// A datapath id that a node keeps: 48 bits of a digest, as a MAC address would give.
+fn dpid_of_node(node: &NodeId) -> Dpid {
+    let digest = Sha256::digest(node.as_str());
+    let number = digest.iter().take(6).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    Dpid(number.max(1))
+}
+
+/// Name of the tunnel port of an encapsulation.
+fn tunnel_name(encapsulation: Encapsulation) -> String {
+    format!("vn-{encapsulation}")
+}
+
+/// The tunnel ports that the agent wants: one for each encapsulation that this host or a peer sends with.
+pub fn wanted_tunnels(settings: &Settings, topology: Option<&Topology>) -> BTreeSet<Encapsulation> {
+    let peers = topology.into_iter().flat_map(|topology| topology.datapaths().values());
+    let peers = peers.filter_map(|datapath| datapath.underlay).map(|underlay| underlay.encapsulation);
+    peers.chain([settings.encapsulation]).collect()
+}
+
+/// A tunnel port that any peer can be reached by.
+pub fn tunnel_port(bridge: &str, encapsulation: Encapsulation) -> PortSpec {
+    let option = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    PortSpec {
+        bridge: bridge.to_owned(),
+        name: tunnel_name(encapsulation),
+        kind: encapsulation.to_string(),
+        options: BTreeMap::from([
+            option("remote_ip", "flow"),
+            option("local_ip", "flow"),
+            option("key", "flow"),
+        ]),
+        ofport_request: None,
+        external_ids: BTreeMap::from([option(TUNNEL_MARK, &encapsulation.to_string())]),
+    }
+}
+
+/// Names of tunnel ports on the bridge that nobody wants any more.
+pub fn stale_tunnels(snapshot: &Snapshot, bridge: &str, wanted: &BTreeSet<Encapsulation>) -> Vec<String> {
+    let Ok(Some(bridge)) = Bridge::named(snapshot, bridge) else { return Vec::new() };
+    let stale = |interface: &Interface| {
+        let mark = interface.external_ids.get(TUNNEL_MARK);
+        mark.is_some_and(|mark| mark.parse().map_or(true, |encapsulation| !wanted.contains(&encapsulation)))
+    };
+    interfaces(snapshot, &bridge).into_iter().filter(stale).map(|interface| interface.name).collect()
+}

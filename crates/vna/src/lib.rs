@@ -1,0 +1,183 @@
+//! The agent of a hypervisor host: makes its Open vSwitch equal to the topology.
+//!
+//! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`answers`] (packets that flows cannot
+//! answer). Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`] (the tables), [`control`] (the datapath),
+//! [`underlay`] (the host's devices). Between them go the newest values, never events:
+//!
+//! ```text
+//! manager <──ports, realized──┐                        ┌── tunnels wanted ──┐
+//!    └──replica──> file       │                        │                    ▼
+//!         └──────────────> reconciler <── host view ── bridge <──────> ovsdb-server
+//!                             └──<── bundles ──> ovs-vswitchd
+//! ```
+
+pub mod answers;
+pub mod bridge;
+pub mod control;
+pub mod host;
+pub mod reconciler;
+pub mod settings;
+pub mod switch;
+pub mod underlay;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use ovsdb::vswitch;
+use sync::pki::Identity;
+use sync::{Agent, Connection, Inputs, Replica};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use topology::datapath::{Encapsulation, Registration, Underlay};
+use topology::{NodeId, Revision};
+use tracing::{info, warn};
+
+use crate::host::HostView;
+use crate::reconciler::Reconciler;
+use crate::settings::Settings;
+
+/// Least time between two writes of the replica to disk. What is lost by a crash in between, the manager sends again.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the underlay device is looked at for another MTU.
+const UNDERLAY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Runs the agent until `shutdown`. The switch is left as it is, working.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let settings = Arc::new(settings);
+    let identity = Identity::load(&settings.state_dir).with_context(|| {
+        format!("no certificate in {}: run `vna join` first", settings.state_dir.display())
+    })?;
+    let node = identity.node().clone();
+    let file = settings.state_dir.join("replica");
+    let saved = match Replica::load(&file) {
+        Ok(replica) => Some(replica),
+        Err(error) => {
+            info!(%error, file = %file.display(), "starting without a replica");
+            None
+        }
+    };
+    let (replica_out, replica) = watch::channel(saved.clone().map(Arc::new));
+    let (host_out, host) = watch::channel(HostView::default());
+    let (tunnels_out, tunnels) =
+        watch::channel(host::wanted_tunnels(&settings, saved.as_ref().map(|it| &it.topology)));
+    let (installed_out, installed) = watch::channel(Revision(0));
+    let (realized_out, realized) = watch::channel(Revision(0));
+    let management = openflow::Endpoint::Unix(settings.ovs_rundir.join(format!("{}.mgmt", settings.bridge)));
+    let request = vswitch::monitor_request();
+    let database =
+        ovsdb::Replica::follow(settings.ovsdb.clone(), ovsdb::Config::default(), vswitch::DATABASE, request);
+
+    // Dropping the set at the end aborts what still runs; none of it holds anything that must be put down.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(bridge::keep(settings.clone(), node.clone(), database, tunnels, host_out));
+    tasks.spawn(Reconciler::new(replica.clone(), host.clone(), installed_out).run(management));
+    tasks.spawn(realize(settings.ovs_rundir.clone(), installed, realized_out));
+    tasks.spawn(want_tunnels(settings.clone(), replica.clone(), tunnels_out));
+    tasks.spawn(save(file, replica));
+    tasks.spawn(synchronize(settings, node, identity, saved, host, realized, replica_out));
+    tokio::select! {
+        () = shutdown.cancelled() => info!("leaving: the switch goes on as it is"),
+        ended = tasks.join_next() => match ended {
+            Some(Err(error)) => return Err(error).context("a part of the agent failed"),
+            _ => anyhow::bail!("a part of the agent ended"),
+        },
+    }
+    Ok(())
+}
+
+/// Talks to the managers: what this host is and shows, and what it needs.
+async fn synchronize(
+    settings: Arc<Settings>,
+    node: NodeId,
+    identity: Identity,
+    saved: Option<Replica>,
+    mut host: watch::Receiver<HostView>,
+    realized: watch::Receiver<Revision>,
+    replica: watch::Sender<Option<Arc<Replica>>>,
+) {
+    let (ports_out, ports) = watch::channel(None);
+    // Nothing can be said of a host before its switch has a number.
+    let Ok(first) = host.wait_for(|view| view.dpid.is_some()).await.map(|view| view.clone()) else { return };
+    let Some(registration) = registration(&settings, &node, &first) else { return };
+    ports_out.send_replace(Some(first.seen()));
+    let (registration_out, registration_in) = watch::channel(registration);
+    let managers = settings.managers.iter().filter_map(|manager| manager.parse().ok()).collect();
+    let agent =
+        Agent::start(managers, identity, saved, Inputs { registration: registration_in, ports, realized });
+    let mut received = agent.replica();
+    let mut connection = agent.connection();
+    let mut look = tokio::time::interval(UNDERLAY_INTERVAL);
+    loop {
+        tokio::select! {
+            changed = received.changed() => match changed {
+                Ok(()) => drop(replica.send_replace(received.borrow_and_update().clone())),
+                Err(_) => return,
+            },
+            _ = connection.changed() => match &*connection.borrow_and_update() {
+                Connection::Connected { .. } => info!("connected to a manager"),
+                Connection::Disconnected { reason, .. } => warn!(reason, "no manager"),
+            },
+            _ = host.changed() => {}
+            _ = look.tick() => {}
+        }
+        let view = host.borrow_and_update().clone();
+        let seen = Some(view.seen());
+        ports_out.send_if_modified(|old| std::mem::replace(old, seen.clone()) != seen);
+        if let Some(now) = self::registration(&settings, &node, &view) {
+            registration_out.send_if_modified(|old| std::mem::replace(old, now.clone()) != now);
+        }
+    }
+}
+
+fn registration(settings: &Settings, node: &NodeId, host: &HostView) -> Option<Registration> {
+    let mtu = settings.underlay_mtu.unwrap_or_else(|| underlay::mtu(settings.underlay_address));
+    let underlay =
+        Underlay { encapsulation: settings.encapsulation, address: settings.underlay_address, mtu };
+    Some(Registration { node_id: node.clone(), dpid: host.dpid?, underlay })
+}
+
+/// Says of each installed revision when packets meet it.
+async fn realize(
+    rundir: PathBuf,
+    mut installed: watch::Receiver<Revision>,
+    realized: watch::Sender<Revision>,
+) {
+    while installed.changed().await.is_ok() {
+        let revision = *installed.borrow_and_update();
+        if let Err(error) = control::wait_for_datapath(&rundir).await {
+            warn!(%error, "cannot tell whether the datapath has caught up");
+        }
+        realized.send_replace(revision);
+    }
+}
+
+/// Wants a tunnel port for every encapsulation that a peer uses.
+async fn want_tunnels(
+    settings: Arc<Settings>,
+    mut replica: watch::Receiver<Option<Arc<Replica>>>,
+    tunnels: watch::Sender<BTreeSet<Encapsulation>>,
+) {
+    while replica.changed().await.is_ok() {
+        let replica = replica.borrow_and_update().clone();
+        let wanted = host::wanted_tunnels(&settings, replica.as_ref().map(|replica| &replica.topology));
+        tunnels.send_if_modified(|old| std::mem::replace(old, wanted.clone()) != wanted);
+    }
+}
+
+/// Keeps the newest replica on disk.
+async fn save(file: PathBuf, mut replica: watch::Receiver<Option<Arc<Replica>>>) {
+    while replica.changed().await.is_ok() {
+        let Some(newest) = replica.borrow_and_update().clone() else { continue };
+        let target = file.clone();
+        let saved = tokio::task::spawn_blocking(move || newest.save(&target)).await;
+        if let Ok(Err(error)) = saved {
+            warn!(%error, file = %file.display(), "cannot keep the replica: this host could not boot without a manager");
+        }
+        tokio::time::sleep(SAVE_INTERVAL).await;
+    }
+}

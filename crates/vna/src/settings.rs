@@ -1,0 +1,138 @@
+//! Settings: flags, and a file with the same names for what the flags leave out.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use ovsdb::Endpoint;
+use serde::Deserialize;
+use topology::Dpid;
+use topology::datapath::Encapsulation;
+
+/// Where the settings file is looked for when no flag names one.
+const DEFAULT_FILE: &str = "/etc/openvnet/vna.toml";
+
+/// What an operator can set.
+#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// Folder for the host's certificate and its replica of the topology [default: /var/lib/openvnet/vna]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// The switch's database [default: unix:/var/run/openvswitch/db.sock]
+    #[arg(long, value_name = "ENDPOINT")]
+    pub ovsdb: Option<String>,
+    /// Folder of the switch's OpenFlow and control sockets [default: that of the database's socket]
+    #[arg(long, value_name = "DIR")]
+    pub ovs_rundir: Option<PathBuf>,
+    /// The bridge that guests are plugged into; made if it is not there [default: br-int]
+    #[arg(long, value_name = "NAME")]
+    pub bridge: Option<String>,
+    /// `system` or `netdev` [default: what the bridge has, else system]
+    #[arg(long, value_name = "TYPE")]
+    pub datapath_type: Option<String>,
+    /// The bridge's datapath id [default: what the bridge has, else made from the node id]
+    #[arg(long, value_name = "HEX")]
+    pub dpid: Option<Dpid>,
+    /// A manager's address, https://HOST:PORT; several are tried in turn
+    #[arg(long, value_name = "URL")]
+    pub manager: Vec<String>,
+    /// How frames to other hosts are wrapped: geneve, vxlan or gre [default: geneve]
+    #[arg(long, value_name = "NAME")]
+    pub encapsulation: Option<Encapsulation>,
+    /// The address other hosts send to
+    #[arg(long, value_name = "IP")]
+    pub underlay_address: Option<IpAddr>,
+    /// The largest IP packet the underlay takes, in bytes [default: that of the address's device]
+    #[arg(long, value_name = "BYTES")]
+    pub underlay_mtu: Option<u16>,
+}
+
+/// The settings in force.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Folder of what outlives the agent.
+    pub state_dir: PathBuf,
+    /// The switch's database.
+    pub ovsdb: Endpoint,
+    /// Folder of the switch's sockets.
+    pub ovs_rundir: PathBuf,
+    /// The bridge.
+    pub bridge: String,
+    /// The kind of datapath, if the operator has a say.
+    pub datapath_type: Option<String>,
+    /// The datapath id, if the operator has a say.
+    pub dpid: Option<Dpid>,
+    /// Managers.
+    pub managers: Vec<String>,
+    /// How frames to other hosts are wrapped.
+    pub encapsulation: Encapsulation,
+    /// The address other hosts send to.
+    pub underlay_address: IpAddr,
+    /// The largest IP packet the underlay takes, if the operator has a say.
+    pub underlay_mtu: Option<u16>,
+}
+
+impl Options {
+    /// Reads the file that is named, or the default one if it is there.
+    pub fn of_file(named: Option<&Path>) -> anyhow::Result<Self> {
+        let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+        if named.is_none() && !path.exists() {
+            return Ok(Self::default());
+        }
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))
+    }
+
+    /// These options, and those of `other` where these say nothing.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            state_dir: self.state_dir.or(other.state_dir),
+            ovsdb: self.ovsdb.or(other.ovsdb),
+            ovs_rundir: self.ovs_rundir.or(other.ovs_rundir),
+            bridge: self.bridge.or(other.bridge),
+            datapath_type: self.datapath_type.or(other.datapath_type),
+            dpid: self.dpid.or(other.dpid),
+            manager: if self.manager.is_empty() { other.manager } else { self.manager },
+            encapsulation: self.encapsulation.or(other.encapsulation),
+            underlay_address: self.underlay_address.or(other.underlay_address),
+            underlay_mtu: self.underlay_mtu.or(other.underlay_mtu),
+        }
+    }
+
+    /// Folder of what outlives the agent.
+    pub fn state_dir(&self) -> PathBuf {
+        self.state_dir.clone().unwrap_or_else(|| PathBuf::from("/var/lib/openvnet/vna"))
+    }
+
+    /// With defaults for what was left out.
+    pub fn settings(self) -> anyhow::Result<Settings> {
+        let state_dir = self.state_dir();
+        let ovsdb = self.ovsdb.as_deref().unwrap_or("unix:/var/run/openvswitch/db.sock");
+        let beside =
+            ovsdb.strip_prefix("unix:").and_then(|path| Path::new(path).parent()).map(Path::to_owned);
+        let Some(ovs_rundir) = self.ovs_rundir.or(beside) else {
+            bail!("--ovs-rundir is needed, as the database {ovsdb} is not a local socket");
+        };
+        if self.manager.is_empty() {
+            bail!("--manager is needed: https://HOST:PORT of a manager's sync address");
+        }
+        let Some(underlay_address) = self.underlay_address else {
+            bail!("--underlay-address is needed: the address of this host that other hosts send to");
+        };
+        Ok(Settings {
+            state_dir,
+            ovs_rundir,
+            ovsdb: ovsdb.parse().with_context(|| format!("--ovsdb {ovsdb}"))?,
+            bridge: self.bridge.unwrap_or_else(|| "br-int".to_owned()),
+            datapath_type: self.datapath_type,
+            dpid: self.dpid,
+            managers: self.manager,
+            encapsulation: self.encapsulation.unwrap_or_default(),
+            underlay_address,
+            underlay_mtu: self.underlay_mtu,
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! The switch as the reconciler needs it: read as a program, changed by differences.
+
+use dataplane::layout::{
+    AGENT_METER, AGENT_PACKETS_PER_SECOND, OPTION_BYTES, OPTION_CLASS, OPTION_INDEX, OPTION_TYPE,
+};
+use dataplane::{Delta, FlowKey, Program};
+use openflow::{
+    AsyncConfig, Band, BandKind, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection,
+    Endpoint, Event, Events, FlowMod, FlowSelection, GroupMod, Message, Meter, MeterMod, MeterUnit, PacketIn,
+    PacketOut, RequestError, TlvMapping, TlvTableMod,
+};
+use tracing::{debug, warn};
+
+/// The tunnel option, as the switch's table of options has it.
+const OPTION: TlvMapping =
+    TlvMapping { class: OPTION_CLASS, kind: OPTION_TYPE, bytes: OPTION_BYTES, index: OPTION_INDEX as u16 };
+
+/// Packet-ins of `controller` actions (OpenFlow 1.5.1, section 7.3.10: `OFPR_APPLY_ACTION`).
+const PACKET_INS: u32 = 1 << 1;
+
+/// Why the switch is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchError {
+    /// It cannot be reached.
+    #[error("no connection to the switch")]
+    Connect(#[from] ConnectError),
+    /// The connection has ended.
+    #[error("the connection to the switch has ended")]
+    Closed(#[from] CloseReason),
+    /// It does not answer, or refuses a question.
+    #[error("a request to the switch failed")]
+    Request(#[from] RequestError),
+    /// It refuses a change.
+    #[error("the switch refuses {item}")]
+    Bundle {
+        /// Which flow or group, as `ovs-ofctl(8)` writes it.
+        item: String,
+        /// Why.
+        #[source]
+        error: BundleError,
+    },
+    /// Somebody else's tunnel option is where ours should be.
+    #[error("tunnel option {OPTION_INDEX} of the switch is in use for another class or type")]
+    OptionTaken,
+}
+
+/// A connection to the bridge.
+#[derive(Debug)]
+pub struct Switch {
+    connection: Connection,
+    events: Events,
+}
+
+/// What the switch says by itself.
+#[derive(Debug)]
+pub enum SwitchEvent {
+    /// A packet for the agent.
+    PacketIn(Box<PacketIn>),
+    /// The connection has ended.
+    Closed(SwitchError),
+}
+
+impl Switch {
+    /// Connects, and makes sure of what flows refer to: the tunnel option and the agent's meter.
+    pub async fn connect(target: &Endpoint) -> Result<Self, SwitchError> {
+        let subscribe = AsyncConfig {
+            packet_in: Some(PACKET_INS),
+            port_status: Some(0),
+            flow_removed: Some(0),
+            role_status: None,
+        };
+        let config = Config { subscribe: Some(subscribe), ..Config::default() };
+        let (connection, events) = Connection::connect(target, config).await?;
+        let switch = Self { connection, events };
+        switch.ensure_option().await?;
+        switch.ensure_meter().await?;
+        Ok(switch)
+    }
+
+    async fn ensure_option(&self) -> Result<(), SwitchError> {
+        let table = self.connection.tlv_table().await?;
+        match table.mappings.iter().find(|mapping| mapping.index == OPTION.index) {
+            Some(found) if *found == OPTION => Ok(()),
+            Some(_) => Err(SwitchError::OptionTaken),
+            None => Ok(self.connection.send(Message::TlvTableMod(TlvTableMod::Add(vec![OPTION]))).await?),
+        }
+    }
+
+    async fn ensure_meter(&self) -> Result<(), SwitchError> {
+        let band =
+            Band { kind: BandKind::Drop, rate: AGENT_PACKETS_PER_SECOND, burst: AGENT_PACKETS_PER_SECOND };
+        let wanted =
+            Meter { id: AGENT_METER, unit: MeterUnit::Pktps, stats: true, burst: true, bands: vec![band] };
+        let found = self.connection.meters().await?.into_iter().find(|meter| meter.id == AGENT_METER);
+        let change = match found {
+            Some(found) if found == wanted => return Ok(()),
+            // Deleting a meter would delete what uses it, and leave `controller(meter_id=…)` without one.
+            Some(_) => MeterMod::Modify(wanted),
+            None => MeterMod::Add(wanted),
+        };
+        Ok(self.connection.send(Message::MeterMod(change)).await?)
+    }
+
+    /// The flows and groups that the switch has.
+    pub async fn program(&self) -> Result<Program, SwitchError> {
+        let flows = self.connection.flows(FlowSelection::default()).await?;
+        let groups = self.connection.groups().await?;
+        Ok(Program {
+            flows: flows.into_iter().map(|entry| (FlowKey::from(&entry.flow), entry.flow)).collect(),
+            groups: groups.into_iter().map(|group| (group.id, group)).collect(),
+        })
+    }
+
+    /// Makes a difference, all of it at once, and waits until the tables have it.
+    pub async fn apply(&self, difference: &Delta) -> Result<(), SwitchError> {
+        let items = items(difference);
+        let named = items.clone();
+        self.connection
+            .bundle(items)
+            .await
+            .map_err(|error| SwitchError::Bundle { item: blame(&named, &error), error })?;
+        Ok(self.connection.barrier().await?)
+    }
+
+    /// Sends a packet.
+    pub async fn packet_out(&self, packet: PacketOut) -> Result<(), SwitchError> {
+        match self.connection.packet_out(packet).await {
+            // The port went while its packet was being answered.
+            Err(RequestError::Refused(error)) => {
+                debug!(%error, "an answer was not sent");
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// The next thing the switch says by itself.
+    pub async fn event(&mut self) -> SwitchEvent {
+        loop {
+            match self.events.next().await {
+                Some(Event::PacketIn(packet)) => return SwitchEvent::PacketIn(packet),
+                Some(Event::Error(xid, error)) => warn!(%xid, %error, "the switch reports an error"),
+                Some(other) => debug!(?other, "the switch says"),
+                None => return SwitchEvent::Closed(self.connection.closed().await.into()),
+            }
+        }
+    }
+}
+
+/// Groups in, then flows, then groups out, so that no flow ever names a group that is not there.
+fn items(difference: &Delta) -> Vec<BundleItem> {
+    let delete = |key: &FlowKey| FlowMod::DeleteStrict {
+        selection: FlowSelection::within(key.table, key.matching.clone()),
+        priority: key.priority,
+    };
+    let group = |change| BundleItem::Group(change);
+    let add = difference.add_groups.iter().cloned().map(GroupMod::Add).map(group);
+    let modify = difference.modify_groups.iter().cloned().map(GroupMod::Modify).map(group);
+    let gone = difference.delete_groups.iter().copied().map(GroupMod::Delete).map(group);
+    let put = difference.put_flows.iter().cloned().map(FlowMod::Add).map(BundleItem::Flow);
+    let removed = difference.delete_flows.iter().map(delete).map(BundleItem::Flow);
+    add.chain(modify).chain(put).chain(removed).chain(gone).collect()
+}
+
+/// What the switch refused, in words.
+fn blame(items: &[BundleItem], error: &BundleError) -> String {
+    let index = match error {
+        BundleError::Item { index, .. } | BundleError::Encode { index, .. } => *index,
+        BundleError::Whole(_) => return "the bundle".to_owned(),
+    };
+    match items.get(index) {
+        Some(BundleItem::Flow(FlowMod::Add(flow))) => flow.to_string(),
+        Some(other) => format!("{other:?}"),
+        None => "the commit".to_owned(),
+    }
+}
