@@ -1,0 +1,161 @@
+//! Declarative files: objects are made to be as files describe them.
+//!
+//! # One change
+//! What exists is read, [`plan`] says what differs, and all of it is sent as one batch: the manager commits all or
+//! nothing. Every object that was read is guarded by its revision. Where somebody else was faster, the whole is done
+//! once more on what is there now. A second run finds nothing to change and makes no revision.
+//!
+//! # Waiting
+//! With `--wait` a run that has nothing to change still waits, for the hosts of what the files describe: whoever
+//! repeats a run that timed out wants to know just that.
+
+mod document;
+mod plan;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+pub(crate) use plan::Prune;
+
+use crate::client::{Client, Refusal};
+use crate::error::Error;
+use crate::operation::Operation;
+use crate::output::Format;
+use crate::resource::{RESOURCES, Resource};
+use document::Wanted;
+use plan::{Existing, Plan};
+
+/// How often a run is tried: once, and once more when others changed the same objects meanwhile.
+const TRIES: usize = 2;
+/// Up to this many objects of a collection are read one by one; beyond it, the collection is.
+const READ_ONE_BY_ONE: usize = 20;
+
+/// Makes objects be as `files`, names and texts, describe them.
+pub(crate) fn apply(
+    client: &Client,
+    format: Format,
+    out: &mut dyn Write,
+    files: &[(String, String)],
+    dry_run: bool,
+    prune: Option<&Prune>,
+) -> Result<(), Error> {
+    let wanted = document::read_all(files)?;
+    for attempt in 1.. {
+        let plan = Plan::new(&wanted, &existing(client, &wanted, prune)?, prune);
+        let done = match dry_run {
+            true => rehearse(client, &plan).map(|()| None),
+            false => send(client, &plan),
+        };
+        match done {
+            Err(Error::Refused(refusal)) if is_concurrent(&refusal) && attempt < TRIES => {}
+            Err(error) => return Err(located(error, &plan)),
+            Ok(answer) => {
+                let revision = answer.as_ref().and_then(|answer| answer.revision.clone());
+                print(format, out, &plan, dry_run, revision.as_deref())?;
+                return answer.map_or(Ok(()), |answer| answer.realized());
+            }
+        }
+    }
+    unreachable!("the last try returns")
+}
+
+/// What exists of what is wanted, and of what may be pruned.
+fn existing(client: &Client, wanted: &[Wanted], prune: Option<&Prune>) -> Result<Existing, Error> {
+    let mut existing = Existing::default();
+    for resource in RESOURCES {
+        let of_resource: Vec<_> = wanted.iter().filter(|wanted| wanted.resource == resource).collect();
+        let mut objects = if of_resource.len() <= READ_ONE_BY_ONE {
+            let found = of_resource.iter().map(|wanted| client.find(&[resource.name, &wanted.uuid]));
+            found.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?
+        } else {
+            client.list(&[resource.name], &[], 0, None)?
+        };
+        if let Some(prune) = prune {
+            objects.extend(client.list(&[resource.name], &prune.filters(), 0, None)?);
+        }
+        existing.add(resource, objects);
+    }
+    Ok(existing)
+}
+
+/// Lets the manager judge the plan without doing it.
+fn rehearse(client: &Client, plan: &Plan) -> Result<(), Error> {
+    let operations = plan.operations();
+    if operations.is_empty() {
+        return Ok(());
+    }
+    let dry_run = [("dry_run".to_owned(), "true".to_owned())];
+    client.send(&Operation::batch(&operations).query(dry_run)).map(drop)
+}
+
+fn send(client: &Client, plan: &Plan) -> Result<Option<crate::client::Answer>, Error> {
+    let mut operations = plan.operations();
+    if operations.is_empty() && client.wait_s().is_some() {
+        operations = plan.repetitions();
+    }
+    if operations.is_empty() {
+        return Ok(None);
+    }
+    client.change(Operation::batch(&operations)).map(Some)
+}
+
+/// Whether somebody else changed what the plan was made from.
+fn is_concurrent(refusal: &Refusal) -> bool {
+    matches!(refusal.error.as_str(), "PreconditionFailed" | "DuplicateUUID" | "UnknownUUIDResource")
+}
+
+/// The error with the file and the object it is about, instead of its place in the batch.
+fn located(error: Error, plan: &Plan) -> Error {
+    let Error::Refused(mut refusal) = error else { return error };
+    let place = refusal.field.as_deref().and_then(|field| field.strip_prefix("operations["));
+    let place = place.and_then(|rest| rest.split_once(']'));
+    let found = place.and_then(|(index, attribute)| {
+        Some((plan.step(index.parse().ok()?)?, attribute.trim_start_matches('.').to_owned()))
+    });
+    if let Some((step, attribute)) = found {
+        refusal.message = format!("{step}: {refusal}");
+        if refusal.error == "MissingArgument" {
+            // It is said in full now, and no flag would give it.
+            refusal.error = "ArgumentError".to_owned();
+        }
+        refusal.field = (!attribute.is_empty()).then_some(attribute);
+    }
+    Error::Refused(refusal)
+}
+
+fn print(
+    format: Format,
+    out: &mut dyn Write,
+    plan: &Plan,
+    dry_run: bool,
+    revision: Option<&str>,
+) -> Result<(), Error> {
+    let mut lines: Vec<String> = plan.changes().map(ToString::to_string).collect();
+    lines.push(summary(plan, dry_run, revision));
+    let changes: Vec<Value> = plan.changes().map(plan::Step::document).collect();
+    let document = json!({ "dry_run": dry_run, "revision": revision, "changes": changes, "unchanged": plan.unchanged() });
+    format.outcome(out, &lines.join("\n"), &document)
+}
+
+fn summary(plan: &Plan, dry_run: bool, revision: Option<&str>) -> String {
+    if plan.changes().next().is_none() {
+        return format!("nothing to change: {} objects are as described", plan.unchanged());
+    }
+    let counts = plan.changes().fold(BTreeMap::new(), |mut counts: BTreeMap<_, usize>, step| {
+        *counts.entry(step.verb()).or_default() += 1;
+        counts
+    });
+    let counts: Vec<_> = counts.iter().map(|(verb, count)| format!("{count} {verb}")).collect();
+    let prefix = match (dry_run, revision) {
+        (true, _) => "valid, and not done".to_owned(),
+        (false, revision) => format!("revision {}", revision.unwrap_or("?")),
+    };
+    format!("{prefix}: {}, {} unchanged", counts.join(", "), plan.unchanged())
+}
+
+/// How an object is called in plans and errors.
+fn title(resource: &Resource, uuid: &str) -> String {
+    format!("{} {uuid}", resource.name)
+}

@@ -1,0 +1,354 @@
+//! The client of the Web API: one request, one answer, and every way in which that can fail.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+use ureq::http;
+
+use crate::error::Error;
+
+/// How long a request may take, besides what the manager was told to wait.
+const REQUEST_TIME: Duration = Duration::from_secs(60);
+/// The largest answer that is read, in bytes: a page of the largest objects is far below.
+const MAX_ANSWER: u64 = 256 << 20;
+/// How many objects a list asks for at once. The manager gives up to 10,000.
+const PAGE: usize = 1000;
+
+/// Where the manager is said to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// Up to and including the version.
+    pub(crate) url: String,
+    /// Who says so.
+    pub(crate) origin: Origin,
+}
+
+/// Who named the manager's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Flag,
+    Environment,
+    File(String),
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("from --url"),
+            Self::Environment => f.write_str("from VNET_WEBAPI"),
+            Self::File(path) => write!(f, "from {path}"),
+            Self::Default => f.write_str("the default"),
+        }
+    }
+}
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+impl From<Method> for http::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Get => Self::GET,
+            Method::Post => Self::POST,
+            Method::Put => Self::PUT,
+            Method::Delete => Self::DELETE,
+        }
+    }
+}
+
+/// A request to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    method: Method,
+    path: String,
+    query: Vec<(String, String)>,
+    body: Option<Value>,
+    if_match: Option<u64>,
+}
+
+impl Request {
+    /// A request for the path of these segments.
+    pub(crate) fn new(method: Method, segments: &[&str]) -> Self {
+        let segments: Vec<_> = segments.iter().map(|segment| encoded(segment)).collect();
+        Self::at(method, segments.join("/"))
+    }
+
+    /// A request for a path that is encoded already, perhaps with a query.
+    pub(crate) fn at(method: Method, path: String) -> Self {
+        Self { method, path, query: Vec::new(), body: None, if_match: None }
+    }
+
+    pub(crate) fn query(mut self, pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.query.extend(pairs);
+        self
+    }
+
+    pub(crate) fn body(self, body: Value) -> Self {
+        Self { body: Some(body), ..self }
+    }
+
+    pub(crate) fn if_match(self, if_match: Option<u64>) -> Self {
+        Self { if_match, ..self }
+    }
+
+    fn url(&self, base: &str) -> String {
+        let query: Vec<_> =
+            self.query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        let separator = match (query.is_empty(), self.path.contains('?')) {
+            (true, _) => "",
+            (false, true) => "&",
+            (false, false) => "?",
+        };
+        format!("{base}/{}{separator}{}", self.path, query.join("&"))
+    }
+}
+
+/// Text as a path segment or a part of a query (RFC 3986, section 2.1: all but unreserved characters).
+fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+/// What the manager said.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// The revision it reflects; for a change, the one it made.
+    pub(crate) revision: Option<String>,
+    /// Hosts that had not realized the change in the time given.
+    pub(crate) pending: Vec<String>,
+    /// What was asked for.
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// An error if hosts are behind.
+    pub(crate) fn realized(&self) -> Result<(), Error> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let revision = self.revision.clone().unwrap_or_else(|| "?".to_owned());
+        Err(Error::Pending { revision, hosts: self.pending.clone() })
+    }
+}
+
+/// Why the manager refused a request, in its own words.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Refusal {
+    /// What kind of mistake it was.
+    pub(crate) error: String,
+    /// The reason.
+    pub(crate) message: String,
+    /// The attribute at fault.
+    #[serde(default)]
+    pub(crate) field: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.error.as_str() {
+            // The message is the attribute's name alone.
+            "MissingArgument" => write!(f, "{} is missing", self.message),
+            _ => f.write_str(&self.message),
+        }
+    }
+}
+
+impl Refusal {
+    /// The attribute at fault, and what to do next.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let field = self.field.as_ref().map(|field| format!("field: {field}"));
+        let flag = self.field.as_deref().unwrap_or("it").replace('_', "-");
+        let next = match self.error.as_str() {
+            "UnknownUUIDResource" | "UnknownResource" => {
+                Some("hint: `vnctl … show` lists what is there".to_owned())
+            }
+            "DuplicateUUID" => Some("hint: choose another id, or change the object with `modify`".to_owned()),
+            "MissingArgument" => Some(format!("hint: give it with --{flag}")),
+            "PreconditionFailed" => {
+                Some("hint: it has changed meanwhile; read it again and repeat".to_owned())
+            }
+            "RelationAlreadyExists" => Some("hint: choose another value, or free this one first".to_owned()),
+            "StoreUnavailable" | "ServiceUnavailable" => {
+                Some("hint: nothing has changed; try again later".to_owned())
+            }
+            _ => None,
+        };
+        let lines: Vec<_> = field.into_iter().chain(next).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+}
+
+/// The client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    agent: ureq::Agent,
+    address: Address,
+    wait_s: Option<u64>,
+}
+
+impl Client {
+    /// A client of the manager at `address`, whose changes wait for the hosts `wait_s` seconds.
+    pub(crate) fn new(address: Address, wait_s: Option<u64>) -> Self {
+        let time = REQUEST_TIME + Duration::from_secs(wait_s.unwrap_or_default());
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(time))
+            // A manager is where it is said to be; proxies are for the world outside.
+            .proxy(None)
+            .user_agent(concat!("vnctl/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self { agent: config.into(), address, wait_s }
+    }
+
+    /// Where the manager is said to be.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// How long changes wait for the hosts, in seconds.
+    pub(crate) fn wait_s(&self) -> Option<u64> {
+        self.wait_s
+    }
+
+    /// Makes a change, and waits for the hosts if the user wishes.
+    pub(crate) fn change(&self, request: Request) -> Result<Answer, Error> {
+        let wait = self.wait_s.map(|wait_s| {
+            [("wait".to_owned(), "realized".to_owned()), ("timeout".to_owned(), wait_s.to_string())]
+        });
+        self.send(&request.query(wait.into_iter().flatten()))
+    }
+
+    /// The object or document at a path.
+    pub(crate) fn get(&self, segments: &[&str]) -> Result<Value, Error> {
+        self.send(&Request::new(Method::Get, segments)).map(|answer| answer.body)
+    }
+
+    /// The object at a path, if there is one.
+    pub(crate) fn find(&self, segments: &[&str]) -> Result<Option<Value>, Error> {
+        match self.get(segments) {
+            Err(Error::Refused(refusal)) if refusal.error == "UnknownUUIDResource" => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// The items of a list from `offset` on, at most `limit`, read page by page.
+    pub(crate) fn list(
+        &self,
+        segments: &[&str],
+        filters: &[(String, String)],
+        offset: usize,
+        limit: Option<usize>,
+    ) -> Result<Vec<Value>, Error> {
+        let mut items = Vec::new();
+        loop {
+            let wanted = limit.map_or(PAGE, |limit| (limit - items.len()).min(PAGE));
+            if wanted == 0 {
+                return Ok(items);
+            }
+            let page = [("limit", wanted), ("offset", offset + items.len())];
+            let page = page.map(|(name, number)| (name.to_owned(), number.to_string()));
+            let request = Request::new(Method::Get, segments).query(filters.iter().cloned()).query(page);
+            let mut body = self.send(&request)?.body;
+            // Sub-resources may come as plain arrays, which are whole.
+            let (found, paged) = match body.get_mut("items").map(Value::take) {
+                Some(Value::Array(found)) => (found, true),
+                _ => (as_array(body), false),
+            };
+            let last = !paged || found.len() < wanted;
+            items.extend(found);
+            if last {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// Makes a request.
+    ///
+    /// # Errors
+    /// Nobody answers, somebody else than a manager does, or the manager refuses.
+    pub(crate) fn send(&self, request: &Request) -> Result<Answer, Error> {
+        let url = request.url(&self.address.url);
+        let unreachable = |cause| Error::Unreachable {
+            url: self.address.url.clone(),
+            origin: self.address.origin.clone(),
+            source: Box::new(cause),
+        };
+        let mut response = self.exchange(request, &url).map_err(unreachable)?;
+        let bytes = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(unreachable)?;
+        let (status, body) = (response.status(), serde_json::from_slice::<Value>(&bytes).ok());
+        let stranger = || Error::Stranger {
+            url: self.address.url.clone(),
+            origin: self.address.origin.clone(),
+            status: status.as_u16(),
+        };
+        let body = body.ok_or_else(stranger)?;
+        if !status.is_success() {
+            let refusal = Refusal::deserialize(body).map_err(|_| stranger())?;
+            return Err(Error::Refused(Box::new(refusal)));
+        }
+        let revision = header(&response, "openvnet-revision");
+        let pending =
+            header(&response, "openvnet-pending-hosts").filter(|_| status == http::StatusCode::ACCEPTED);
+        Ok(Answer { revision, pending: names(pending), body })
+    }
+
+    fn exchange(&self, request: &Request, url: &str) -> Result<http::Response<ureq::Body>, ureq::Error> {
+        let mut head = http::Request::builder().method(http::Method::from(request.method)).uri(url);
+        if let Some(revision) = request.if_match {
+            // RFC 9110, section 8.8.3: an entity tag is quoted.
+            head = head.header("if-match", format!("\"{revision}\""));
+        }
+        match &request.body {
+            Some(body) => {
+                self.agent.run(head.header("content-type", "application/json").body(body.to_string())?)
+            }
+            None if matches!(request.method, Method::Post | Method::Put) => {
+                self.agent.run(head.body(String::new())?)
+            }
+            None => self.agent.run(head.body(())?),
+        }
+    }
+}
+
+fn as_array(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        other => vec![other],
+    }
+}
+
+fn header(response: &http::Response<ureq::Body>, name: &str) -> Option<String> {
+    response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+fn names(list: Option<String>) -> Vec<String> {
+    let names = list.unwrap_or_default();
+    names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_users_give_cannot_leave_its_part_of_the_url() {
+        let request = Request::new(Method::Get, &["networks", "nw-a/../b?c"]);
+        let request = request.query([("label".to_owned(), "tier=web&x".to_owned())]);
+        assert_eq!(
+            request.url("http://h/api/1.0"),
+            "http://h/api/1.0/networks/nw-a%2F..%2Fb%3Fc?label=tier%3Dweb%26x"
+        );
+    }
+}

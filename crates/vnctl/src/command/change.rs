@@ -1,0 +1,61 @@
+//! Changes: one request, whatever their number.
+
+use serde_json::Value;
+
+use super::Session;
+use crate::client::Client;
+use crate::error::Error;
+use crate::operation::{Action, Operation};
+use crate::resource::PORTS;
+
+impl Session<'_> {
+    /// Makes changes, all of them or none.
+    pub(super) fn change(&mut self, mut operations: Vec<Operation>) -> Result<(), Error> {
+        operations.iter_mut().try_for_each(|operation| merge_labels(&self.client, operation))?;
+        let answer = match operations.as_slice() {
+            [one] => self.client.change(one.request())?,
+            many => self.client.change(Operation::batch(many))?,
+        };
+        match operations.as_slice() {
+            [one] => self.print_result(one, &answer.body)?,
+            many => self.print_deleted(many, &answer.body)?,
+        }
+        answer.realized()
+    }
+
+    fn print_result(&mut self, operation: &Operation, body: &Value) -> Result<(), Error> {
+        let columns = match operation {
+            Operation::Delete { .. } => return self.print_deleted(std::slice::from_ref(operation), body),
+            Operation::Act { action: Action::AddPort | Action::RemovePorts, .. }
+                if body.get("uuid").is_none() =>
+            {
+                PORTS.columns
+            }
+            other => other.resource().columns,
+        };
+        match body {
+            Value::Array(items) => self.format.list(self.out, items, columns),
+            object if self.format == crate::output::Format::Table => {
+                self.format.list(self.out, std::slice::from_ref(object), columns)
+            }
+            object => self.format.object(self.out, object),
+        }
+    }
+
+    fn print_deleted(&mut self, operations: &[Operation], body: &Value) -> Result<(), Error> {
+        let deleted = operations.iter().filter_map(|operation| match operation {
+            Operation::Delete { uuid, .. } => Some(format!("deleted {uuid}")),
+            _ => None,
+        });
+        self.format.outcome(self.out, &deleted.collect::<Vec<_>>().join("\n"), body)
+    }
+}
+
+/// Reads the labels that an operation changes, where it changes some.
+pub(super) fn merge_labels(client: &Client, operation: &mut Operation) -> Result<(), Error> {
+    let Some((resource, uuid)) = operation.needs_labels_of() else { return Ok(()) };
+    // What is not there yet may be made earlier in the same batch; else the manager will say so.
+    let object = client.find(&[resource.name, uuid])?.unwrap_or(Value::Null);
+    operation.merge_labels(&object);
+    Ok(())
+}

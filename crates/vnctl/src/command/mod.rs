@@ -1,0 +1,157 @@
+//! Commands, and the session that carries them out.
+
+mod batch;
+mod change;
+mod hosts;
+mod show;
+mod status;
+
+use std::io::{BufRead, Read, Write};
+use std::path::PathBuf;
+
+use clap_complete::Shell;
+use serde_json::Value;
+
+use crate::Streams;
+use crate::apply::{self, Prune};
+use crate::client::{Client, Method, Request};
+use crate::config::{Config, Environment};
+use crate::error::Error;
+use crate::grammar::{Options, grammar};
+use crate::operation::Operation;
+use crate::output::Format;
+use crate::resource::Resource;
+
+/// The largest batch or declarative file, in bytes: the manager takes no larger request either.
+const MAX_INPUT: u64 = 64 << 20;
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Change objects: all of it or nothing.
+    Change(Vec<Operation>),
+    /// Show objects in full.
+    Show { resource: &'static Resource, uuids: Vec<String> },
+    /// List objects.
+    List { resource: &'static Resource, query: Query },
+    /// List the ports of an interface.
+    Ports { interface: String },
+    /// List hosts, or show some in full.
+    Hosts { hosts: Vec<String> },
+    /// Make a token with which a host joins.
+    HostToken { node_id: Option<String>, lifetime_s: Option<u64>, file: Option<PathBuf> },
+    /// Run commands from a file.
+    Batch { file: String, mode: BatchMode },
+    /// Make objects as files describe them.
+    Apply { files: Vec<String>, dry_run: bool, prune: Option<Prune> },
+    /// Say whether all is well.
+    Status,
+    /// Print a shell's completion.
+    Completions(Shell),
+    /// Send a request as it is.
+    Api { method: String, path: String, body: Option<Value> },
+}
+
+/// Which objects to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Query {
+    pub(crate) filters: Vec<(String, String)>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) offset: usize,
+}
+
+/// What a batch does with a line that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BatchMode {
+    StopAtError,
+    KeepGoing,
+    /// There is but one request.
+    Atomic,
+}
+
+/// What commands are carried out with.
+pub(crate) struct Session<'a> {
+    environment: &'a Environment,
+    options: Options,
+    client: Client,
+    format: Format,
+    input: &'a mut dyn BufRead,
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+}
+
+impl<'a> Session<'a> {
+    /// A session as flags, environment and configuration files want it.
+    pub(crate) fn open(
+        environment: &'a Environment,
+        options: &Options,
+        streams: Streams<'a>,
+    ) -> Result<Self, Error> {
+        let config = Config::load(environment, options)?;
+        let client = Client::new(config.address, options.wait_s);
+        let Streams { input, out, err } = streams;
+        Ok(Self { environment, options: options.clone(), client, format: config.output, input, out, err })
+    }
+
+    /// Carries out a command.
+    pub(crate) fn execute(&mut self, command: Command) -> Result<(), Error> {
+        match command {
+            Command::Change(operations) => self.change(operations),
+            Command::Show { resource, uuids } => self.show(resource, &uuids),
+            Command::List { resource, query } => self.list(resource, &query),
+            Command::Ports { interface } => self.ports(&interface),
+            Command::Hosts { hosts } => self.hosts(&hosts),
+            Command::HostToken { node_id, lifetime_s, file } => self.host_token(node_id, lifetime_s, file),
+            Command::Batch { file, mode } => self.batch(&file, mode),
+            Command::Apply { files, dry_run, prune } => self.apply(&files, dry_run, prune.as_ref()),
+            Command::Status => self.status(),
+            Command::Completions(shell) => self.completions(shell),
+            Command::Api { method, path, body } => self.api(&method, &path, body),
+        }
+    }
+
+    fn apply(&mut self, files: &[String], dry_run: bool, prune: Option<&Prune>) -> Result<(), Error> {
+        let texts: Vec<_> =
+            files.iter().map(|file| Ok((file.clone(), self.read(file)?))).collect::<Result<_, Error>>()?;
+        apply::apply(&self.client, self.format, self.out, &texts, dry_run, prune)
+    }
+
+    fn completions(&mut self, shell: Shell) -> Result<(), Error> {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut grammar(), "vnctl", &mut script);
+        Ok(self.out.write_all(&script)?)
+    }
+
+    fn api(&mut self, method: &str, path: &str, body: Option<Value>) -> Result<(), Error> {
+        let method = match method {
+            "POST" => Method::Post,
+            "PUT" => Method::Put,
+            "DELETE" => Method::Delete,
+            _ => Method::Get,
+        };
+        let request = Request::at(method, path.trim_start_matches('/').to_owned());
+        let request = body.into_iter().fold(request, Request::body);
+        let answer =
+            if method == Method::Get { self.client.send(&request) } else { self.client.change(request) }?;
+        // Whoever asks for the raw answer wants no table of it.
+        let format = if self.format == Format::Table { Format::Json } else { self.format };
+        format.object(self.out, &answer.body)?;
+        answer.realized()
+    }
+
+    /// The text of a file, or of standard input for `-`.
+    fn read(&mut self, name: &str) -> Result<String, Error> {
+        let failed = |source| Error::File { name: name.to_owned(), source };
+        let mut text = String::new();
+        let read = match name {
+            "-" => self.input.take(MAX_INPUT + 1).read_to_string(&mut text),
+            _ => std::fs::File::open(name).map_err(failed)?.take(MAX_INPUT + 1).read_to_string(&mut text),
+        };
+        match read.map_err(failed)? {
+            size if size as u64 > MAX_INPUT => {
+                Err(Error::Usage(format!("{name}: is larger than {MAX_INPUT} bytes")))
+            }
+            _ => Ok(text),
+        }
+    }
+}

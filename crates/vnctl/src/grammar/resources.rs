@@ -1,0 +1,230 @@
+//! Commands of resources: `add`, `modify`, `show`, `del`, and what only some of them can.
+
+use clap::{Arg, ArgAction, ArgMatches, Command as Grammar, value_parser};
+use serde_json::Value;
+
+use super::arguments::{
+    attributes, flags, if_match, if_match_flag, labels, labels_flag, pairs, pairs_flag, uuid, word, words,
+};
+use crate::command::{Command, Query};
+use crate::error::Error;
+use crate::operation::{Action, Operation};
+use crate::resource::{Attribute, INTERFACES, IP_LEASES, PORTS, Resource};
+
+/// The commands of a resource.
+pub(super) fn grammar(resource: &'static Resource) -> Grammar {
+    let name = resource.command();
+    let grammar = Grammar::new(name.clone())
+        .about(resource.about)
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    let grammar = if name == resource.name { grammar } else { grammar.alias(resource.name) };
+    grammar
+        .subcommand(add(resource))
+        .subcommand(modify(resource))
+        .subcommand(show(resource))
+        .subcommand(del(resource))
+        .subcommands(special(resource))
+}
+
+fn add(resource: &'static Resource) -> Grammar {
+    let id = Arg::new("uuid")
+        .long("uuid")
+        .value_name("UUID")
+        .help(format!("{}-…; made up if absent", resource.prefix));
+    let flags = resource.all_attributes().flat_map(|attribute| {
+        let required = |flag: Arg| if attribute.required { flag.required(true) } else { flag };
+        flags(attribute).into_iter().map(required)
+    });
+    Grammar::new("add")
+        .about(format!("Make a {}", resource.noun))
+        .arg(id)
+        .args(flags)
+        .arg(labels_flag("A label; repeatable"))
+}
+
+fn modify(resource: &'static Resource) -> Grammar {
+    Grammar::new("modify")
+        .about(format!("Change a {}; an empty value clears an attribute", resource.noun))
+        .arg(uuid(resource))
+        .args(resource.all_attributes().flat_map(flags))
+        .arg(labels_flag("A label to set, or to remove if the value is empty; repeatable"))
+        .arg(if_match_flag())
+}
+
+fn show(resource: &'static Resource) -> Grammar {
+    let number = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("NUMBER").value_parser(value_parser!(usize)).help(help)
+    };
+    let filter = |attribute: &'static Attribute| {
+        flags(attribute)
+            .into_iter()
+            .map(|flag| flag.help_heading("Filters").help("Only those with this value"))
+    };
+    Grammar::new("show")
+        .alias("list")
+        .about(format!("Show a {} in full, or list those that pass the filters", resource.noun))
+        .arg(uuid(resource).required(false).num_args(0..))
+        .arg(number("limit", "List at most this many; all if absent"))
+        .arg(number("offset", "Leave out this many at the beginning"))
+        .args(
+            resource
+                .all_attributes()
+                .filter(|attribute| attribute.shown_as == attribute.name)
+                .flat_map(filter),
+        )
+        .arg(labels_flag("Only those with this label; repeatable").help_heading("Filters"))
+        .arg(
+            pairs_flag("filter", "Only those whose attribute has this value; repeatable")
+                .help_heading("Filters"),
+        )
+}
+
+fn del(resource: &'static Resource) -> Grammar {
+    Grammar::new("del")
+        .aliases(["delete", "rm"])
+        .about(format!("Delete {}s, all or none, with what depends on them", resource.noun))
+        .arg(uuid(resource).num_args(1..).action(ArgAction::Append))
+        .arg(if_match_flag())
+}
+
+fn special(resource: &'static Resource) -> Vec<Grammar> {
+    match resource.name {
+        name if name == INTERFACES.name => vec![ports()],
+        name if name == IP_LEASES.name => vec![attach(), release()],
+        _ => Vec::new(),
+    }
+}
+
+fn ports() -> Grammar {
+    let flags = || PORTS.attributes.iter().flat_map(flags);
+    Grammar::new("ports")
+        .about(PORTS.about)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Grammar::new("add").about("Add a port").arg(uuid(&INTERFACES)).args(flags()).arg(if_match_flag()),
+        )
+        .subcommand(Grammar::new("show").alias("list").about("List the ports").arg(uuid(&INTERFACES)))
+        .subcommand(
+            Grammar::new("del")
+                .aliases(["delete", "rm"])
+                .about("Remove the ports that have all the values given")
+                .arg(uuid(&INTERFACES))
+                .args(flags())
+                .arg(if_match_flag()),
+        )
+}
+
+fn attach() -> Grammar {
+    let holders = IP_LEASES.attributes.iter().filter(|attribute| HOLDER.contains(&attribute.name));
+    Grammar::new("attach")
+        .about("Give a released IP lease to an interface")
+        .arg(uuid(&IP_LEASES))
+        .args(holders.flat_map(flags).map(|flag| flag.required(false)))
+        .arg(if_match_flag())
+}
+
+/// The attributes that say who holds a lease.
+const HOLDER: [&str; 2] = ["interface_uuid", "mac_lease_uuid"];
+
+fn release() -> Grammar {
+    Grammar::new("release")
+        .about("Take an IP lease from its interface and keep the address")
+        .arg(uuid(&IP_LEASES))
+        .arg(if_match_flag())
+}
+
+/// Reads one of these commands.
+pub(super) fn read(resource: &'static Resource, matches: &ArgMatches) -> Result<Command, Error> {
+    let (verb, matches) = matches.subcommand().expect("the grammar requires a verb");
+    match verb {
+        "add" => Ok(Command::Change(vec![read_add(resource, matches)])),
+        "modify" => Ok(Command::Change(vec![read_modify(resource, matches)])),
+        "show" => read_show(resource, matches),
+        "del" => read_del(resource, matches),
+        "ports" => Ok(read_ports(matches)),
+        "attach" => Ok(act(Action::AttachIpLease, &IP_LEASES, matches)),
+        "release" => Ok(act(Action::ReleaseIpLease, &IP_LEASES, matches)),
+        other => unreachable!("{other} is no verb of the grammar"),
+    }
+}
+
+fn read_add(resource: &'static Resource, matches: &ArgMatches) -> Operation {
+    let mut attributes = attributes(resource, matches);
+    if let Some(uuid) = matches.get_one::<String>("uuid") {
+        attributes.insert("uuid".to_owned(), Value::from(uuid.as_str()));
+    }
+    let labels = labels(matches);
+    if !labels.is_empty() {
+        attributes.insert("labels".to_owned(), serde_json::json!(labels));
+    }
+    Operation::Create { resource, attributes }
+}
+
+fn read_modify(resource: &'static Resource, matches: &ArgMatches) -> Operation {
+    Operation::Update {
+        resource,
+        uuid: word(matches, "uuid"),
+        attributes: attributes(resource, matches),
+        label_changes: labels(matches),
+        if_match: if_match(matches),
+    }
+}
+
+fn read_del(resource: &'static Resource, matches: &ArgMatches) -> Result<Command, Error> {
+    let (uuids, if_match) = (words(matches, "uuid"), if_match(matches));
+    if if_match.is_some() && uuids.len() > 1 {
+        return Err(Error::Usage("--if-match guards one object: delete them one by one".to_owned()));
+    }
+    let delete = |uuid| Operation::Delete { resource, uuid, if_match };
+    Ok(Command::Change(uuids.into_iter().map(delete).collect()))
+}
+
+fn read_show(resource: &'static Resource, matches: &ArgMatches) -> Result<Command, Error> {
+    let uuids = words(matches, "uuid");
+    let query = Query {
+        filters: filters(resource, matches),
+        limit: matches.get_one("limit").copied(),
+        offset: matches.get_one("offset").copied().unwrap_or_default(),
+    };
+    match uuids.is_empty() {
+        true => Ok(Command::List { resource, query }),
+        false if query == Query::default() => Ok(Command::Show { resource, uuids }),
+        false => {
+            Err(Error::Usage("filters, --limit and --offset are for lists: give them or ids".to_owned()))
+        }
+    }
+}
+
+fn filters(resource: &'static Resource, matches: &ArgMatches) -> Vec<(String, String)> {
+    let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let attribute = |attribute: &Attribute| attribute.shown_as == attribute.name;
+    let known = resource.all_attributes().filter(|of| attribute(of)).filter_map(|attribute| {
+        let value = super::arguments::value(matches, attribute)?;
+        Some((attribute.name.to_owned(), text(value)))
+    });
+    let labels =
+        labels(matches).into_iter().map(|(name, value)| ("label".to_owned(), format!("{name}={value}")));
+    let free = pairs(matches, "filter").into_iter().map(|(name, value)| (name.replace('-', "_"), value));
+    known.chain(labels).chain(free).collect()
+}
+
+fn read_ports(matches: &ArgMatches) -> Command {
+    let (verb, matches) = matches.subcommand().expect("the grammar requires a verb");
+    match verb {
+        "add" => act(Action::AddPort, &PORTS, matches),
+        "del" => act(Action::RemovePorts, &PORTS, matches),
+        _ => Command::Ports { interface: word(matches, "uuid") },
+    }
+}
+
+fn act(action: Action, of: &'static Resource, matches: &ArgMatches) -> Command {
+    let given = |attribute: &&Attribute| matches.try_contains_id(attribute.name).is_ok();
+    let known = of.attributes.iter().filter(given);
+    let attributes = known.filter_map(|attribute| {
+        Some((attribute.name.to_owned(), super::arguments::value(matches, attribute)?))
+    });
+    let (attributes, uuid) = (attributes.collect(), word(matches, "uuid"));
+    Command::Change(vec![Operation::Act { action, uuid, attributes, if_match: if_match(matches) }])
+}

@@ -1,0 +1,160 @@
+//! Operations: changes that users ask for, as one request each or as members of a batch.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::client::{Method, Request};
+use crate::resource::{INTERFACES, IP_LEASES, Resource};
+
+/// Attribute names and values.
+pub(crate) type Attributes = Map<String, Value>;
+
+/// One change. Serialized, it is a member of the API's batch.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum Operation {
+    Create {
+        resource: &'static Resource,
+        attributes: Attributes,
+    },
+    Update {
+        resource: &'static Resource,
+        uuid: String,
+        attributes: Attributes,
+        /// Labels to set, or to remove where empty. The API replaces labels as a whole: see
+        /// [`Operation::merge_labels`].
+        #[serde(skip)]
+        label_changes: BTreeMap<String, String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        if_match: Option<u64>,
+    },
+    Delete {
+        resource: &'static Resource,
+        uuid: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        if_match: Option<u64>,
+    },
+    Act {
+        action: Action,
+        uuid: String,
+        attributes: Attributes,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        if_match: Option<u64>,
+    },
+}
+
+/// What can be done to an object besides changing attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Action {
+    AddPort,
+    RemovePorts,
+    AttachIpLease,
+    ReleaseIpLease,
+}
+
+impl Operation {
+    /// What its result is one of, and how that is printed.
+    pub(crate) fn resource(&self) -> &'static Resource {
+        match self {
+            Self::Create { resource, .. } | Self::Update { resource, .. } | Self::Delete { resource, .. } => {
+                resource
+            }
+            Self::Act { action: Action::AddPort | Action::RemovePorts, .. } => &INTERFACES,
+            Self::Act { action: Action::AttachIpLease | Action::ReleaseIpLease, .. } => &IP_LEASES,
+        }
+    }
+
+    /// Whose labels must be known before [`Operation::merge_labels`].
+    pub(crate) fn needs_labels_of(&self) -> Option<(&'static Resource, &str)> {
+        match self {
+            Self::Update { resource, uuid, label_changes, .. } if !label_changes.is_empty() => {
+                Some((resource, uuid))
+            }
+            _ => None,
+        }
+    }
+
+    /// Turns changes of labels into the labels as a whole, guarded by the revision of the object they were read from.
+    pub(crate) fn merge_labels(&mut self, object: &Value) {
+        let Self::Update { attributes, label_changes, if_match, .. } = self else { return };
+        let mut labels = object.get("labels").and_then(Value::as_object).cloned().unwrap_or_default();
+        for (name, value) in std::mem::take(label_changes) {
+            if value.is_empty() {
+                labels.remove(&name);
+            } else {
+                labels.insert(name, Value::from(value));
+            }
+        }
+        attributes.insert("labels".to_owned(), Value::Object(labels));
+        *if_match = if_match.or(object.get("revision").and_then(Value::as_u64));
+    }
+
+    /// This change as a request of its own.
+    pub(crate) fn request(&self) -> Request {
+        match self {
+            Self::Create { resource, attributes } => {
+                Request::new(Method::Post, &[resource.name]).body(Value::Object(attributes.clone()))
+            }
+            Self::Update { resource, uuid, attributes, if_match, .. } => {
+                let body = Value::Object(attributes.clone());
+                Request::new(Method::Put, &[resource.name, uuid]).body(body).if_match(*if_match)
+            }
+            Self::Delete { resource, uuid, if_match } => {
+                Request::new(Method::Delete, &[resource.name, uuid]).if_match(*if_match)
+            }
+            Self::Act { action, uuid, attributes, if_match } => {
+                action.request(uuid, attributes).if_match(*if_match)
+            }
+        }
+    }
+
+    /// These changes as one request: all of them or none.
+    pub(crate) fn batch(operations: &[Self]) -> Request {
+        Request::new(Method::Post, &["batch"]).body(json!({ "operations": operations }))
+    }
+}
+
+impl Action {
+    fn request(self, uuid: &str, attributes: &Attributes) -> Request {
+        let body = Value::Object(attributes.clone());
+        match self {
+            Self::AddPort => Request::new(Method::Post, &[INTERFACES.name, uuid, "ports"]).body(body),
+            Self::AttachIpLease => Request::new(Method::Put, &[IP_LEASES.name, uuid, "attach"]).body(body),
+            Self::ReleaseIpLease => Request::new(Method::Put, &[IP_LEASES.name, uuid, "release"]).body(body),
+            Self::RemovePorts => {
+                let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let query = attributes.iter().map(|(name, value)| (name.clone(), text(value)));
+                // RFC 9110, section 9.3.5: the content of a DELETE has no meaning of its own.
+                Request::new(Method::Delete, &[INTERFACES.name, uuid, "ports"]).query(query)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::NETWORKS;
+
+    #[test]
+    fn labels_are_set_and_removed_among_those_that_are_there() {
+        let label_changes =
+            BTreeMap::from([("a".to_owned(), "2".to_owned()), ("b".to_owned(), String::new())]);
+        let mut operation = Operation::Update {
+            resource: &NETWORKS,
+            uuid: "nw-a".to_owned(),
+            attributes: Attributes::new(),
+            label_changes,
+            if_match: None,
+        };
+        operation.merge_labels(&json!({ "labels": { "a": "1", "b": "1", "c": "1" }, "revision": 7 }));
+        let expected = json!({
+            "op": "update", "resource": "networks", "uuid": "nw-a", "if_match": 7,
+            "attributes": { "labels": { "a": "2", "c": "1" } },
+        });
+        assert_eq!(json!(operation), expected);
+    }
+}

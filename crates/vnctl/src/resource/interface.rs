@@ -1,0 +1,58 @@
+//! Interfaces: virtual NICs, and the ports by which hosts recognise them.
+
+use super::{Attribute, Column, Kind, Resource};
+
+pub(crate) static INTERFACES: Resource = Resource {
+    name: "interfaces",
+    noun: "interface",
+    about: "Virtual NICs of VMs, containers and bare-metal servers",
+    prefix: "if",
+    attributes: &[
+        Attribute::new("display_name", Kind::Text, "A name for people"),
+        Attribute::new("mode", Kind::OneOf(&["vif", "internal"]), "What it is attached to; vif if absent"),
+        Attribute::new("admin_state", Kind::OneOf(&["up", "down"]), "Whether it sends and receives"),
+        Attribute::new("enable_routing", Kind::Boolean, "It may speak as a router"),
+        Attribute::new("network_uuid", Kind::Uuid("nw"), "The network to attach to"),
+        Attribute::new("segment_uuid", Kind::Uuid("seg"), "The segment to attach to"),
+        Attribute::new("mac_address", Kind::Mac, "Its MAC address, while it has one at most"),
+        Attribute::new("ipv4_address", Kind::Ipv4, "Its IPv4 address, while it has one at most"),
+        Attribute::new("ipv6_address", Kind::Ipv6, "Its IPv6 address, while it has one at most"),
+        Attribute::new("owner_datapath_uuid", Kind::Uuid("dp"), "The datapath of its one port"),
+        Attribute::new("port_name", Kind::Text, "The name of its one port"),
+        Attribute::new("requested_host", Kind::Text, "The only host whose claim counts, by its node id"),
+    ],
+    columns: &[
+        Column::new("UUID", &["/uuid"]),
+        Column::optional("NAME", &["/display_name"]),
+        Column::new("MODE", &["/mode"]),
+        Column::new("NETWORK", &["/network_uuid"]),
+        Column::optional("SEGMENT", &["/segment_uuid"]),
+        Column::new("MAC", &["/mac_address"]),
+        Column::new("IPV4", &["/ipv4_address"]),
+        Column::optional("IPV6", &["/ipv6_address"]),
+        Column::new("PORT", &["/port_name"]),
+        Column::new("MTU", &["/mtu"]),
+        Column::new("STATUS", &["/status/state"]),
+        Column::new("HOST", &["/status/host"]),
+        Column::optional("REASON", &["/status/reason"]),
+        Column::optional("LABELS", &["/labels"]),
+    ],
+};
+
+/// The ports of an interface: no resource of their own, since they have no id.
+pub(crate) static PORTS: Resource = Resource {
+    name: "ports",
+    noun: "port",
+    about: "The ports by which hosts recognise an interface",
+    prefix: "",
+    attributes: &[
+        Attribute::new("datapath_uuid", Kind::Uuid("dp"), "Only on this datapath"),
+        Attribute::new("port_name", Kind::Text, "Only a port of this name"),
+        Attribute::new("singular", Kind::Boolean, "The interface lives on one host at a time: always true"),
+    ],
+    columns: &[
+        Column::new("DATAPATH", &["/datapath_uuid"]),
+        Column::new("PORT", &["/port_name"]),
+        Column::new("SINGULAR", &["/singular"]),
+    ],
+};

@@ -1,0 +1,168 @@
+//! The table of resources: what users can make, with which attributes, and what lists show of it.
+//!
+//! Parsing, help, completion, filters, declarative files and tables follow from it. One file per noun, one line here.
+
+mod datapath;
+mod interface;
+mod ip_lease;
+mod kind;
+mod mac_lease;
+mod network;
+mod segment;
+
+pub(crate) use datapath::DATAPATHS;
+pub(crate) use interface::{INTERFACES, PORTS};
+pub(crate) use ip_lease::IP_LEASES;
+pub(crate) use kind::Kind;
+pub(crate) use mac_lease::MAC_LEASES;
+pub(crate) use network::NETWORKS;
+pub(crate) use segment::SEGMENTS;
+
+use serde::{Serialize, Serializer};
+
+/// Every resource, in an order in which objects can be made: what is referred to comes first.
+pub(crate) static RESOURCES: [&Resource; 6] =
+    [&DATAPATHS, &SEGMENTS, &NETWORKS, &INTERFACES, &MAC_LEASES, &IP_LEASES];
+
+/// A kind of object that users make, change and delete.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    /// Its name in paths.
+    pub(crate) name: &'static str,
+    /// One of it, for sentences.
+    pub(crate) noun: &'static str,
+    /// What it is, for help.
+    pub(crate) about: &'static str,
+    /// What its ids begin with.
+    pub(crate) prefix: &'static str,
+    /// Its own attributes; id, project and labels are everyone's.
+    pub(crate) attributes: &'static [Attribute],
+    /// What lists show.
+    pub(crate) columns: &'static [Column],
+}
+
+/// What every resource has besides its id and its labels.
+pub(crate) const PROJECT: Attribute = Attribute::new("project", Kind::Text, "Who it belongs to");
+
+impl Resource {
+    /// The resource with this name in paths, dashes and underscores being the same.
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+        let name = name.replace('-', "_");
+        RESOURCES.into_iter().find(|resource| resource.name == name)
+    }
+
+    /// Its name as a command.
+    pub(crate) fn command(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// Its own attributes and everyone's.
+    pub(crate) fn all_attributes(&self) -> impl Iterator<Item = &'static Attribute> {
+        self.attributes.iter().chain(std::iter::once(&PROJECT))
+    }
+
+    /// The attribute of this name.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&'static Attribute> {
+        self.all_attributes().find(|attribute| attribute.name == name)
+    }
+
+    /// Its place in the order in which objects are made.
+    pub(crate) fn rank(&self) -> usize {
+        RESOURCES.iter().position(|resource| resource.name == self.name).unwrap_or(RESOURCES.len())
+    }
+}
+
+impl PartialEq for Resource {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Resource {}
+
+impl Serialize for Resource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
+    }
+}
+
+/// Something users say of an object.
+#[derive(Debug)]
+pub(crate) struct Attribute {
+    /// Its name in the API; the flag has dashes.
+    pub(crate) name: &'static str,
+    /// What its values are.
+    pub(crate) kind: Kind,
+    /// `add` cannot do without it.
+    pub(crate) required: bool,
+    /// What it means, for help.
+    pub(crate) help: &'static str,
+    /// The attribute under which objects show it, if that is another one.
+    pub(crate) shown_as: &'static str,
+}
+
+impl Attribute {
+    pub(crate) const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
+        Self { name, kind, required: false, help, shown_as: name }
+    }
+
+    pub(crate) const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    pub(crate) const fn shown_as(self, shown_as: &'static str) -> Self {
+        Self { shown_as, ..self }
+    }
+
+    /// Its name as a flag, without the leading dashes.
+    pub(crate) fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+}
+
+/// A column of a list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    /// Its heading.
+    pub(crate) title: &'static str,
+    /// JSON pointers (RFC 6901) to what it shows, joined by slashes.
+    pub(crate) paths: &'static [&'static str],
+    /// Left out when no row fills it.
+    pub(crate) optional: bool,
+}
+
+impl Column {
+    pub(crate) const fn new(title: &'static str, paths: &'static [&'static str]) -> Self {
+        Self { title, paths, optional: false }
+    }
+
+    pub(crate) const fn optional(title: &'static str, paths: &'static [&'static str]) -> Self {
+        Self { title, paths, optional: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_resource_is_found_by_either_spelling_of_its_name() {
+        for resource in RESOURCES {
+            assert_eq!(Resource::named(resource.name), Some(resource));
+            assert_eq!(Resource::named(&resource.command()), Some(resource));
+        }
+        assert_eq!(Resource::named("tunnels"), None);
+    }
+
+    #[test]
+    fn what_is_referred_to_comes_before_what_refers() {
+        for resource in RESOURCES {
+            for attribute in resource.attributes {
+                let Kind::Uuid(prefix) = attribute.kind else { continue };
+                let target = RESOURCES.iter().find(|target| target.prefix == prefix);
+                let target = target.unwrap_or_else(|| panic!("{prefix} of {}", attribute.name));
+                assert!(target.rank() < resource.rank(), "{} of {}", attribute.name, resource.name);
+            }
+        }
+    }
+}

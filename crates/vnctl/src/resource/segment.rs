@@ -1,0 +1,22 @@
+//! Segments: L2 domains.
+
+use super::network::DOMAIN_MODES;
+use super::{Attribute, Column, Kind, Resource};
+
+pub(crate) static SEGMENTS: Resource = Resource {
+    name: "segments",
+    noun: "segment",
+    about: "L2 segments",
+    prefix: "seg",
+    attributes: &[
+        Attribute::new("display_name", Kind::Text, "A name for people"),
+        Attribute::new("mode", Kind::OneOf(DOMAIN_MODES), "How far it reaches").required(),
+    ],
+    columns: &[
+        Column::new("UUID", &["/uuid"]),
+        Column::new("NAME", &["/display_name"]),
+        Column::new("MODE", &["/mode"]),
+        Column::new("MTU", &["/mtu"]),
+        Column::optional("LABELS", &["/labels"]),
+    ],
+};
