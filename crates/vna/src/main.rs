@@ -89,7 +89,7 @@ async fn join(options: Options, node_id: Option<NodeId>, token_file: PathBuf) ->
         options.manager.first().context("--manager is needed: https://HOST:PORT of its sync address")?;
     let manager = manager.parse().with_context(|| format!("--manager {manager}"))?;
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    sync::join(manager, token.trim(), &node, &dir).await.context("not joined")?;
+    sync::agent::join(manager, token.trim(), &node, &dir).await.context("not joined")?;
     println!("{node} has joined: {}", dir.display());
     Ok(())
 }
