@@ -1,0 +1,89 @@
+//! Agents: what the protocol between manager and agents needs of the manager.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use sync::manager::{Head, JoinError, Manager, RegisterError, SessionId};
+use tokio::sync::watch;
+use topology::binding::SeenPort;
+use topology::datapath::Registration;
+use topology::{DatapathId, NodeId, ObjectRef, Revision};
+
+use crate::hosts::Hosts;
+use crate::plan::Task;
+use crate::state::HeadReceiver;
+use crate::writer::{WriteError, Writer};
+
+/// The manager, as agents see it.
+#[derive(Clone)]
+pub struct Agents {
+    /// Sees the published topology.
+    pub head: HeadReceiver,
+    /// Makes changes.
+    pub writer: Writer,
+    /// Keeps what hosts say.
+    pub hosts: Arc<Hosts>,
+}
+
+impl Manager for Agents {
+    fn head(&self) -> watch::Receiver<Arc<Head>> {
+        self.head.clone()
+    }
+
+    fn redeem(&self, digest: String, node: NodeId) -> BoxFuture<'_, Result<(), JoinError>> {
+        async move {
+            match self.writer.submit(Task::Redeem { digest, node: node.clone() }).await {
+                Ok(_) => {
+                    tracing::info!(%node, "a host joins");
+                    Ok(())
+                }
+                Err(WriteError::Refused(refused)) => Err(refused.error.into()),
+                Err(unavailable) => Err(JoinError::Unavailable(unavailable.to_string())),
+            }
+        }
+        .boxed()
+    }
+
+    fn register(&self, registration: Registration) -> BoxFuture<'_, Result<DatapathId, RegisterError>> {
+        async move {
+            let plan = match self.writer.submit(Task::Register(registration)).await {
+                Ok(plan) => plan,
+                Err(WriteError::Refused(refused)) => return Err(refused.error.into()),
+                Err(unavailable) => return Err(RegisterError::Unavailable(unavailable.to_string())),
+            };
+            match plan.subjects.into_iter().next() {
+                Some(ObjectRef::Datapath(datapath)) => Ok(datapath),
+                _ => unreachable!("a registration is about its datapath"),
+            }
+        }
+        .boxed()
+    }
+
+    fn connected(&self, datapath: DatapathId, session: SessionId) {
+        tracing::info!(%datapath, session = session.0, "an agent is connected");
+        self.hosts.connected(datapath, session.0, Timestamp::now());
+    }
+
+    fn disconnected(&self, datapath: DatapathId, session: SessionId) {
+        tracing::info!(%datapath, session = session.0, "an agent is disconnected");
+        self.hosts.disconnected(&datapath, session.0, Timestamp::now());
+    }
+
+    fn ports(&self, datapath: DatapathId, ports: Vec<SeenPort>) -> BoxFuture<'_, ()> {
+        async move {
+            self.hosts.report(&datapath, ports, Timestamp::now());
+            // When the store does not take the bindings, the writer tries again by itself.
+            if let Err(error) = self.writer.submit(Task::Bind(datapath.clone())).await {
+                tracing::warn!(%datapath, %error, "bindings wait to be stored");
+            }
+        }
+        .boxed()
+    }
+
+    fn realized(&self, datapath: DatapathId, revision: Revision) {
+        let head = self.head.borrow().topology.revision();
+        self.hosts.realized(&datapath, revision, head, Timestamp::now());
+    }
+}

@@ -1,0 +1,130 @@
+//! Batches: many requests, one commit, all or nothing.
+
+use axum::extract::{Request, State};
+use serde::{Deserialize, Serialize};
+use topology::datapath::Datapath;
+use topology::interface::Interface;
+use topology::ip_lease::IpLease;
+use topology::mac_lease::MacLease;
+use topology::network::Network;
+use topology::segment::Segment;
+use topology::{Error, ErrorKind, Object, ObjectRef, Revision};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::datapath::DatapathView;
+use super::error::{ApiError, ErrorBody};
+use super::input::RawInput;
+use super::interface::InterfaceView;
+use super::ip_lease::IpLeaseView;
+use super::look::Look;
+use super::network::NetworkView;
+use super::reply::{Reply, Result};
+use super::resource::{Resource, id_text};
+use super::segment::SegmentView;
+use super::{Api, WriteParameters, compute};
+use crate::writer::WriteError;
+
+/// Most operations in a batch. Planning so many takes some seconds, in which nobody else can write.
+pub const MAX_OPERATIONS: usize = 50_000;
+
+/// Largest body of a batch, in bytes: more than that many operations of usual size have.
+pub const MAX_BATCH_BODY: usize = 64 << 20;
+
+/// How many batches are read or rendered at once. Each may take ten times its body in memory; others wait.
+pub const BATCHES_AT_ONCE: usize = 2;
+
+/// Many requests for one commit.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// What to do, in this order. Each sees what those before it have done.
+    pub operations: Vec<topology::Request>,
+}
+
+/// What a batch has done.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct BatchResult {
+    /// The revision that has all of it.
+    pub revision: Revision,
+    /// For each operation what it was about, as it is after the whole batch; its id if it is gone.
+    pub results: Vec<OperationResult>,
+}
+
+/// What an operation was about.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum OperationResult {
+    Datapath(DatapathView),
+    Network(NetworkView),
+    Segment(SegmentView),
+    Interface(Box<InterfaceView>),
+    MacLease(MacLease),
+    IpLease(IpLeaseView),
+    Gone(String),
+}
+
+/// The route.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(carry_out))
+}
+
+/// Carries out many operations as one commit, all or nothing
+#[utoipa::path(post, path = "/batch", operation_id = "carry_out_batch", tag = "batch",
+    params(WriteParameters), request_body = Batch,
+    responses((status = 200, body = BatchResult), (status = 202, body = BatchResult, description = "Done, and some hosts do not have it yet"),
+        (status = "default", body = ErrorBody)))]
+async fn carry_out(State(api): State<Api>, request: Request) -> Result {
+    let place = api.batches.clone().acquire_owned().await;
+    let place = place.map_err(|_| ApiError::unavailable("the manager is stopping"))?;
+    let RawInput { body, options } = RawInput::read(request, MAX_BATCH_BODY).await?;
+    let batch = compute(move || parse(&body)).await?;
+    // The place is for the body and the answer; waiting for hosts takes no memory worth it.
+    drop(place);
+    let written = api.write(batch.operations, &options).await;
+    let (plan, realized) = written.map_err(|error| match error {
+        WriteError::Refused(refused) if refused.error.kind != ErrorKind::TooLarge => {
+            ApiError::from(refused.error).of_operation(refused.index)
+        }
+        other => other.into(),
+    })?;
+    let (revision, hosts) = (api.revision_of(&plan, &options), api.hosts.clone());
+    compute(move || {
+        let look = Look::new(&plan.after, &hosts);
+        let results = plan.subjects.iter().map(|subject| show(subject, &look)).collect();
+        Ok(Reply::waited(revision, &BatchResult { revision, results }, realized))
+    })
+    .await
+}
+
+fn parse(body: &[u8]) -> Result<Batch> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let batch: Batch = serde_path_to_error::deserialize(&mut reader).map_err(malformed)?;
+    reader.end().map_err(ApiError::body)?;
+    if batch.operations.len() > MAX_OPERATIONS {
+        let message = format!("a batch has at most {MAX_OPERATIONS} operations");
+        return Err(Error::new(ErrorKind::TooLarge, "operations", message).into());
+    }
+    Ok(batch)
+}
+
+fn malformed(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+    let (path, cause) = (error.path().to_string(), error.into_inner());
+    match cause.classify() {
+        serde_json::error::Category::Data => Error::argument(path, cause.to_string()).into(),
+        _ => ApiError::body(cause),
+    }
+}
+
+fn show(subject: &ObjectRef, look: &Look<'_>) -> OperationResult {
+    match look.topology.get(subject) {
+        Some(Object::Datapath(of)) => OperationResult::Datapath(Datapath::view(&of, look)),
+        Some(Object::Network(of)) => OperationResult::Network(Network::view(&of, look)),
+        Some(Object::Segment(of)) => OperationResult::Segment(Segment::view(&of, look)),
+        Some(Object::Interface(of)) => OperationResult::Interface(Box::new(Interface::view(&of, look))),
+        Some(Object::MacLease(of)) => OperationResult::MacLease(MacLease::view(&of, look)),
+        Some(Object::IpLease(of)) => OperationResult::IpLease(IpLease::view(&of, look)),
+        _ => OperationResult::Gone(id_text(subject)),
+    }
+}

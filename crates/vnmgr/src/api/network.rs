@@ -1,0 +1,61 @@
+//! Networks: addresses over an L2 domain, and the MTU that guests on them should use.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use topology::meta::Meta;
+use topology::network::{Network, NetworkSpec};
+use topology::{Collection, Object, Topology};
+
+use super::look::Look;
+use super::resource::{Resource, resource_routes};
+
+/// A network, as the API shows it.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct NetworkView {
+    /// The object.
+    #[serde(flatten)]
+    pub network: Network,
+    /// The largest packet that guests should send, in bytes.
+    pub mtu: u16,
+}
+
+impl Resource for Network {
+    type View = NetworkView;
+    const COLLECTION: Collection = Collection::Networks;
+    const FIELDS: &'static [&'static str] = &[
+        "uuid",
+        "project",
+        "created_at",
+        "updated_at",
+        "revision",
+        "key",
+        "display_name",
+        "mode",
+        "domain_name",
+        "ipv4_network",
+        "ipv4_prefix",
+        "ipv6_network",
+        "ipv6_prefix",
+        "segment_uuid",
+        "mtu",
+    ];
+
+    fn all(topology: &Topology) -> impl Iterator<Item = &Arc<Self>> {
+        topology.networks().values()
+    }
+
+    fn of(object: Object) -> Option<Arc<Self>> {
+        if let Object::Network(of) = object { Some(of) } else { None }
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn view(&self, look: &Look<'_>) -> NetworkView {
+        NetworkView { network: self.clone(), mtu: look.mtu() }
+    }
+}
+
+resource_routes!("networks": Network, NetworkSpec => NetworkView);

@@ -1,0 +1,105 @@
+//! The HTTP server: connections, and what each of them may cost.
+//!
+//! A connection carries one request at a time (HTTP/1.1), so bounds on connections are bounds on requests. A client
+//! that is slow to send loses its connection by the time limits on headers and bodies, one that is slow to read by the
+//! kernel's on data not taken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::rewrite::canonical;
+
+/// Most connections at once. The next one waits in the kernel's backlog.
+const MAX_CONNECTIONS: usize = 1024;
+
+/// How long a client may take to send a request's headers, and an idle connection may stay open.
+const HEADER_TIME: Duration = Duration::from_secs(60);
+
+/// Most header lines of a request.
+const MAX_HEADERS: usize = 100;
+
+/// What a connection buffers at most, in bytes: so long may the headers be, too, and the query string among them.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// How long sent data may stay unread, in milliseconds.
+const UNREAD_TIME_MS: u32 = 60_000;
+
+/// How long running requests have, when the manager stops, to be answered.
+const STOP_TIME: Duration = Duration::from_secs(10);
+
+/// How long to wait after a failed accept: the usual cause, too many open files, takes a while to go.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the API until `stop`, then answers the requests that run and returns.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let Some((stream, place)) = accepted else { continue };
+        let connection = connections.watch(connection(stream, router.clone()));
+        tokio::spawn(async move {
+            // A connection that breaks is its client's affair.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection of the Web API broke");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(STOP_TIME, connections.shutdown()).await.is_err() {
+        tracing::warn!("some requests were not answered in time before the stop");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+fn connection(
+    stream: TcpStream,
+    router: Router,
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
+    // tcp(7): closes the connection when data that was sent, or waits for the peer's window to open, is not
+    // acknowledged. Without it a client that never reads would keep its place for ever.
+    let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &UNREAD_TIME_MS);
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        *request.uri_mut() = canonical(std::mem::take(request.uri_mut()));
+        router.clone().oneshot(request)
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(TokioIo::new(stream), service)
+}

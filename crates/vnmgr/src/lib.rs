@@ -1,0 +1,19 @@
+//! The Virtual Network Manager: front end of the database, and the organ that decides.
+//!
+//! It is thin. What is allowed and what follows from it is decided by [`topology`], what is durable by [`store`]; here
+//! they are wired to the world.
+//!
+//! - [`plan`] says what a task would change, and [`writer`] makes it real: one at a time, made durable together.
+//! - [`state`] is what everyone else sees: the newest topology. [`hosts`] is what changes too often to be stored.
+//! - [`api`] serves users, [`agents`] the agents.
+//! - [`manager`] starts and stops all of it.
+
+pub mod agents;
+pub mod api;
+pub mod hosts;
+pub mod load;
+pub mod manager;
+pub mod plan;
+pub mod realized;
+pub mod state;
+pub mod writer;

@@ -1,0 +1,304 @@
+//! The writer: the one who decides what becomes real.
+//!
+//! # One at a time, made durable together
+//! Tasks wait in a bounded queue. The writer takes what waits, plans each on the newest topology with those before it
+//! applied, appends all commits to the store in one durable write, publishes the new head, and only then answers. So
+//! an answer is never about something that a crash can take back, and a reader who has the answer finds the change.
+//!
+//! # When the store says no
+//! After a conflict the topology is read anew and the tasks are planned again. When the store cannot write, the tasks
+//! are answered with the reason and nothing is published. When nobody knows whether it has written, the topology is
+//! read anew before anything else is decided.
+//!
+//! Planning is computing, and a large batch takes a while: the writer has a thread of its own.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use store::{AppendError, Commit, MAX_APPEND_BYTES, MAX_APPEND_COMMITS, Store};
+use sync::Head;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use topology::{Change, DatapathId, ObjectRef, Topology};
+
+use crate::hosts::Hosts;
+use crate::load::load;
+use crate::plan::{Plan, Refused, Task};
+use crate::state::{HeadSender, fresh};
+
+/// How many tasks may wait. Who comes later waits for a place, which slows down users and not the writer.
+const QUEUE: usize = 1024;
+
+/// How often a group is planned again because others were first. Each time somebody else got on, so more than this is
+/// a sign of something else.
+const MAX_CONFLICTS: usize = 8;
+
+/// How long bindings that could not be stored wait until they are tried again.
+const REBIND_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why a task changed nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// By the rules.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The store did not take it. The reason is for the user.
+    #[error("the store cannot be written: {0}")]
+    Unavailable(String),
+    /// The manager is stopping.
+    #[error("the manager is stopping")]
+    Stopping,
+}
+
+type Answer = oneshot::Sender<Result<Plan, WriteError>>;
+
+struct Job {
+    task: Task,
+    answer: Answer,
+}
+
+/// A way to give the writer tasks.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    queue: mpsc::Sender<Job>,
+}
+
+impl Writer {
+    /// Starts the writer. It ends after `stop`, with the tasks that wait by then done.
+    pub fn start(
+        store: Arc<dyn Store>,
+        head: HeadSender,
+        hosts: Arc<Hosts>,
+        stop: CancellationToken,
+    ) -> (Self, JoinHandle<()>) {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let desk = Desk { store, head, hosts, queue, stop, unbound: BTreeSet::new(), stale: false };
+        let runtime = Handle::current();
+        let thread = tokio::task::spawn_blocking(move || desk.run(&runtime));
+        (Self { queue: sender }, thread)
+    }
+
+    /// Has a task done, and gives back its plan, which is then real.
+    ///
+    /// To drop the future does not take the task back.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn submit(&self, task: Task) -> Result<Plan, WriteError> {
+        let (answer, result) = oneshot::channel();
+        self.queue.send(Job { task, answer }).await.map_err(|_| WriteError::Stopping)?;
+        result.await.unwrap_or(Err(WriteError::Stopping))
+    }
+}
+
+/// What the writer works with.
+struct Desk {
+    store: Arc<dyn Store>,
+    head: HeadSender,
+    hosts: Arc<Hosts>,
+    queue: mpsc::Receiver<Job>,
+    stop: CancellationToken,
+    /// Hosts whose bindings could not be stored.
+    unbound: BTreeSet<DatapathId>,
+    /// The published topology may lag behind the store's.
+    stale: bool,
+}
+
+/// Tasks whose commits become durable together.
+#[derive(Default)]
+struct Group {
+    planned: Vec<(Job, Result<Plan, Refused>)>,
+    commits: Vec<Commit>,
+    bytes: usize,
+}
+
+impl Desk {
+    fn run(mut self, runtime: &Handle) {
+        while let Some(first) = runtime.block_on(self.next()) {
+            let mut jobs = VecDeque::from([first]);
+            while jobs.len() < QUEUE
+                && let Ok(job) = self.queue.try_recv()
+            {
+                jobs.push_back(job);
+            }
+            self.work(jobs, runtime);
+        }
+    }
+
+    /// The next task, or `None` when all are done and no more are wanted.
+    async fn next(&mut self) -> Option<Job> {
+        let (queue, stop) = (&mut self.queue, self.stop.clone());
+        let again = async {
+            match self.unbound.first() {
+                Some(_) => tokio::time::sleep(REBIND_INTERVAL).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            job = queue.recv() => job,
+            () = stop.cancelled() => {
+                // Those that wait are still done; new ones are turned away.
+                self.queue.close();
+                self.queue.try_recv().ok()
+            }
+            () = again => self.unbound.first().cloned().map(|datapath| Job {
+                task: Task::Bind(datapath),
+                answer: oneshot::channel().0,
+            }),
+        }
+    }
+
+    fn work(&mut self, mut jobs: VecDeque<Job>, runtime: &Handle) {
+        let mut conflicts = 0;
+        while !jobs.is_empty() {
+            if self.stale && !runtime.block_on(self.reload()) {
+                return self.answer_all(jobs, "it cannot be read");
+            }
+            let group = self.plan(&mut jobs);
+            let Some(planned) = self.append(group, runtime) else { continue };
+            conflicts += 1;
+            jobs = planned.into_iter().chain(jobs).collect();
+            if conflicts > MAX_CONFLICTS {
+                return self.answer_all(jobs, "others write to it all the time");
+            }
+        }
+    }
+
+    /// Plans jobs from the front, each on the result of those before it, as many as one append takes.
+    fn plan(&self, jobs: &mut VecDeque<Job>) -> Group {
+        let mut newest = self.head.borrow().topology.clone();
+        let seen = self.hosts.read().seen();
+        let mut group = Group::default();
+        while let Some(job) = jobs.pop_front() {
+            let plan = Plan::make(&newest, &seen, &job.task, Timestamp::now(), rand::random());
+            let commit = plan.and_then(|plan| plan.commit().map(|commit| (plan, commit)));
+            match commit {
+                Err(refused) if group.commits.is_empty() => answer(job, Err(refused.into())),
+                // What it was refused for may be among what comes before it and is not yet real.
+                Err(refused) => group.planned.push((job, Err(refused))),
+                Ok((plan, None)) => group.planned.push((job, Ok(plan))),
+                Ok((plan, Some(commit))) => {
+                    if !group.admit(commit) {
+                        jobs.push_front(job);
+                        break;
+                    }
+                    newest = plan.after.clone();
+                    group.planned.push((job, Ok(plan)));
+                }
+            }
+        }
+        group
+    }
+
+    /// Makes a group real, and answers. After a conflict, gives the jobs back instead.
+    fn append(&mut self, group: Group, runtime: &Handle) -> Option<Vec<Job>> {
+        if !group.commits.is_empty() {
+            let head = store::Revision(self.head.borrow().topology.revision().0);
+            match runtime.block_on(self.store.append_many(head, group.commits)) {
+                Ok(_) => self.publish(&group.planned),
+                Err(AppendError::Conflict { head: found }) => {
+                    tracing::info!(%head, %found, "another manager was first: planning again");
+                    self.stale = true;
+                    return Some(group.planned.into_iter().map(|(job, _)| job).collect());
+                }
+                Err(error) => {
+                    self.stale |= matches!(error, AppendError::Unknown(_));
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the store did not take a commit"
+                    );
+                    let jobs = group.planned.into_iter().map(|(job, _)| job).collect();
+                    self.answer_all(jobs, &error.to_string());
+                    return None;
+                }
+            }
+        }
+        for (job, plan) in group.planned {
+            if let Task::Bind(datapath) = &job.task {
+                self.unbound.remove(datapath);
+            }
+            answer(job, plan.map_err(WriteError::from));
+        }
+        None
+    }
+
+    fn publish(&self, planned: &[(Job, Result<Plan, Refused>)]) {
+        let real = planned.iter().filter_map(|(_, plan)| plan.as_ref().ok());
+        let real: Vec<_> = real.filter(|plan| !plan.changes.is_empty()).collect();
+        let (Some(first), Some(last)) = (real.first(), real.last()) else { return };
+        let changes = match real.as_slice() {
+            [one] => one.changes.clone(),
+            several => Arc::new(together(several.iter().flat_map(|plan| plan.changes.iter()))),
+        };
+        let forgotten = changes.iter().any(|change| matches!(change, Change::Delete(ObjectRef::Datapath(_))));
+        let store_id = self.head.borrow().store_id.clone();
+        let head = Head { store_id, topology: last.after.clone(), before: first.before.clone(), changes };
+        self.head.send_replace(Arc::new(head));
+        if forgotten {
+            self.hosts.retain(|datapath| last.after.datapaths().contains_key(datapath));
+        }
+    }
+
+    async fn reload(&mut self) -> bool {
+        match load(self.store.as_ref()).await {
+            Ok(topology) => {
+                self.stale = false;
+                self.publish_anew(topology);
+                true
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the store cannot be read anew");
+                false
+            }
+        }
+    }
+
+    fn publish_anew(&self, topology: Topology) {
+        if topology.revision() != self.head.borrow().topology.revision() {
+            let store_id = self.head.borrow().store_id.clone();
+            self.hosts.retain(|datapath| topology.datapaths().contains_key(datapath));
+            self.head.send_replace(fresh(store_id, topology));
+        }
+    }
+
+    fn answer_all(&mut self, jobs: VecDeque<Job>, reason: &str) {
+        for job in jobs {
+            if let Task::Bind(datapath) = &job.task {
+                self.unbound.insert(datapath.clone());
+            }
+            answer(job, Err(WriteError::Unavailable(reason.to_owned())));
+        }
+    }
+}
+
+impl Group {
+    /// Takes a commit in, unless the append would become larger than a store takes.
+    fn admit(&mut self, commit: Commit) -> bool {
+        let size = |mutation: &store::Mutation| {
+            mutation.key().as_str().len() + mutation.value().map_or(0, bytes::Bytes::len)
+        };
+        let bytes = self.bytes + commit.mutations.iter().map(size).sum::<usize>();
+        let fits = self.commits.len() < MAX_APPEND_COMMITS && bytes <= MAX_APPEND_BYTES;
+        if fits {
+            self.bytes = bytes;
+            self.commits.push(commit);
+        }
+        fits
+    }
+}
+
+/// The changes of several commits as those of one: the last change of each object.
+fn together<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<Change> {
+    let last: BTreeMap<_, _> = changes.map(|change| (change.reference(), change)).collect();
+    last.into_values().cloned().collect()
+}
+
+fn answer(job: Job, result: Result<Plan, WriteError>) {
+    // Whoever asked may have gone.
+    let _ = job.answer.send(result);
+}
