@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -47,7 +47,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    fn new(store_id: &str) -> Self {
+    pub(super) fn new(store_id: &str) -> Self {
         let head = Head {
             store_id: store_id.to_owned(),
             topology: Topology::default(),
@@ -119,6 +119,13 @@ impl Memory {
         self.heard.borrow().clone()
     }
 
+    /// Who came and went.
+    pub(super) fn presence(&self) -> Vec<Heard> {
+        let mut heard = self.all_heard();
+        heard.retain(|heard| matches!(heard, Heard::Connected(_) | Heard::Disconnected(_)));
+        heard
+    }
+
     fn hear(&self, heard: Heard) {
         self.heard.send_modify(|all| all.push(heard));
     }
@@ -179,7 +186,7 @@ impl Served {
         Self::start_with(manager, tempfile::tempdir().expect("a directory"), 0).await
     }
 
-    async fn start_with(manager: Arc<Memory>, dir: TempDir, port: u16) -> Self {
+    pub(super) async fn start_with(manager: Arc<Memory>, dir: TempDir, port: u16) -> Self {
         let authority = Authority::open(dir.path()).expect("an authority");
         let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string().parse().expect("a URI");
@@ -196,23 +203,10 @@ impl Served {
         (self.manager, self.dir, self.address.port_u16().expect("a port"))
     }
 
-    /// Stops serving and serves again at the same address.
-    pub(super) async fn restart(self) -> Self {
-        let (manager, dir, port) = self.stop().await;
-        Self::start_with(manager, dir, port).await
-    }
-
     /// A token for a node.
     pub(super) fn token(&self, node: Option<&NodeId>) -> String {
         let token = self.authority.token().expect("a token");
-        let issue = |edit: &mut Edit| {
-            HostToken::issue(
-                edit,
-                token.digest(),
-                node.cloned(),
-                SignedDuration::try_from(DEFAULT_LIFETIME).expect("fits"),
-            )
-        };
+        let issue = |edit: &mut Edit| HostToken::issue(edit, token.digest(), node.cloned(), DEFAULT_LIFETIME);
         self.manager.edit(|edit, _| issue(edit)).expect("issued");
         token.to_string()
     }
@@ -299,11 +293,15 @@ pub(super) struct TestAgent {
 
 impl TestAgent {
     pub(super) fn start(served: &Served, host: &Host, saved: Option<Replica>) -> Self {
+        Self::start_at(vec![served.address.clone()], host, saved)
+    }
+
+    pub(super) fn start_at(managers: Vec<Uri>, host: &Host, saved: Option<Replica>) -> Self {
         let (registration, registrations) = watch::channel(registration(host.identity.node().as_str()));
         let (ports, all_ports) = watch::channel(None);
         let (realized, revisions) = watch::channel(Revision::default());
         let inputs = Inputs { registration: registrations, ports: all_ports, realized: revisions };
-        let agent = Agent::start(vec![served.address.clone()], host.identity.clone(), saved, inputs);
+        let agent = Agent::start(managers, host.identity.clone(), saved, inputs);
         Self { agent, registration, ports, realized }
     }
 
