@@ -103,7 +103,8 @@ async fn synchronize(
     let (ports_out, ports) = watch::channel(None);
     // Nothing can be said of a host before its switch has a number.
     let Ok(first) = host.wait_for(|view| view.dpid.is_some()).await.map(|view| view.clone()) else { return };
-    let Some(registration) = registration(&settings, &node, &first) else { return };
+    let mut mtu = underlay_mtu(&settings).await;
+    let Some(registration) = registration(&settings, &node, &first, mtu) else { return };
     ports_out.send_replace(Some(first.seen()));
     let (registration_out, registration_in) = watch::channel(registration);
     let managers = settings.managers.iter().filter_map(|manager| manager.parse().ok()).collect();
@@ -123,19 +124,25 @@ async fn synchronize(
                 Connection::Disconnected { reason, .. } => warn!(reason, "no manager"),
             },
             _ = host.changed() => {}
-            _ = look.tick() => {}
+            _ = look.tick() => mtu = underlay_mtu(&settings).await,
         }
         let view = host.borrow_and_update().clone();
         let seen = Some(view.seen());
         ports_out.send_if_modified(|old| std::mem::replace(old, seen.clone()) != seen);
-        if let Some(now) = self::registration(&settings, &node, &view) {
+        if let Some(now) = self::registration(&settings, &node, &view, mtu) {
             registration_out.send_if_modified(|old| std::mem::replace(old, now.clone()) != now);
         }
     }
 }
 
-fn registration(settings: &Settings, node: &NodeId, host: &HostView) -> Option<Registration> {
-    let mtu = settings.underlay_mtu.unwrap_or_else(|| underlay::mtu(settings.underlay_address));
+async fn underlay_mtu(settings: &Settings) -> u16 {
+    match settings.underlay_mtu {
+        Some(mtu) => mtu,
+        None => underlay::mtu(settings.underlay_address).await,
+    }
+}
+
+fn registration(settings: &Settings, node: &NodeId, host: &HostView, mtu: u16) -> Option<Registration> {
     let underlay =
         Underlay { encapsulation: settings.encapsulation, address: settings.underlay_address, mtu };
     Some(Registration { node_id: node.clone(), dpid: host.dpid?, underlay })

@@ -137,7 +137,12 @@ impl Reconciler {
     /// Brings the compiler up to date, and tells what changes.
     fn compile(&mut self) -> Delta {
         let Some(replica) = self.replica.borrow_and_update().clone() else { return Delta::default() };
-        let local = self.host.borrow_and_update().local(&replica.topology, replica.datapath.clone());
+        let host = self.host.borrow_and_update().clone();
+        if host.dpid.is_none() {
+            // The database has not been read yet: a host without ports would cost every guest its flows.
+            return Delta::default();
+        }
+        let local = host.local(&replica.topology, replica.datapath.clone());
         match &mut self.compiler {
             Some(compiler) => compiler.update(replica.topology.clone(), local),
             None => {

@@ -2,31 +2,42 @@
 
 use std::net::IpAddr;
 
-use nix::ifaddrs::getifaddrs;
+use futures::TryStreamExt;
+use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::link::LinkAttribute;
 use topology::mtu::ETHERNET_MTU;
 use tracing::warn;
 
-/// MTU of the device with this address, in bytes; Ethernet's if it cannot be told.
-pub fn mtu(address: IpAddr) -> u16 {
-    let found = device(address).and_then(|device| {
-        let text = std::fs::read_to_string(format!("/sys/class/net/{device}/mtu")).ok()?;
-        let mtu: u32 = text.trim().parse().ok()?;
-        // A loopback device's is larger than any packet.
-        Some(u16::try_from(mtu).unwrap_or(u16::MAX))
-    });
-    found.unwrap_or_else(|| {
-        warn!(%address, mtu = ETHERNET_MTU, "no device has the underlay address: assuming Ethernet's MTU");
-        ETHERNET_MTU
-    })
+/// MTU of the device with this address, in bytes; Ethernet's, with a warning, if it cannot be told.
+pub async fn mtu(address: IpAddr) -> u16 {
+    match look_up(address).await {
+        Ok(Some(mtu)) => return mtu,
+        Ok(None) => warn!(%address, mtu = ETHERNET_MTU, "no device has the underlay address"),
+        Err(error) => warn!(%address, mtu = ETHERNET_MTU, %error, "the underlay's MTU is not known"),
+    }
+    ETHERNET_MTU
 }
 
-fn device(address: IpAddr) -> Option<String> {
-    let of_device = |device: &nix::ifaddrs::InterfaceAddress| {
-        let found = device.address.as_ref()?;
-        let v4 = found.as_sockaddr_in().map(|found| IpAddr::V4(found.ip()));
-        let v6 = found.as_sockaddr_in6().map(|found| IpAddr::V6(found.ip()));
-        v4.or(v6)
+async fn look_up(address: IpAddr) -> Result<Option<u16>, rtnetlink::Error> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(|_| rtnetlink::Error::RequestFailed)?;
+    let connection = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(connection));
+    let mut addresses = handle.address().get().set_address_filter(address).execute();
+    let Some(found) = addresses.try_next().await? else { return Ok(None) };
+    let is_it = |attribute: &AddressAttribute| match attribute {
+        AddressAttribute::Local(local) => *local == address,
+        AddressAttribute::Address(of_device) => *of_device == address,
+        _ => false,
     };
-    let mut devices = getifaddrs().ok()?;
-    devices.find(|device| of_device(device) == Some(address)).map(|device| device.interface_name)
+    if !found.attributes.iter().any(is_it) {
+        return Ok(None);
+    }
+    let link = handle.link().get().match_index(found.header.index).execute().try_next().await?;
+    drop(connection);
+    let attributes = link.map(|link| link.attributes).unwrap_or_default();
+    let mtu = attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    });
+    // A loopback device's is larger than any packet.
+    Ok(mtu.map(|mtu| u16::try_from(mtu).unwrap_or(u16::MAX)))
 }
