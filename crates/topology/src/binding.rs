@@ -135,6 +135,10 @@ impl SeenPorts {
     /// Brings the bindings of one host's interfaces in line with what it shows.
     pub fn bind(&self, datapath: &DatapathId, edit: &mut Edit) {
         let Some(ports) = self.hosts.get(datapath) else { return };
+        // One that is deleted claims nothing any more, whatever its host still shows.
+        if !edit.topology().datapaths().contains_key(datapath) {
+            return;
+        }
         let mut shown: BTreeMap<InterfaceId, Claim> = BTreeMap::new();
         for port in ports {
             if let Ok(Some(interface)) = match_port(edit.topology(), datapath, port) {
