@@ -3,6 +3,9 @@
 //! # Canonical form
 //! OpenFlow 1.5 has no `load`: the switch reports every constant that an action writes as a masked set-field. There is
 //! one variant for it, [`Action::SetField`], and [`Action::load`] makes one.
+//!
+//! A tunnel option has no width of its own in a set-field: the switch cuts leading zeros off the value or the mask, and
+//! so does [`SetField`].
 
 use crate::{Field, GroupId, Learn, MeterId, OfPort, TableId, Value};
 
@@ -45,14 +48,23 @@ impl SetField {
     pub fn new(field: Field, value: impl Into<Value>, mask: impl Into<Value>) -> Self {
         let (Value(value), Value(mask)) = (value.into(), mask.into());
         assert!((value | mask) & !field.ones() == 0, "{value:#x}/{mask:#x} does not fit {field}");
-        Self::canonical(field, value, mask)
+        Self::canonical(field, value, (mask != field.ones()).then_some(mask))
     }
 
-    pub(crate) fn canonical(field: Field, value: u128, mask: u128) -> Self {
-        Self { field, value: value & mask, mask }
+    /// Without a mask the whole field is written, whatever its width.
+    pub(crate) fn canonical(field: Field, value: u128, mask: Option<u128>) -> Self {
+        let whole = field.ones();
+        match field {
+            Field::TunMetadata { index, .. } => {
+                let bytes = significant_bytes(mask.unwrap_or(value));
+                let mask = mask.unwrap_or(u128::MAX);
+                Self { field: Field::TunMetadata { index, bytes }, value: value & mask, mask }
+            }
+            _ => Self { field, value: value & mask.unwrap_or(whole), mask: mask.unwrap_or(whole) },
+        }
     }
 
-    /// The field written.
+    /// The field written. A tunnel option is as long here as its value or its mask, not as the option is.
     pub fn field(&self) -> Field {
         self.field
     }
@@ -62,15 +74,24 @@ impl SetField {
         self.value
     }
 
-    /// The bits written.
+    /// The bits written; all 128 where the whole of a tunnel option is.
     pub fn mask(&self) -> u128 {
         self.mask
     }
 
     /// Whether the whole field is written.
     pub fn is_exact(&self) -> bool {
-        self.mask == self.field.ones()
+        match self.field {
+            Field::TunMetadata { .. } => self.mask == u128::MAX,
+            field => self.mask == field.ones(),
+        }
     }
+}
+
+/// Bytes of a number without leading zeros, at least one.
+fn significant_bytes(number: u128) -> u8 {
+    let bits = u128::BITS - number.leading_zeros();
+    u8::try_from(bits.div_ceil(8).max(1)).expect("128 bits are 16 bytes")
 }
 
 /// What happens to a packet: see ovs-actions(7).

@@ -245,10 +245,11 @@ impl Connection {
         let (reply, answer) = oneshot::channel();
         let deadline = Instant::now() + self.request_timeout;
         let submission = Submission { bytes, xid, covered, deadline, reply };
-        let sent = self.submissions.send(submission).await;
-        match (sent, answer.await) {
-            (Ok(()), Ok(outcome)) => outcome,
-            _ => Err((RequestError::Closed(self.closed().await), Vec::new())),
+        // A submission that was not taken comes back with its reply's sender, which must not be waited for.
+        let taken = self.submissions.send(submission).await.is_ok();
+        match if taken { answer.await.ok() } else { None } {
+            Some(outcome) => outcome,
+            None => Err((RequestError::Closed(self.closed().await), Vec::new())),
         }
     }
 }

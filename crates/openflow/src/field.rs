@@ -128,7 +128,7 @@ macro_rules! fields {
                     OxmHeader { class: NXM_NX, number, .. } if number < REGISTERS => Self::Reg(number),
                     OxmHeader { class: NXM_NX, number: number @ 111..=114, .. } => Self::Xxreg(number - 111),
                     OxmHeader { class: NXM_NX, number: number @ TUN_METADATA0..=103, .. }
-                        if (1..=TUNNEL_OPTION_BYTES).contains(&bytes) =>
+                        if bytes <= TUNNEL_OPTION_BYTES =>
                     {
                         Self::TunMetadata { index: number - TUN_METADATA0, bytes }
                     }

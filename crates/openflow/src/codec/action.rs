@@ -95,9 +95,9 @@ fn ethertype(body: &mut Reader<'_>) -> Result<u16, DecodeError> {
 
 fn read_set_field(body: &mut Reader<'_>) -> Result<Option<SetField>, DecodeError> {
     match oxm::read_entry(body)? {
-        Read::Known(Entry { field, value, mask }) => {
+        Read::Known(Entry { field, value, mask, masked }) => {
             body.only_zeros()?;
-            Ok(Some(SetField::canonical(field, value, mask)))
+            Ok(Some(SetField::canonical(field, value, masked.then_some(mask))))
         }
         Read::Opaque(_) => Ok(None),
     }
@@ -132,7 +132,7 @@ fn write_action(writer: &mut Writer, action: &Action) {
         Action::Group(group) => write(writer, GROUP, |writer| writer.u32(group.0)),
         Action::DecTtl => write(writer, DEC_NW_TTL, |_| ()),
         Action::SetField(set) => write(writer, SET_FIELD, |writer| {
-            oxm::write_entry(writer, set.field(), set.value(), set.mask());
+            oxm::write_entry(writer, set.field(), set.value(), (!set.is_exact()).then_some(set.mask()));
         }),
         Action::Move { source, destination } => {
             write(writer, COPY_FIELD, |writer| write_copy_field(writer, *source, *destination));

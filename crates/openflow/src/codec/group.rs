@@ -236,7 +236,7 @@ fn write_properties(writer: &mut Writer, group: &Group) {
     writer.zeros(METHOD_BYTES - selection.method.len());
     writer.u64(selection.parameter);
     for (field, bits) in &selection.fields {
-        oxm::write_entry(writer, *field, *bits, field.ones());
+        oxm::write_entry(writer, *field, *bits, None);
     }
     writer.end_property(mark);
 }

@@ -50,7 +50,10 @@ fn write_header(writer: &mut Writer, oxm: OxmHeader, masked: bool, bytes: u8) {
 pub(crate) struct Entry {
     pub(crate) field: Field,
     pub(crate) value: u128,
+    /// Ones in all bits of the field, where the wire has no mask.
     pub(crate) mask: u128,
+    /// Whether the wire has a mask.
+    pub(crate) masked: bool,
 }
 
 /// A field of a match or an action, or the bytes of one that is not known.
@@ -90,7 +93,7 @@ fn read_known(reader: &mut Reader<'_>, field: Field, masked: bool) -> Result<Ent
     if mask & !field.ones() != 0 {
         return Err(shape(field, "the mask has bits outside the field"));
     }
-    Ok(Entry { field, value, mask })
+    Ok(Entry { field, value, mask, masked })
 }
 
 fn read_opaque(
@@ -104,11 +107,16 @@ fn read_opaque(
     Ok(OpaqueTerm { header, value, mask })
 }
 
-pub(crate) fn write_entry(writer: &mut Writer, field: Field, value: u128, mask: u128) {
-    let (width, masked) = (field.bytes(), mask != field.ones());
-    write_header(writer, field.header(), masked, if masked { width.saturating_mul(2) } else { width });
+pub(crate) fn write_entry(writer: &mut Writer, field: Field, value: u128, mask: Option<u128>) {
+    let width = field.bytes();
+    write_header(
+        writer,
+        field.header(),
+        mask.is_some(),
+        if mask.is_some() { width.saturating_mul(2) } else { width },
+    );
     writer.number(value, usize::from(width));
-    if masked {
+    if let Some(mask) = mask {
         writer.number(mask, usize::from(width));
     }
 }
@@ -129,7 +137,11 @@ pub(crate) fn read_fields(mut reader: Reader<'_>) -> Result<Match, DecodeError> 
     let mut found = Match::new();
     while !reader.is_empty() {
         match read_entry(&mut reader)? {
-            Read::Known(Entry { field, value, mask }) => found.insert(field, value, mask),
+            // Only a set-field may leave out a tunnel option's zeros, even all of them.
+            Read::Known(Entry { field, .. }) if field.bytes() == 0 => {
+                return Err(shape(field, "it has no value"));
+            }
+            Read::Known(Entry { field, value, mask, .. }) => found.insert(field, value, mask),
             Read::Opaque(term) => found.insert_opaque(term),
         }
     }
@@ -138,7 +150,7 @@ pub(crate) fn read_fields(mut reader: Reader<'_>) -> Result<Match, DecodeError> 
 
 pub(crate) fn write_fields(writer: &mut Writer, fields: &Match) {
     for term in fields.terms() {
-        write_entry(writer, term.field, term.value, term.mask);
+        write_entry(writer, term.field, term.value, (!term.is_exact()).then_some(term.mask));
     }
     for term in fields.opaque() {
         write_opaque(writer, term);

@@ -80,8 +80,13 @@ fn write_resubmit(
 
 impl fmt::Display for SetField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = Masked { field: self.field(), value: self.value(), mask: self.mask() };
-        write!(f, "set_field:{value}->{}", self.field())
+        let (field, value) = (self.field(), self.value());
+        if !self.is_exact() && self.mask() == field.ones() {
+            // Part of a tunnel option: all of what is written, not of what there is.
+            return write!(f, "set_field:{value:#x}/{:#x}->{field}", self.mask());
+        }
+        let mask = if self.is_exact() { field.ones() } else { self.mask() };
+        write!(f, "set_field:{}->{field}", Masked { field, value, mask })
     }
 }
 
