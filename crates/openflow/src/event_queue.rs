@@ -105,3 +105,45 @@ impl EventQueue {
         self.state().dropped
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Role;
+
+    fn queue() -> EventQueue {
+        EventQueue::new(EventLimits { packet_ins: 2, others: 2 })
+    }
+
+    fn packet_in() -> Event {
+        Event::PacketIn(Box::default())
+    }
+
+    fn role() -> Event {
+        Event::RoleStatus(Role { role: 1, generation: 0 })
+    }
+
+    #[tokio::test]
+    async fn packet_ins_that_do_not_fit_are_dropped_and_counted() {
+        let queue = queue();
+        for _ in 0..5 {
+            assert_eq!(queue.push(packet_in()), Ok(()));
+        }
+        assert_eq!(queue.dropped_packet_ins(), 3);
+        assert_eq!(queue.push(role()), Ok(()));
+        queue.close();
+        assert_eq!(queue.next().await, Some(packet_in()));
+        assert_eq!(queue.push(packet_in()), Ok(()));
+        let rest = [queue.next().await, queue.next().await, queue.next().await, queue.next().await];
+        assert_eq!(rest, [Some(packet_in()), Some(role()), Some(packet_in()), None]);
+    }
+
+    #[test]
+    fn other_events_that_do_not_fit_are_an_error() {
+        let queue = queue();
+        assert_eq!(queue.push(role()), Ok(()));
+        assert_eq!(queue.push(role()), Ok(()));
+        assert_eq!(queue.push(role()), Err(Full));
+        assert_eq!(queue.push(packet_in()), Ok(()));
+    }
+}

@@ -333,3 +333,6 @@ pub(crate) fn next_frame(bytes: &[u8]) -> Result<Option<usize>, CloseReason> {
     }
     Ok((bytes.len() >= length).then_some(length))
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,14 +19,11 @@ fn recorded() -> Vec<Vec<u8>> {
 
 /// What decodes also encodes, and decodes to the same again: canonical form is stable.
 fn check(bytes: &[u8]) {
-    if let Ok(frame) = Frame::decode(bytes) {
-        if let Ok(again) = frame.encode() {
-            assert_eq!(usize::from(u16::from_be_bytes([again[2], again[3]])), again.len());
-            if let Ok(second) = Frame::decode(&again) {
-                assert_eq!(second, frame);
-            }
-        }
-    }
+    let Ok(frame) = Frame::decode(bytes) else { return };
+    // Registers one by one take more room than in pairs, so that a full message may not fit again.
+    let Ok(again) = frame.encode() else { return };
+    assert_eq!(usize::from(u16::from_be_bytes([again[2], again[3]])), again.len());
+    assert_eq!(Frame::decode(&again), Ok(frame));
 }
 
 fn any_field() -> impl Strategy<Value = Field> {

@@ -47,10 +47,6 @@ pub(crate) fn write_counters(writer: &mut Writer, counters: &FlowCounters) {
         header(writer, IDLE_TIME, 8);
         write_duration(writer, idle);
     }
-    if let Some(flows) = counters.flows {
-        header(writer, FLOW_COUNT, 4);
-        writer.u32(flows);
-    }
     if let Some(packets) = counters.packets {
         header(writer, PACKET_COUNT, 8);
         writer.u64(packets);
@@ -58,6 +54,10 @@ pub(crate) fn write_counters(writer: &mut Writer, counters: &FlowCounters) {
     if let Some(bytes) = counters.bytes {
         header(writer, BYTE_COUNT, 8);
         writer.u64(bytes);
+    }
+    if let Some(flows) = counters.flows {
+        header(writer, FLOW_COUNT, 4);
+        writer.u32(flows);
     }
     writer.end_property(mark);
 }
