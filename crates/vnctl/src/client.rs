@@ -180,9 +180,7 @@ impl Refusal {
                 Some("hint: it has changed meanwhile; read it again and repeat".to_owned())
             }
             "RelationAlreadyExists" => Some("hint: choose another value, or free this one first".to_owned()),
-            "StoreUnavailable" | "ServiceUnavailable" => {
-                Some("hint: nothing has changed; try again later".to_owned())
-            }
+            "Unavailable" => Some("hint: nothing has changed; try again later".to_owned()),
             _ => None,
         };
         let lines: Vec<_> = field.into_iter().chain(next).collect();
@@ -299,9 +297,9 @@ impl Client {
             return Err(Error::Refused(Box::new(refusal)));
         }
         let revision = header(&response, "openvnet-revision");
-        let pending =
-            header(&response, "openvnet-pending-hosts").filter(|_| status == http::StatusCode::ACCEPTED);
-        Ok(Answer { revision, pending: names(pending), body })
+        let named = header(&response, "openvnet-pending-hosts");
+        let pending = if status == http::StatusCode::ACCEPTED { pending(&body, named) } else { Vec::new() };
+        Ok(Answer { revision, pending, body })
     }
 
     fn exchange(&self, request: &Request, url: &str) -> Result<http::Response<ureq::Body>, ureq::Error> {
@@ -333,9 +331,13 @@ fn header(response: &http::Response<ureq::Body>, name: &str) -> Option<String> {
     response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-fn names(list: Option<String>) -> Vec<String> {
-    let names = list.unwrap_or_default();
-    names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+/// The hosts that are behind: in the body where that is an object, else in a header, which names but the first ones.
+fn pending(body: &Value, named: Option<String>) -> Vec<String> {
+    if let Some(hosts) = body.pointer("/realized/pending").and_then(Value::as_array) {
+        return hosts.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    }
+    let named = named.unwrap_or_else(|| "hosts that it does not name".to_owned());
+    named.split(',').map(|name| name.trim().to_owned()).collect()
 }
 
 #[cfg(test)]

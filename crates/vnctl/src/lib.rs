@@ -1,13 +1,13 @@
 //! The command line of OpenVNet: a client of the Web API and of nothing else.
 //!
 //! # One table
-//! What users can make is said once, in [`resource`]: its attributes with kinds and help, and the columns that lists
+//! What users can make is said once, in `resource`: its attributes with kinds and help, and the columns that lists
 //! show. Parsing, help, completion, filters, declarative files and tables all follow from it, so that a new resource
 //! is one entry.
 //!
 //! # One path
-//! [`spelling`] forgives what the original forgave, [`grammar`] turns words into a [`command::Command`], [`command`]
-//! carries it out over [`client`], and [`output`] prints the answer. Every change is an [`operation::Operation`]
+//! `spelling` forgives what the original forgave, `grammar` turns words into a `command::Command`, `command`
+//! carries it out over `client`, and `output` prints the answer. Every change is an `operation::Operation`
 //! before it is a request, so that a command, a line of an atomic batch and a step of a declarative plan are the same.
 //!
 //! # Exit codes

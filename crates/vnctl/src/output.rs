@@ -129,7 +129,10 @@ fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        Value::Array(items) => {
+            let separator = if items.iter().any(Value::is_object) { "; " } else { "," };
+            items.iter().map(plain).collect::<Vec<_>>().join(separator)
+        }
         Value::Object(pairs) => {
             pairs.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect::<Vec<_>>().join(",")
         }

@@ -67,7 +67,7 @@ fn existing(client: &Client, wanted: &[Wanted], prune: Option<&Prune>) -> Result
     for resource in RESOURCES {
         let of_resource: Vec<_> = wanted.iter().filter(|wanted| wanted.resource == resource).collect();
         let mut objects = if of_resource.len() <= READ_ONE_BY_ONE {
-            let found = of_resource.iter().map(|wanted| client.find(&[resource.name, &wanted.uuid]));
+            let found = of_resource.iter().map(|wanted| find(client, wanted));
             found.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?
         } else {
             client.list(&[resource.name], &[], 0, None)?
@@ -78,6 +78,16 @@ fn existing(client: &Client, wanted: &[Wanted], prune: Option<&Prune>) -> Result
         existing.add(resource, objects);
     }
     Ok(existing)
+}
+
+fn find(client: &Client, wanted: &Wanted) -> Result<Option<Value>, Error> {
+    client.find(&[wanted.resource.name, &wanted.uuid]).map_err(|error| match error {
+        Error::Refused(mut refusal) => {
+            refusal.message = format!("{}: {}: {refusal}", wanted.file, title(wanted.resource, &wanted.uuid));
+            Error::Refused(refusal)
+        }
+        other => other,
+    })
 }
 
 /// Lets the manager judge the plan without doing it.

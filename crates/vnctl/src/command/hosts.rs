@@ -27,7 +27,7 @@ const COLUMNS: &[Column] = &[
     Column::new("UNDERLAY", &["/underlay/address"]),
     Column::new("ENCAP", &["/underlay/encapsulation"]),
     Column::new("MTU", &["/underlay/mtu"]),
-    Column::optional("PROBLEMS", &["/problems"]),
+    Column::optional("PROBLEMS", &["/refusals"]),
 ];
 
 /// Only the owner reads and writes: a token admits a host.

@@ -73,11 +73,20 @@ fn show(resource: &'static Resource) -> Grammar {
                 .filter(|attribute| attribute.shown_as == attribute.name)
                 .flat_map(filter),
         )
-        .arg(labels_flag("Only those with this label; repeatable").help_heading("Filters"))
+        .arg(label_filter())
         .arg(
             pairs_flag("filter", "Only those whose attribute has this value; repeatable")
                 .help_heading("Filters"),
         )
+}
+
+fn label_filter() -> Arg {
+    Arg::new("label")
+        .long("label")
+        .value_name("NAME[=VALUE]")
+        .action(ArgAction::Append)
+        .help("Only those with this label, of any value or of this one; repeatable")
+        .help_heading("Filters")
 }
 
 fn del(resource: &'static Resource) -> Grammar {
@@ -204,8 +213,7 @@ fn filters(resource: &'static Resource, matches: &ArgMatches) -> Vec<(String, St
         let value = super::arguments::value(matches, attribute)?;
         Some((attribute.name.to_owned(), text(value)))
     });
-    let labels =
-        labels(matches).into_iter().map(|(name, value)| ("label".to_owned(), format!("{name}={value}")));
+    let labels = words(matches, "label").into_iter().map(|label| ("label".to_owned(), label));
     let free = pairs(matches, "filter").into_iter().map(|(name, value)| (name.replace('-', "_"), value));
     known.chain(labels).chain(free).collect()
 }

@@ -168,8 +168,8 @@ fn lists_are_filtered_by_attributes_labels_and_anything_else() {
         &[("enable_routing", "false"), ("network_uuid", "nw-a")],
     );
     check_filters(
-        "interfaces show --label tier=web --filter port-name=x",
-        &[("label", "tier=web"), ("port_name", "x")],
+        "interfaces show --label tier=web --label db --filter port-name=x",
+        &[("label", "tier=web"), ("label", "db"), ("port_name", "x")],
     );
     check_filters("networks list", &[]);
     check_usage("networks show nw-a --limit 3", &["--limit"]);
