@@ -1,0 +1,360 @@
+//! Scopes over random lives of a topology: what a host is told of changes adds up to what it needs.
+//!
+//! Requests of all kinds and port reports hit a small world, so that they meet: few names, few addresses, three hosts.
+//! What makes no sense at the time is refused and changes nothing.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use topology::binding::{LOCAL_PORT, SeenPort, SeenPorts};
+use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
+use topology::{Change, DatapathId, Dpid, Edit, Error, Object, ObjectRef, Request, Topology, scope};
+
+/// Hosts of the world. The last one registers only when it happens to.
+const HOSTS: [&str; 3] = ["host1", "host2", "host3"];
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Event {
+    Request(Value),
+    /// A host's agent registers.
+    Register(usize, u8),
+    /// A host shows these ports.
+    Ports(usize, Vec<SeenPort>),
+}
+
+/// A topology, what hosts have said of their ports, and each host's replica by deltas.
+struct World {
+    topology: Topology,
+    seen: SeenPorts,
+    replicas: BTreeMap<DatapathId, BTreeMap<ObjectRef, Object>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world =
+            Self { topology: Topology::default(), seen: SeenPorts::default(), replicas: BTreeMap::new() };
+        for host in HOSTS {
+            world.replicas.insert(datapath(host), BTreeMap::new());
+        }
+        // Something to change: a network by itself, two on segments, and interfaces that live on the first two hosts.
+        let create = |resource: &str, attributes: Value| {
+            Event::Request(json!({"op": "create", "resource": resource, "attributes": attributes}))
+        };
+        for (number, segment) in [(0, None), (1, Some("seg-0")), (2, Some("seg-1"))] {
+            if let Some(segment) = segment {
+                world.happen(create("segments", json!({"uuid": segment, "mode": "virtual"})));
+            }
+            let (uuid, net) = (format!("nw-{number}"), "10.0.0.0");
+            world.happen(create(
+                "networks",
+                json!({"uuid": uuid, "ipv4_network": net, "segment_uuid": segment}),
+            ));
+        }
+        for number in 0..4_usize {
+            let [interface, mac_lease, ip_lease] = ["if", "ml", "il"].map(|kind| format!("{kind}-{number}"));
+            let (network, mac) = (format!("nw-{}", number / 2), format!("02:00:00:00:00:0{number}"));
+            let attributes = json!({"uuid": interface, "port_name": format!("p{number}")});
+            world.happen(create("interfaces", attributes));
+            let attributes = json!({"uuid": mac_lease, "interface_uuid": interface, "mac_address": mac});
+            world.happen(create("mac_leases", attributes));
+            let address = format!("10.0.0.{}", number + 1);
+            let attributes = json!({
+                "uuid": ip_lease, "network_uuid": network, "mac_lease_uuid": mac_lease, "ipv4_address": address,
+            });
+            world.happen(create("ip_leases", attributes));
+        }
+        assert_eq!(world.topology.ip_leases().len(), 4);
+        for host in [0, 1] {
+            world.happen(Event::Register(host, 0));
+            world.happen(Event::Ports(
+                host,
+                (0..2).map(|half| port(format!("p{}", 2 * half + host), 0)).collect(),
+            ));
+        }
+        world
+    }
+
+    /// Lets it happen, and takes its commits to the replicas.
+    fn happen(&mut self, event: Event) {
+        let before = self.topology.clone();
+        let mut edit = Edit::new(&before, Timestamp::UNIX_EPOCH, before.revision().0);
+        if self.run(event, &mut edit).is_err() {
+            return;
+        }
+        self.seen.rebind(&mut edit);
+        let changes = edit.into_changes();
+        self.topology.commit(before.revision().next(), &changes);
+        self.check(&before, &changes);
+    }
+
+    fn run(&mut self, event: Event, edit: &mut Edit) -> Result<(), Error> {
+        match event {
+            Event::Request(request) => {
+                let request: Request = serde_json::from_value(request).expect("a well-formed request");
+                request.execute(edit).map(drop)
+            }
+            Event::Register(host, address) => Datapath::register(edit, registration(host, address)).map(drop),
+            Event::Ports(host, ports) => {
+                self.seen.report(datapath(HOSTS[host]), ports);
+                self.seen.bind(&datapath(HOSTS[host]), edit);
+                Ok(())
+            }
+        }
+    }
+
+    fn check(&mut self, before: &Topology, changes: &[Change]) {
+        let concerned = scope::concerned(before, &self.topology, changes);
+        for (host, replica) in &mut self.replicas {
+            let delta = scope::delta(before, &self.topology, changes, host);
+            assert!(delta.is_empty() || concerned.contains(host), "{host} is not concerned: {delta:?}");
+            for change in delta {
+                apply(replica, change, host);
+            }
+            assert_eq!(*replica, snapshot(&self.topology, host), "the replica of {host}");
+        }
+    }
+}
+
+/// Applies a change, which must be one: an object that is not there cannot go.
+fn apply(replica: &mut BTreeMap<ObjectRef, Object>, change: Change, host: &DatapathId) {
+    match change {
+        Change::Put(object) => {
+            replica.insert(object.reference(), object);
+        }
+        Change::Delete(reference) => {
+            assert!(replica.remove(&reference).is_some(), "{host} never had {reference}");
+        }
+    }
+}
+
+fn snapshot(topology: &Topology, host: &DatapathId) -> BTreeMap<ObjectRef, Object> {
+    scope::snapshot(topology, host).into_iter().map(|object| (object.reference(), object)).collect()
+}
+
+fn datapath(host: &str) -> DatapathId {
+    format!("dp-{host}").parse().expect("an id")
+}
+
+fn registration(host: usize, address: u8) -> Registration {
+    Registration {
+        node_id: HOSTS[host].parse().expect("a node id"),
+        dpid: Dpid(host as u64 + 1),
+        underlay: Underlay {
+            encapsulation: Encapsulation::Geneve,
+            address: std::net::Ipv4Addr::new(192, 0, 2, address).into(),
+            mtu: 1500,
+        },
+    }
+}
+
+fn port(name: String, instance: u8) -> SeenPort {
+    SeenPort { instance: format!("{name}/{instance}"), name, iface_id: None, error: None }
+}
+
+fn pick(prefix: &'static str, count: u8) -> impl Strategy<Value = String> + Clone {
+    (0..count).prop_map(move |number| format!("{prefix}{number}"))
+}
+
+/// Absent, cleared or given.
+fn attribute<S>(value: S) -> impl Strategy<Value = Option<Value>> + Clone
+where
+    S: Strategy<Value = String> + Clone,
+{
+    prop_oneof![2 => Just(None), 1 => Just(Some(Value::Null)), 3 => value.prop_map(|text| Some(text.into()))]
+}
+
+fn rarely(value: impl Strategy<Value = String> + Clone) -> impl Strategy<Value = Option<Value>> + Clone {
+    proptest::option::weighted(0.1, value.prop_map(Value::String))
+}
+
+fn attributes<const N: usize>(named: [(&str, Option<Value>); N]) -> Value {
+    named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// What is created is also what is updated: the id tells them apart.
+fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
+    let (network, segment, interface) = (pick("nw-", 3), pick("seg-", 2), pick("if-", 4));
+    let mac = pick("02:00:00:00:00:0", 4);
+    let address = pick("10.0.0.", 6);
+    let networks =
+        (network.clone(), attribute(segment.clone()), pick("name", 3)).prop_map(|(id, segment, name)| {
+            let given = [
+                ("segment_uuid", segment),
+                ("display_name", Some(name.into())),
+                ("ipv4_network", Some("10.0.0.0".into())),
+            ];
+            ("networks", id, attributes(given))
+        });
+    let segments = (segment.clone(), pick("name", 3)).prop_map(|(id, name)| {
+        ("segments", id, attributes([("mode", Some("virtual".into())), ("display_name", Some(name.into()))]))
+    });
+    let datapaths = (pick("dp-host", 4), pick("name", 3)).prop_map(|(id, name)| {
+        let number = id.trim_start_matches("dp-host").to_owned();
+        let given = [
+            ("dpid", Some(format!("0x{}", number.parse().map_or(9, |number: u64| number + 1)).into())),
+            ("node_id", Some(format!("host{number}").into())),
+            ("display_name", Some(name.into())),
+        ];
+        ("datapaths", id, attributes(given))
+    });
+    let interfaces = (
+        interface.clone(),
+        (attribute(network.clone()), attribute(segment.clone())),
+        (attribute(mac.clone()), attribute(address.clone())),
+        (attribute(pick("p", 4)), rarely(pick("dp-host", 4)), rarely(pick("host", 4))),
+        proptest::option::weighted(0.1, Just(json!("internal"))),
+    );
+    let interfaces =
+        interfaces.prop_map(|(id, (network, segment), (mac, address), (port, owner, host), mode)| {
+            let given = [
+                ("network_uuid", network),
+                ("segment_uuid", segment),
+                ("mac_address", mac.filter(Value::is_string)),
+                ("ipv4_address", address.filter(Value::is_string)),
+                ("port_name", port),
+                ("owner_datapath_uuid", owner),
+                // A host that a record insists on is rare, or nothing would be bound.
+                ("requested_host", host.filter(|host| host.is_null() || *host == "host1")),
+                ("mode", Some(mode.into())),
+            ];
+            ("interfaces", id, attributes(given))
+        });
+    let mac_leases = (pick("ml-", 4), interface.clone(), mac, attribute(segment)).prop_map(
+        |(id, interface, mac, segment)| {
+            let given = [
+                ("interface_uuid", Some(interface.into())),
+                ("mac_address", Some(mac.into())),
+                ("segment_uuid", segment),
+            ];
+            ("mac_leases", id, attributes(given))
+        },
+    );
+    let ip_leases = (pick("il-", 4), network, address, attribute(interface), attribute(pick("ml-", 4)))
+        .prop_map(|(id, network, address, interface, mac_lease)| {
+            let given = [
+                ("network_uuid", Some(network.into())),
+                ("ipv4_address", Some(address.into())),
+                ("interface_uuid", interface),
+                ("mac_lease_uuid", mac_lease),
+            ];
+            ("ip_leases", id, attributes(given))
+        });
+    prop_oneof![
+        4 => networks, 1 => segments, 1 => datapaths, 10 => interfaces, 6 => mac_leases, 6 => ip_leases
+    ]
+}
+
+fn create() -> impl Strategy<Value = Event> {
+    resource().prop_map(|(resource, id, mut attributes)| {
+        attributes["uuid"] = id.into();
+        Event::Request(json!({"op": "create", "resource": resource, "attributes": attributes}))
+    })
+}
+
+fn update() -> impl Strategy<Value = Event> {
+    resource().prop_map(|(resource, id, attributes)| {
+        Event::Request(json!({"op": "update", "resource": resource, "uuid": id, "attributes": attributes}))
+    })
+}
+
+fn delete() -> impl Strategy<Value = Event> {
+    // What others hang on goes more rarely, or little would be left.
+    let container = |resource: &str| ["networks", "segments", "datapaths"].contains(&resource);
+    let keep = (resource(), 0..3_u8)
+        .prop_filter("kept", move |((resource, ..), kept)| *kept == 0 || !container(resource));
+    keep.prop_map(|((resource, id, _), _)| {
+        Event::Request(json!({"op": "delete", "resource": resource, "uuid": id}))
+    })
+}
+
+fn act() -> impl Strategy<Value = Event> {
+    let act = |action: &'static str| {
+        move |(uuid, attributes): (String, Value)| {
+            Event::Request(json!({"op": "act", "action": action, "uuid": uuid, "attributes": attributes}))
+        }
+    };
+    let port = || {
+        let port = (pick("if-", 4), attribute(pick("p", 4)), attribute(pick("dp-host", 4)));
+        port.prop_map(|(id, name, datapath)| {
+            (id, attributes([("port_name", name), ("datapath_uuid", datapath)]))
+        })
+    };
+    let lease = || {
+        (pick("il-", 4), attribute(pick("if-", 4)))
+            .prop_map(|(id, interface)| (id, attributes([("interface_uuid", interface)])))
+    };
+    prop_oneof![
+        port().prop_map(act("add_port")),
+        port().prop_map(act("remove_ports")),
+        lease().prop_map(act("attach_ip_lease")),
+        pick("il-", 4).prop_map(|id| (id, json!({}))).prop_map(act("release_ip_lease")),
+    ]
+}
+
+fn ports() -> impl Strategy<Value = Event> {
+    let name = prop_oneof![5 => pick("p", 4), 1 => Just(LOCAL_PORT.to_owned())];
+    let port = (
+        name,
+        0..2_u8,
+        proptest::option::weighted(0.3, pick("if-", 4)),
+        proptest::option::weighted(0.1, Just("no such device")),
+    );
+    let port = port.prop_map(|(name, instance, iface_id, error)| {
+        let instance = format!("{name}/{instance}");
+        SeenPort { name, instance, iface_id, error: error.map(str::to_owned) }
+    });
+    (0..HOSTS.len(), proptest::collection::vec(port, 0..4))
+        .prop_map(|(host, ports)| Event::Ports(host, ports))
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let register = (0..HOSTS.len(), 0..4_u8).prop_map(|(host, address)| Event::Register(host, address));
+    prop_oneof![4 => create(), 6 => update(), 1 => delete(), 3 => act(), 4 => ports(), 1 => register]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_hosts_deltas_add_up_to_its_snapshot_and_the_unconcerned_get_none(
+        events in proptest::collection::vec(event(), 1..60),
+    ) {
+        let mut world = World::new();
+        events.into_iter().for_each(|event| world.happen(event));
+    }
+
+    /// As a host needs it that has missed some commits.
+    #[test]
+    fn one_delta_over_many_commits_leads_to_the_same_snapshot(
+        events in proptest::collection::vec(event(), 1..60),
+        missed in 1..40_usize,
+    ) {
+        let mut world = World::new();
+        let mut changed: Vec<Change> = Vec::new();
+        let mut before = world.topology.clone();
+        for (number, event) in events.into_iter().enumerate() {
+            let last = world.topology.clone();
+            world.happen(event);
+            changed.extend(difference(&last, &world.topology));
+            if number % missed == 0 {
+                for host in HOSTS.map(datapath) {
+                    let mut replica = snapshot(&before, &host);
+                    let delta = scope::delta(&before, &world.topology, &changed, &host);
+                    delta.into_iter().for_each(|change| apply(&mut replica, change, &host));
+                    prop_assert_eq!(replica, snapshot(&world.topology, &host));
+                }
+                changed.clear();
+                before = world.topology.clone();
+            }
+        }
+    }
+}
+
+fn difference(before: &Topology, after: &Topology) -> Vec<Change> {
+    let puts = after.objects().filter(|object| before.get(&object.reference()).as_ref() != Some(object));
+    let gone = before.objects().map(|object| object.reference()).filter(|gone| after.get(gone).is_none());
+    puts.map(Change::Put).chain(gone.map(Change::Delete)).collect()
+}
