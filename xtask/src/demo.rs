@@ -4,8 +4,8 @@
 //! task fails where one does not hold, and without it the lab stays up to be looked at.
 
 use std::env;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -31,7 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(10);
 /// The longest time without an answer while a guest moves: unplugged, plugged in, bound, and known to all hosts.
 const MOVE_LIMIT: Duration = Duration::from_secs(3);
-/// Two networks of the same prefix, so that nothing but the hypervisor keeps them apart.
+/// How long throughput is measured.
+const MEASURE: Duration = Duration::from_secs(2);
+/// Two networks with the same addresses, so that nothing but the hypervisor keeps them apart.
 const NETWORKS: [&str; 2] = ["red", "blue"];
 /// Where the lab keeps the topology that is applied.
 const TOPOLOGY: &str = "/run/lab/topology.yaml";
@@ -51,7 +53,9 @@ pub(crate) fn demo(options: &Options) -> anyhow::Result<()> {
     println!("up after {:.1?}", started.elapsed());
     let guests = guests(&lab)?;
     networks(&lab, &guests)?;
+    measure(&guests, "across hosts")?;
     move_a_guest(&lab, &guests)?;
+    measure(&guests, "on one host")?;
     restart_everything(&lab, &guests)?;
     if !options.check {
         look_around(&lab, &guests)?;
@@ -63,11 +67,10 @@ pub(crate) fn demo(options: &Options) -> anyhow::Result<()> {
 fn guests(lab: &Lab) -> anyhow::Result<Vec<Guest>> {
     chapter("A guest of each network on every host");
     let places = lab.hosts().iter().zip(1..);
-    let wanted =
-        places.flat_map(|(host, n)| (0..).zip(NETWORKS).map(move |(network, name)| (host, network, name, n)));
-    let plug = |(host, network, name, n): (&Host, u8, &str, u8)| {
-        let address = format!("10.0.0.{}/24", 100 * network + n).parse().expect("a prefix");
-        let mac = MacAddr([2, 0, 0, 0, network, n]);
+    let wanted = places.flat_map(|(host, n)| NETWORKS.into_iter().map(move |name| (host, name, n)));
+    let plug = |(host, name, n): (&Host, &str, u8)| {
+        let address = format!("10.0.0.{n}/24").parse().expect("a prefix");
+        let mac = MacAddr([2, 0, 0, 0, 0, n]);
         let spec = GuestSpec::new(&format!("{name}{n}"))
             .mac(mac)
             .iface_id(&format!("if-{name}{n}"))
@@ -81,7 +84,7 @@ fn guests(lab: &Lab) -> anyhow::Result<Vec<Guest>> {
 fn networks(lab: &Lab, guests: &[Guest]) -> anyhow::Result<()> {
     chapter("Nobody has described a network yet: nobody reaches anybody");
     expect(guests, |_, _| false)?;
-    chapter("Two networks of the same prefix, in one commit");
+    chapter("Two networks with the same addresses, in one commit");
     lab.manager().namespace().write(TOPOLOGY, topology(guests))?;
     let applied = Instant::now();
     vnctl(lab, &["apply", "-f", TOPOLOGY, "--wait"])?;
@@ -103,6 +106,14 @@ fn topology(guests: &[Guest]) -> String {
     let networks: String = NETWORKS.into_iter().map(network).collect();
     let interfaces: String = guests.iter().map(interface).collect();
     format!("networks:\n{networks}interfaces:\n{interfaces}")
+}
+
+fn measure(guests: &[Guest], place: &str) -> anyhow::Result<()> {
+    let (one, other) = (named(guests, "red1")?, named(guests, "red2")?);
+    chapter(&format!("TCP from {} to {}, {place}", one.name(), other.name()));
+    let bits = one.throughput_to(other, address(other), MEASURE)?;
+    println!("{:.2} Gbit/s through the userspace datapath", bits / 1e9);
+    Ok(())
 }
 
 fn move_a_guest(lab: &Lab, guests: &[Guest]) -> anyhow::Result<()> {
@@ -142,22 +153,26 @@ fn restart_everything(lab: &Lab, guests: &[Guest]) -> anyhow::Result<()> {
 }
 
 fn look_around(lab: &Lab, guests: &[Guest]) -> anyhow::Result<()> {
-    chapter("Yours until you press Enter");
+    chapter("Yours until Ctrl-C");
     let enter = |place: &Namespace| format!("nsenter -t {} -m -p ip netns exec {}", lab.pid(), place.name());
+    let vnctl = env::current_exe()?.with_file_name("vnctl");
     println!("the Web API:  curl {}/api/1.0/networks", lab.manager().api_url());
-    println!("the CLI:      vnctl --url {} interfaces show", lab.manager().api_url());
+    println!("the CLI:      {} --url {} interfaces show", vnctl.display(), lab.manager().api_url());
     println!("a guest:      {} bash", enter(named(guests, "red1")?));
     println!(
         "a host:       {} env OVS_RUNDIR={}/openvswitch bash",
         enter(lab.host(0)),
         lab.host(0).dir().display()
     );
-    io::stdin().read_line(&mut String::new()).map(drop).context("cannot wait for Enter")
+    // The lab ends with this process, however that ends.
+    loop {
+        thread::park();
+    }
 }
 
-/// Pings every pair, and fails where it is not as `wanted`.
+/// Has everybody ask everybody else for their name, and fails where it is not as `wanted`.
 fn expect(guests: &[Guest], wanted: impl Fn(&Guest, &Guest) -> bool) -> anyhow::Result<()> {
-    let matrix: Matrix = lab::reachability(guests.iter().map(|guest| &**guest), Family::V4)?;
+    let matrix: Matrix = lab::answers(guests.iter().map(|guest| &**guest), Family::V4)?;
     println!("{matrix}");
     for one in guests {
         for other in guests.iter().filter(|other| other.name() != one.name()) {

@@ -28,6 +28,7 @@
 //! - `LAB_BIN_DIR`: the folder of `vnmgr`, `vna` and `vnctl`; where cargo built the running program, unless told.
 //! - `LAB_KEEP_LOGS`: a folder to which every lab copies its logs and databases when it ends.
 
+mod answers;
 mod command;
 mod error;
 mod forward;
@@ -46,6 +47,7 @@ mod service;
 mod station;
 mod wait;
 
+pub use answers::answers;
 pub use command::Output;
 pub use error::{Error, Result};
 pub use guest::{Guest, GuestSpec};

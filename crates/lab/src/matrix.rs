@@ -37,16 +37,20 @@ pub fn reachability<'a>(stations: impl IntoIterator<Item = &'a Station>, family:
     let answers =
         in_parallel(pairs, |(from, to)| from == to || stations[from].reaches(addresses[to]).unwrap_or(false));
     let reached = answers.chunks(size.max(1)).map(<[bool]>::to_vec).collect();
-    Ok(Matrix { names: stations.iter().map(|it| it.name().to_owned()).collect(), reached })
+    Ok(Matrix::new(stations.iter().map(|it| it.name().to_owned()).collect(), reached))
 }
 
-fn address(station: &Station, family: Family) -> Result<IpAddr> {
+pub(crate) fn address(station: &Station, family: Family) -> Result<IpAddr> {
     let wanted = |address: &IpAddr| address.is_ipv4() == (family == Family::V4);
     let found = station.addresses().iter().map(ipnet::IpNet::addr).find(wanted);
     found.ok_or_else(|| Error::Request(format!("{} has no {family:?} address", station.name())))
 }
 
 impl Matrix {
+    pub(crate) fn new(names: Vec<String>, reached: Vec<Vec<bool>>) -> Self {
+        Self { names, reached }
+    }
+
     /// Whether the station named `from` reached the one named `to`.
     ///
     /// # Panics
