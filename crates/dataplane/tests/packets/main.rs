@@ -1,0 +1,12 @@
+//! Flows judged by what happens to packets, in real switches with dummy ports.
+
+mod budget;
+mod frames;
+mod network;
+mod plan;
+mod resolution;
+mod segment;
+mod source;
+mod switch;
+mod tunnel;
+mod world;

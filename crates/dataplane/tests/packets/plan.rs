@@ -1,0 +1,144 @@
+//! Small topologies, made by requests as users make them.
+
+use std::collections::BTreeMap;
+
+use dataplane::{Compiler, Local, Program};
+use openflow::OfPort;
+use serde_json::{Value, json};
+use topology::binding::{SeenPort, SeenPorts};
+use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
+use topology::{DatapathId, DomainId, DomainKey, Edit, InterfaceId, InterfaceKey, Request, Topology};
+
+use crate::switch::{tunnel_port, underlay_address};
+
+/// First port of a guest.
+const FIRST_PORT: u32 = 10;
+
+/// MTU of the underlay, in bytes.
+pub(crate) const UNDERLAY_MTU: u16 = 1500;
+
+/// A topology, and where its interfaces are plugged in.
+pub(crate) struct Plan {
+    topology: Topology,
+    seen: SeenPorts,
+    ports: BTreeMap<u8, Vec<(String, OfPort)>>,
+}
+
+impl Plan {
+    /// Hosts that send with these encapsulations.
+    pub(crate) fn hosts(encapsulations: &[Encapsulation]) -> Self {
+        let mut plan =
+            Self { topology: Topology::default(), seen: SeenPorts::default(), ports: BTreeMap::new() };
+        for (host, encapsulation) in (0..).zip(encapsulations) {
+            let underlay = Underlay {
+                encapsulation: *encapsulation,
+                address: underlay_address(host).into(),
+                mtu: UNDERLAY_MTU,
+            };
+            let registration = Registration {
+                node_id: format!("host{host}").parse().expect("a valid id"),
+                dpid: topology::Dpid(u64::from(host) + 1),
+                underlay,
+            };
+            plan.ports.insert(host, Vec::new());
+            plan.edit(|edit, _| {
+                Datapath::register(edit, registration).expect("a host");
+            });
+        }
+        plan
+    }
+
+    /// One host.
+    pub(crate) fn host() -> Self {
+        Self::hosts(&[Encapsulation::Geneve])
+    }
+
+    /// With a resource.
+    pub(crate) fn with(mut self, resource: &str, attributes: Value) -> Self {
+        let request = json!({"op": "create", "resource": resource, "attributes": attributes});
+        let request: Request = serde_json::from_value(request).expect("a well-formed request");
+        self.edit(|edit, _| {
+            request.execute(edit).unwrap_or_else(|error| panic!("{attributes}: {error:?}"));
+        });
+        self
+    }
+
+    /// With a network for 10.0.0.0/24 and fd00::/64.
+    pub(crate) fn with_network(self, id: &str) -> Self {
+        self.with("networks", json!({"uuid": id, "ipv4_network": "10.0.0.0", "ipv6_network": "fd00::"}))
+    }
+
+    /// With a segment.
+    pub(crate) fn with_segment(self, id: &str) -> Self {
+        self.with("segments", json!({"uuid": id, "mode": "virtual"}))
+    }
+
+    /// With an interface plugged in at a host.
+    pub(crate) fn with_interface(self, host: u8, attributes: Value) -> Self {
+        let id = attributes["uuid"].as_str().expect("an id").to_owned();
+        let mut plan = self.with("interfaces", attributes);
+        let count: usize = plan.ports.values().map(Vec::len).sum();
+        let number = OfPort(FIRST_PORT + u32::try_from(count).expect("few"));
+        plan.ports.get_mut(&host).expect("a host").push((id, number));
+        let seen = |(id, _): &(String, OfPort)| SeenPort {
+            name: format!("tap-{id}"),
+            instance: id.clone(),
+            iface_id: Some(id.clone()),
+            error: None,
+        };
+        plan.seen.report(host_id(host), plan.ports[&host].iter().map(seen).collect());
+        plan.edit(|edit, seen| seen.bind(&host_id(host), edit));
+        plan
+    }
+
+    /// The guests' ports of a host, by the interface's id.
+    pub(crate) fn ports(&self, host: u8) -> &[(String, OfPort)] {
+        &self.ports[&host]
+    }
+
+    /// The topology.
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The key of a network.
+    pub(crate) fn domain_key(&self, network: &str) -> DomainKey {
+        let network = DomainId::Network(network.parse().expect("a valid id"));
+        self.topology.key_of_domain(&network).expect("it is there")
+    }
+
+    /// The key of an interface.
+    pub(crate) fn interface_key(&self, interface: &str) -> InterfaceKey {
+        self.topology.interfaces()[&interface_id(interface)].key
+    }
+
+    /// Every host.
+    pub(crate) fn all_hosts(&self) -> Vec<u8> {
+        self.ports.keys().copied().collect()
+    }
+
+    /// What a host's switch shall hold.
+    pub(crate) fn program(&self, host: u8) -> Program {
+        let ports = self.ports(host).iter().map(|(id, number)| (interface_id(id), *number)).collect();
+        let tunnels = Encapsulation::ALL.into_iter().map(|kind| (kind, tunnel_port(kind))).collect();
+        let local = Local { datapath: host_id(host), ports, tunnels };
+        Compiler::new(self.topology.clone(), local).program().clone()
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut Edit, &SeenPorts)) {
+        let seed = self.topology.revision().0;
+        let mut edit = Edit::new(&self.topology, jiff::Timestamp::UNIX_EPOCH, seed);
+        change(&mut edit, &self.seen);
+        let revision = self.topology.revision().next();
+        let changes = edit.into_changes();
+        self.topology.commit(revision, &changes);
+    }
+}
+
+fn host_id(host: u8) -> DatapathId {
+    format!("dp-host{host}").parse().expect("a valid id")
+}
+
+fn interface_id(text: &str) -> InterfaceId {
+    text.parse().expect("a valid id")
+}
