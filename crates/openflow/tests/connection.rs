@@ -27,12 +27,10 @@ async fn connect<F: Future<Output = ()> + Send + 'static>(
     let path = directory.path().join("switch");
     let listener = UnixListener::bind(&path).expect("a socket");
     let endpoint = Endpoint::Unix(path);
-    let (connected, accepted) =
-        tokio::join!(async { Connection::connect(&endpoint, config()).await }, async {
-            let (stream, _) = listener.accept().await.expect("a connection");
-            tokio::spawn(behave(stream))
-        });
-    drop(accepted);
+    let (connected, ()) = tokio::join!(Connection::connect(&endpoint, config()), async {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        tokio::spawn(behave(stream));
+    });
     connected
 }
 

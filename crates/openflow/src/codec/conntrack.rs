@@ -4,8 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::action::{read_nested, write, write_actions};
 use super::{DecodeError, NICIRA, Reader, Writer, oxm};
-use crate::action::{Ct, CtZone, Nat, NatAddresses, NatChoice, NatKind};
-use crate::{Action, TableId};
+use crate::{Action, Ct, CtZone, Nat, NatAddresses, NatChoice, NatKind, TableId};
 
 const NAT: u16 = 36;
 const EXPERIMENTER: u16 = 0xffff;

@@ -1,8 +1,8 @@
 //! The actions that Open vSwitch adds: ovs-actions(7). Their layouts all begin with a 16-bit subtype.
 
 use super::action::{read_nested, write_actions};
-use super::{DecodeError, Reader, Writer, conntrack, learn, oxm};
-use crate::action::{Bundle, Controller, HashFields, Multipath, PacketInReason};
+use super::{DecodeError, Reader, Writer, conntrack, hashing, learn, oxm};
+use crate::action::{Controller, PacketInReason};
 use crate::{Action, MeterId, OfPort, SubField, TableId};
 
 const RESUBMIT: u16 = 1;
@@ -37,8 +37,6 @@ const DELETE_FIELD: u16 = 50;
 const SAME_TABLE: u8 = 0xff;
 /// Bytes of the actions that name a field by a header of 4 or 8 bytes, counted after the subtype.
 const FIELD_ACTION_BYTES: usize = 14;
-/// A member of a bundle is a port: the header of `NXM_OF_IN_PORT`.
-const MEMBER_IS_PORT: u32 = 0x0000_0002;
 
 // Properties of `controller` (`NXAC2PT_…`).
 const MAX_LEN: u16 = 0;
@@ -65,9 +63,9 @@ pub(crate) fn read(mut body: Reader<'_>, depth: usize) -> Result<Option<Action>,
             Action::ResubmitCt { port, table }
         }
         NOTE => Action::Note(body.rest().to_vec()),
-        MULTIPATH => read_multipath(&mut body)?,
-        BUNDLE => read_bundle(&mut body, false)?,
-        BUNDLE_LOAD => read_bundle(&mut body, true)?,
+        MULTIPATH => hashing::read_multipath(&mut body)?,
+        BUNDLE => hashing::read_bundle(&mut body, false)?,
+        BUNDLE_LOAD => hashing::read_bundle(&mut body, true)?,
         OUTPUT_REG => read_output_reg(&mut body)?,
         OUTPUT_REG2 => read_output_reg2(&mut body)?,
         LEARN => learn::read(&mut body, false)?,
@@ -124,8 +122,12 @@ pub(crate) fn write(writer: &mut Writer, action: &Action) {
             writer.u16(NOTE);
             writer.bytes(bytes);
         }
-        Action::Multipath(multipath) => write_multipath(writer, multipath),
-        Action::Bundle(bundle) => write_bundle(writer, bundle),
+        Action::Multipath(multipath) => hashing::write_multipath(writer, MULTIPATH, multipath),
+        Action::Bundle(bundle) => hashing::write_bundle(
+            writer,
+            if bundle.destination.is_some() { BUNDLE_LOAD } else { BUNDLE },
+            bundle,
+        ),
         Action::OutputReg { source, max_len } => write_output_reg(writer, *source, *max_len),
         Action::Learn(learn) => {
             learn::write(writer, learn, if learn.limit.is_some() { LEARN2 } else { LEARN })
@@ -203,98 +205,6 @@ fn write_resubmit(writer: &mut Writer, subtype: u16, port: Option<OfPort>, table
     writer.u16(subtype);
     writer.port16(port.unwrap_or(OfPort::IN_PORT));
     writer.u8(table.map_or(SAME_TABLE, |table| table.0));
-}
-
-fn read_hash_fields(body: &mut Reader<'_>) -> Result<HashFields, DecodeError> {
-    Ok(match body.u16()? {
-        0 => HashFields::EthSrc,
-        1 => HashFields::SymmetricL4,
-        2 => HashFields::SymmetricL3L4,
-        3 => HashFields::SymmetricL3L4Udp,
-        4 => HashFields::NwSrc,
-        5 => HashFields::NwDst,
-        6 => HashFields::SymmetricL3,
-        other => return body.undefined(other),
-    })
-}
-
-fn hash_fields_number(fields: HashFields) -> u16 {
-    match fields {
-        HashFields::EthSrc => 0,
-        HashFields::SymmetricL4 => 1,
-        HashFields::SymmetricL3L4 => 2,
-        HashFields::SymmetricL3L4Udp => 3,
-        HashFields::NwSrc => 4,
-        HashFields::NwDst => 5,
-        HashFields::SymmetricL3 => 6,
-    }
-}
-
-fn read_multipath(body: &mut Reader<'_>) -> Result<Action, DecodeError> {
-    let (fields, basis) = (read_hash_fields(body)?, body.u16()?);
-    body.zeros(2)?;
-    let (algorithm, max_link, argument) = (body.u16()?, body.u16()?, body.u32()?);
-    body.zeros(2)?;
-    let packed = body.u16()?;
-    let destination = oxm::unpack_bits(oxm::read_field(body)?, packed)?;
-    Ok(Action::Multipath(Multipath { fields, basis, algorithm, max_link, argument, destination }))
-}
-
-fn write_multipath(writer: &mut Writer, multipath: &Multipath) {
-    writer.u16(MULTIPATH);
-    writer.u16(hash_fields_number(multipath.fields));
-    writer.u16(multipath.basis);
-    writer.zeros(2);
-    writer.u16(multipath.algorithm);
-    writer.u16(multipath.max_link);
-    writer.u32(multipath.argument);
-    writer.zeros(2);
-    oxm::write_packed_bits(writer, multipath.destination);
-    oxm::write_field(writer, multipath.destination.field);
-}
-
-fn read_bundle(body: &mut Reader<'_>, load: bool) -> Result<Action, DecodeError> {
-    let algorithm = body.u16()?;
-    let active_backup = match algorithm {
-        0 => true,
-        1 => false,
-        other => return body.undefined(other),
-    };
-    let (fields, basis) = (read_hash_fields(body)?, body.u16()?);
-    let member_type = body.u32()?;
-    if member_type != MEMBER_IS_PORT {
-        return body.undefined(member_type);
-    }
-    let (members, packed) = (usize::from(body.u16()?), body.u16()?);
-    let destination = if load {
-        Some(oxm::unpack_bits(oxm::read_field(body)?, packed)?)
-    } else {
-        body.zeros(4)?;
-        None
-    };
-    body.zeros(4)?;
-    let members =
-        body.sub("bundle members", members * 2)?.all(|member| Ok(OfPort::from_u16(member.u16()?)))?;
-    body.only_zeros()?;
-    Ok(Action::Bundle(Bundle { active_backup, fields, basis, destination, members }))
-}
-
-fn write_bundle(writer: &mut Writer, bundle: &Bundle) {
-    writer.u16(if bundle.destination.is_some() { BUNDLE_LOAD } else { BUNDLE });
-    writer.u16(u16::from(!bundle.active_backup));
-    writer.u16(hash_fields_number(bundle.fields));
-    writer.u16(bundle.basis);
-    writer.u32(MEMBER_IS_PORT);
-    writer.count("bundle members", bundle.members.len());
-    match bundle.destination {
-        Some(part) => {
-            oxm::write_packed_bits(writer, part);
-            oxm::write_field(writer, part.field);
-        }
-        None => writer.zeros(6),
-    }
-    writer.zeros(4);
-    bundle.members.iter().for_each(|member| writer.port16(*member));
 }
 
 fn read_output_reg(body: &mut Reader<'_>) -> Result<Action, DecodeError> {

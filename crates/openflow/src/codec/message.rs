@@ -1,13 +1,12 @@
 //! Whole messages: header, type, body.
 
-use super::{DecodeError, Reader, Writer, group, instruction, meter, multipart, nicira, oxm, packet, port};
-use crate::command::{FlowMod, FlowSelection, Strictness};
+use super::{DecodeError, Reader, Writer, flow_mod, group, meter, multipart, nicira, packet, port};
 use crate::error_message::{self, ErrorMessage};
 use crate::message::{
     AsyncConfig, BundleControl, BundleControlKind, BundleFlags, Features, Frame, HEADER_BYTES, Hello,
     Message, Role, SwitchConfig, VERSION,
 };
-use crate::{BundleId, Cookie, Dpid, Flow, FlowFlags, GroupId, OfPort, TableId, Xid};
+use crate::{BundleId, Dpid, Xid};
 
 const HELLO: u8 = 0;
 const ERROR: u8 = 1;
@@ -37,14 +36,6 @@ const BUNDLE_ADD: u8 = 34;
 
 /// Element of a hello that holds the versions' bits.
 const VERSION_BITMAP: u16 = 1;
-/// No packet is kept in the switch.
-const NO_BUFFER: u32 = 0xffff_ffff;
-
-const ADD: u8 = 0;
-const MODIFY: u8 = 1;
-const MODIFY_STRICT: u8 = 2;
-const DELETE: u8 = 3;
-const DELETE_STRICT: u8 = 4;
 
 pub(crate) fn read(mut reader: Reader<'_>) -> Result<Frame, DecodeError> {
     let whole = reader.left();
@@ -89,7 +80,7 @@ fn read_body(kind: u8, mut reader: Reader<'_>) -> Result<Message, DecodeError> {
         }
         PORT_STATUS => return port::read_status(reader).map(Message::PortStatus),
         PACKET_OUT => return packet::read_packet_out(reader).map(Message::PacketOut),
-        FLOW_MOD => return read_flow_mod(reader).map(Message::FlowMod),
+        FLOW_MOD => return flow_mod::read_flow_mod(reader).map(Message::FlowMod),
         GROUP_MOD => return group::read_group_mod(reader).map(Message::GroupMod),
         METER_MOD => return meter::read_meter_mod(reader).map(Message::MeterMod),
         MULTIPART_REQUEST => return multipart::read_request(reader).map(Message::MultipartRequest),
@@ -175,7 +166,7 @@ fn write_body(writer: &mut Writer, xid: Xid, message: &Message) {
         Message::FlowRemoved(removed) => packet::write_flow_removed(writer, removed),
         Message::PortStatus(status) => port::write_status(writer, status),
         Message::PacketOut(packet) => packet::write_packet_out(writer, packet),
-        Message::FlowMod(command) => write_flow_mod(writer, command),
+        Message::FlowMod(command) => flow_mod::write_flow_mod(writer, command),
         Message::GroupMod(command) => group::write_group_mod(writer, command),
         Message::MeterMod(command) => meter::write_meter_mod(writer, command),
         Message::MultipartRequest(request) => multipart::write_request(writer, request),
@@ -250,114 +241,6 @@ fn write_features(writer: &mut Writer, features: &Features) {
     writer.zeros(2);
     writer.u32(features.capabilities);
     writer.zeros(4);
-}
-
-fn read_flow_mod(mut reader: Reader<'_>) -> Result<FlowMod, DecodeError> {
-    let (cookie, cookie_mask) = (Cookie(reader.u64()?), reader.u64()?);
-    let (table, command) = (TableId(reader.u8()?), reader.u8()?);
-    let (idle_timeout, hard_timeout, priority) = (reader.u16()?, reader.u16()?, reader.u16()?);
-    reader.skip(4)?;
-    let (out_port, out_group) = (OfPort(reader.u32()?), GroupId(reader.u32()?));
-    let (flags, importance) = (FlowFlags(reader.u16()?), reader.u16()?);
-    let matching = oxm::read_match(&mut reader)?;
-    let selection =
-        FlowSelection { table, cookie, cookie_mask, out_port, out_group, matching: matching.clone() };
-    let instructions = instruction::read_instructions(reader.clone())?;
-    let flow = Flow {
-        table,
-        priority,
-        cookie,
-        matching,
-        instructions,
-        idle_timeout,
-        hard_timeout,
-        flags,
-        importance,
-    };
-    Ok(match command {
-        ADD => FlowMod::Add(flow),
-        MODIFY => FlowMod::Modify { selection, flow, strict: Strictness::Loose },
-        MODIFY_STRICT => FlowMod::Modify { selection, flow, strict: Strictness::Strict },
-        DELETE => FlowMod::Delete(selection),
-        DELETE_STRICT => FlowMod::DeleteStrict { selection, priority },
-        other => return reader.undefined(other),
-    })
-}
-
-fn write_flow_mod(writer: &mut Writer, command: &FlowMod) {
-    let any = FlowSelection::default();
-    let none = |priority| Flow::new(TableId::ALL, priority, crate::Match::new(), Vec::new());
-    match command {
-        FlowMod::Add(flow) => write_flow_command(
-            writer,
-            ADD,
-            &FlowSelection { cookie: flow.cookie, ..any },
-            flow,
-            flow.table,
-            &flow.matching,
-        ),
-        FlowMod::Modify { selection, flow, strict } => {
-            let number = match strict {
-                Strictness::Loose => MODIFY,
-                Strictness::Strict => MODIFY_STRICT,
-            };
-            write_flow_command(writer, number, selection, flow, selection.table, &selection.matching);
-        }
-        FlowMod::Delete(selection) => {
-            write_flow_command(writer, DELETE, selection, &none(0), selection.table, &selection.matching);
-        }
-        FlowMod::DeleteStrict { selection, priority } => {
-            let flow = none(*priority);
-            write_flow_command(writer, DELETE_STRICT, selection, &flow, selection.table, &selection.matching);
-        }
-    }
-}
-
-fn write_flow_command(
-    writer: &mut Writer,
-    command: u8,
-    selection: &FlowSelection,
-    flow: &Flow,
-    table: TableId,
-    matching: &crate::Match,
-) {
-    writer.u64(selection.cookie.0);
-    writer.u64(selection.cookie_mask);
-    writer.u8(table.0);
-    writer.u8(command);
-    writer.u16(flow.idle_timeout);
-    writer.u16(flow.hard_timeout);
-    writer.u16(flow.priority);
-    writer.u32(NO_BUFFER);
-    writer.u32(selection.out_port.0);
-    writer.u32(selection.out_group.0);
-    writer.u16(flow.flags.0);
-    writer.u16(flow.importance);
-    oxm::write_match(writer, matching);
-    instruction::write_instructions(writer, &flow.instructions);
-}
-
-/// `ofp_flow_stats_request`, which aggregates use too.
-pub(crate) fn read_selection(mut reader: Reader<'_>) -> Result<FlowSelection, DecodeError> {
-    let table = TableId(reader.u8()?);
-    reader.zeros(3)?;
-    let (out_port, out_group) = (OfPort(reader.u32()?), GroupId(reader.u32()?));
-    reader.zeros(4)?;
-    let (cookie, cookie_mask) = (Cookie(reader.u64()?), reader.u64()?);
-    let matching = oxm::read_match(&mut reader)?;
-    reader.finish()?;
-    Ok(FlowSelection { table, cookie, cookie_mask, out_port, out_group, matching })
-}
-
-pub(crate) fn write_selection(writer: &mut Writer, selection: &FlowSelection) {
-    writer.u8(selection.table.0);
-    writer.zeros(3);
-    writer.u32(selection.out_port.0);
-    writer.u32(selection.out_group.0);
-    writer.zeros(4);
-    writer.u64(selection.cookie.0);
-    writer.u64(selection.cookie_mask);
-    oxm::write_match(writer, &selection.matching);
 }
 
 fn read_role(reader: &mut Reader<'_>) -> Result<Role, DecodeError> {

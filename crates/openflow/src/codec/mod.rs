@@ -9,7 +9,9 @@
 mod action;
 mod conntrack;
 mod extension;
+mod flow_mod;
 mod group;
+mod hashing;
 mod instruction;
 mod learn;
 pub(crate) mod message;

@@ -3,7 +3,7 @@
 use super::instruction::{read_instructions, write_instructions};
 use super::port::{read_duration, write_duration};
 use super::stats::{read_counters, write_counters};
-use super::{ALIGNMENT, DecodeError, Reader, Writer, group, message, meter, monitor, oxm, port};
+use super::{ALIGNMENT, DecodeError, Reader, Writer, flow_mod, group, meter, monitor, oxm, port};
 use crate::multipart::{
     Counter, FlowEntry, GroupFeatures, GroupStats, MeterFeatures, MeterStats, MultipartReply,
     MultipartRequest, SwitchDesc, TableStats,
@@ -39,8 +39,8 @@ pub(crate) fn read_request(mut reader: Reader<'_>) -> Result<MultipartRequest, D
     }
     let request = match kind {
         DESC => MultipartRequest::Desc,
-        FLOWS => return message::read_selection(reader).map(MultipartRequest::Flows),
-        AGGREGATE => return message::read_selection(reader).map(MultipartRequest::Aggregate),
+        FLOWS => return flow_mod::read_selection(reader).map(MultipartRequest::Flows),
+        AGGREGATE => return flow_mod::read_selection(reader).map(MultipartRequest::Aggregate),
         TABLES => MultipartRequest::Tables,
         PORT_STATS => MultipartRequest::PortStats(OfPort(selector(&mut reader)?)),
         GROUP_STATS => MultipartRequest::GroupStats(GroupId(selector(&mut reader)?)),
@@ -76,11 +76,11 @@ pub(crate) fn write_request(writer: &mut Writer, request: &MultipartRequest) {
         MultipartRequest::MeterFeatures => return header(METER_FEATURES),
         MultipartRequest::Flows(selection) => {
             header(FLOWS);
-            return message::write_selection(writer, selection);
+            return flow_mod::write_selection(writer, selection);
         }
         MultipartRequest::Aggregate(selection) => {
             header(AGGREGATE);
-            return message::write_selection(writer, selection);
+            return flow_mod::write_selection(writer, selection);
         }
         MultipartRequest::FlowMonitor(monitor) => {
             header(FLOW_MONITOR);
