@@ -176,7 +176,8 @@ pub(crate) fn write(writer: &mut Writer, action: &Action) {
             fill(writer, start);
         }
         Action::CtClear => writer.u16(CT_CLEAR),
-        _ => writer.u16(EXIT),
+        Action::Exit => writer.u16(EXIT),
+        standard => unreachable!("{standard} is written by its own type"),
     }
 }
 

@@ -70,7 +70,8 @@ pub(crate) fn write(writer: &mut Writer, message: &Message) {
             packet::write_packet_in2(writer, packet);
         }
         Message::CtFlush(flush) => write_ct_flush(writer, flush),
-        _ => writer.u32(TLV_TABLE_REQUEST),
+        Message::TlvTableRequest => writer.u32(TLV_TABLE_REQUEST),
+        standard => unreachable!("{standard:?} has a type of its own"),
     }
 }
 
