@@ -62,7 +62,7 @@ pub(crate) enum Error {
     Stranger { url: String, origin: Origin, status: u16 },
     #[error("line {number}")]
     Line { number: usize, source: Box<Error> },
-    #[error("{failed} lines failed")]
+    #[error("lines that failed: {failed}")]
     Lines { failed: usize, first: Box<Error> },
     #[error("the result cannot be written")]
     Output(#[source] io::Error),

@@ -91,34 +91,36 @@ fn cell(item: &Value, column: &Column) -> String {
 /// An object as a table of two columns.
 fn details(object: &Value) -> String {
     let Value::Object(attributes) = object else { return format!("{}\n", plain(object)) };
+    let id = object.get("uuid");
     let (mut first, mut rest) = (Vec::new(), Vec::new());
     for (name, value) in attributes {
         // The id leads, whatever order the manager writes in.
         let lines = if name == "uuid" { &mut first } else { &mut rest };
-        lines.extend(lines_of(name, value));
+        lines.extend(lines_of(name, value, id));
     }
     aligned(first.into_iter().chain(rest))
 }
 
-fn lines_of(name: &str, value: &Value) -> Vec<Vec<String>> {
+fn lines_of(name: &str, value: &Value, holder: Option<&Value>) -> Vec<Vec<String>> {
     let line = |text: String| vec![name.to_owned(), if text.is_empty() { NOTHING.to_owned() } else { text }];
     match value {
         Value::Array(things) if things.iter().any(Value::is_object) => {
-            things.iter().map(thing).map(line).collect()
+            things.iter().map(|thing| line(in_one_line(thing, holder))).collect()
         }
         Value::Object(inner) if name != "labels" => {
-            inner.iter().flat_map(|(key, value)| lines_of(&format!("{name}.{key}"), value)).collect()
+            inner.iter().flat_map(|(key, value)| lines_of(&format!("{name}.{key}"), value, holder)).collect()
         }
         other => vec![line(plain(other))],
     }
 }
 
 /// Something that an object holds, in one line: its id and what is peculiar to it.
-fn thing(value: &Value) -> String {
+fn in_one_line(value: &Value, holder: Option<&Value>) -> String {
     let Value::Object(attributes) = value else { return plain(value) };
     let id = value.get("uuid").map(plain);
     let peculiar = attributes.iter().filter(|(name, value)| {
-        !COMMON.contains(&name.as_str()) && !value.is_null() && !value.is_array() && !value.is_object()
+        let says_something = !value.is_null() && !value.is_array() && !value.is_object();
+        says_something && !COMMON.contains(&name.as_str()) && Some(*value) != holder
     });
     let pairs = peculiar.map(|(name, value)| format!("{name}={}", plain(value)));
     id.into_iter().chain(pairs).collect::<Vec<_>>().join(" ")
@@ -197,7 +199,7 @@ mod tests {
     #[test]
     fn an_object_shows_what_it_holds_line_by_line() {
         let object = json!({
-            "ip_leases": [{ "uuid": "il-1", "ipv4_address": "10.0.0.1", "revision": 3 }, { "uuid": "il-2" }],
+            "ip_leases": [{ "uuid": "il-1", "ipv4_address": "10.0.0.1", "interface_uuid": "if-a" }, { "uuid": "il-2" }],
             "labels": { "a": "1", "b": "2" },
             "segment_uuid": null,
             "status": { "state": "active" },

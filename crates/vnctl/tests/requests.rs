@@ -3,10 +3,12 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::io::{self, ErrorKind, Write};
+
 use serde_json::{Value, json};
 use support::fake::{Answer, Fake, answer};
 use support::{vnctl, vnctl_with_input};
-use vnctl::Exit;
+use vnctl::{Environment, Exit, Streams, run};
 
 fn refusal(status: u16, error: &str, message: &str, field: &str) -> Answer {
     answer(status, json!({ "error": error, "code": "1", "message": message, "field": field }))
@@ -182,7 +184,11 @@ fn a_batch_stops_at_the_first_line_that_fails_unless_it_is_to_go_on() {
     assert_eq!(outcome.out, "BEGIN (-)\n> networks del nw-a\ndeleted nw-a\n> vnctl networks del nw-b\n");
     let (outcome, requests) = run("batch - --keep-going");
     assert_eq!((outcome.exit, requests), (Exit::Refused, 3));
-    assert!(outcome.err.contains("line 4") && outcome.err.contains("1 lines failed"), "{}", outcome.err);
+    assert!(
+        outcome.err.contains("line 4") && outcome.err.contains("lines that failed: 1"),
+        "{}",
+        outcome.err
+    );
     assert!(outcome.out.ends_with("deleted nw-c\nEOF\n"), "{}", outcome.out);
 }
 
@@ -254,6 +260,19 @@ fn a_plan_that_others_overtake_is_made_once_more() {
 }
 
 #[test]
+fn waiting_for_what_is_as_described_repeats_it_without_a_change() {
+    let existing = answer(200, json!({ "uuid": "seg-a", "display_name": "x", "revision": 3 }));
+    let late = answer(202, json!({ "results": [], "realized": { "revision": 7, "pending": ["host1"] } }));
+    let fake = Fake::new([existing, late]);
+    let file = "segments: [{uuid: seg-a, display_name: x}]";
+    let outcome = vnctl_with_input(&fake.address(), "apply -f - --wait", file);
+    assert_eq!(outcome.exit, Exit::Pending, "{outcome:?}");
+    let repetition =
+        json!({ "op": "update", "resource": "segments", "uuid": "seg-a", "attributes": {}, "if_match": 3 });
+    assert_eq!(fake.asked()[1].body, json!({ "operations": [repetition] }));
+}
+
+#[test]
 fn a_rehearsal_changes_nothing_and_shows_the_plan() {
     let fake = Fake::new([
         refusal(404, "UnknownUUIDResource", "none", "uuid"),
@@ -263,6 +282,29 @@ fn a_rehearsal_changes_nothing_and_shows_the_plan() {
         vnctl_with_input(&fake.address(), "apply -f - --dry-run", "segments: [{uuid: seg-a}]").printed();
     assert_eq!(fake.lines()[1], "POST /api/1.0/batch?dry_run=true");
     assert!(printed.starts_with("+ segments seg-a\n"), "{printed}");
+}
+
+#[test]
+fn whoever_stops_reading_has_seen_enough() {
+    struct Closed(ErrorKind);
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+    let check = |kind: ErrorKind, expected: Exit| {
+        let fake = Fake::new([answer(200, json!({ "items": [] }))]);
+        let environment = Environment { web_api: Some(fake.address()), ..Environment::default() };
+        let words = ["networks", "show"].map(Into::into).into_iter();
+        let (mut input, mut out, mut err) = (io::empty(), Closed(kind), Vec::new());
+        let exit = run(words, &environment, Streams { input: &mut input, out: &mut out, err: &mut err });
+        assert_eq!((exit, err.is_empty()), (expected, expected == Exit::Success));
+    };
+    check(ErrorKind::BrokenPipe, Exit::Success);
+    check(ErrorKind::StorageFull, Exit::Refused);
 }
 
 #[test]

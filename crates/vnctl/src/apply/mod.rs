@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub(crate) use plan::Prune;
 
-use crate::client::{Client, Refusal};
+use crate::client::{Answer, Client, Refusal};
 use crate::error::Error;
 use crate::operation::Operation;
 use crate::output::Format;
@@ -27,38 +27,52 @@ use crate::resource::{RESOURCES, Resource};
 use document::Wanted;
 use plan::{Existing, Plan};
 
-/// How often a run is tried: once, and once more when others changed the same objects meanwhile.
-const TRIES: usize = 2;
 /// Up to this many objects of a collection are read one by one; beyond it, the collection is.
 const READ_ONE_BY_ONE: usize = 20;
 
-/// Makes objects be as `files`, names and texts, describe them.
-pub(crate) fn apply(
-    client: &Client,
-    format: Format,
-    out: &mut dyn Write,
-    files: &[(String, String)],
-    dry_run: bool,
-    prune: Option<&Prune>,
-) -> Result<(), Error> {
-    let wanted = document::read_all(files)?;
-    for attempt in 1.. {
-        let plan = Plan::new(&wanted, &existing(client, &wanted, prune)?, prune);
-        let done = match dry_run {
-            true => rehearse(client, &plan).map(|()| None),
-            false => send(client, &plan),
-        };
-        match done {
-            Err(Error::Refused(refusal)) if is_concurrent(&refusal) && attempt < TRIES => {}
-            Err(error) => return Err(located(error, &plan)),
-            Ok(answer) => {
-                let revision = answer.as_ref().and_then(|answer| answer.revision.clone());
-                print(format, out, &plan, dry_run, revision.as_deref())?;
-                return answer.map_or(Ok(()), |answer| answer.realized());
-            }
+/// How to make objects be as files describe them.
+pub(crate) struct Apply<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) format: Format,
+    /// Let the manager judge the plan without doing it.
+    pub(crate) dry_run: bool,
+    pub(crate) prune: Option<&'a Prune>,
+}
+
+impl Apply<'_> {
+    /// Makes objects be as `files`, names and texts, describe them.
+    pub(crate) fn run(&self, out: &mut dyn Write, files: &[(String, String)]) -> Result<(), Error> {
+        let wanted = document::read_all(files)?;
+        match self.attempt(out, &wanted) {
+            Err(Error::Refused(refusal)) if is_concurrent(&refusal) => self.attempt(out, &wanted),
+            done => done,
         }
     }
-    unreachable!("the last try returns")
+
+    fn attempt(&self, out: &mut dyn Write, wanted: &[Wanted]) -> Result<(), Error> {
+        let plan = Plan::new(wanted, &existing(self.client, wanted, self.prune)?, self.prune);
+        let done = if self.dry_run {
+            rehearse(self.client, &plan).map(|()| None)
+        } else {
+            carry_out(self.client, &plan)
+        };
+        let answer = done.map_err(|error| located(error, &plan))?;
+        let revision = answer.as_ref().and_then(|answer| answer.revision.as_deref());
+        self.print(out, &plan, revision)?;
+        answer.map_or(Ok(()), |answer| answer.realized())
+    }
+
+    fn print(&self, out: &mut dyn Write, plan: &Plan, revision: Option<&str>) -> Result<(), Error> {
+        let mut lines: Vec<String> = plan.changes().map(ToString::to_string).collect();
+        lines.push(summary(plan, self.dry_run, revision));
+        let document = json!({
+            "dry_run": self.dry_run,
+            "revision": revision,
+            "changes": plan.changes().map(plan::Step::document).collect::<Vec<_>>(),
+            "unchanged": plan.unchanged(),
+        });
+        self.format.outcome(out, &lines.join("\n"), &document)
+    }
 }
 
 /// What exists of what is wanted, and of what may be pruned.
@@ -100,7 +114,8 @@ fn rehearse(client: &Client, plan: &Plan) -> Result<(), Error> {
     client.send(&Operation::batch(&operations).query(dry_run)).map(drop)
 }
 
-fn send(client: &Client, plan: &Plan) -> Result<Option<crate::client::Answer>, Error> {
+/// Sends the plan, if there is something to do or to wait for.
+fn carry_out(client: &Client, plan: &Plan) -> Result<Option<Answer>, Error> {
     let mut operations = plan.operations();
     if operations.is_empty() && client.wait_s().is_some() {
         operations = plan.repetitions();
@@ -133,20 +148,6 @@ fn located(error: Error, plan: &Plan) -> Error {
         refusal.field = (!attribute.is_empty()).then_some(attribute);
     }
     Error::Refused(refusal)
-}
-
-fn print(
-    format: Format,
-    out: &mut dyn Write,
-    plan: &Plan,
-    dry_run: bool,
-    revision: Option<&str>,
-) -> Result<(), Error> {
-    let mut lines: Vec<String> = plan.changes().map(ToString::to_string).collect();
-    lines.push(summary(plan, dry_run, revision));
-    let changes: Vec<Value> = plan.changes().map(plan::Step::document).collect();
-    let document = json!({ "dry_run": dry_run, "revision": revision, "changes": changes, "unchanged": plan.unchanged() });
-    format.outcome(out, &lines.join("\n"), &document)
 }
 
 fn summary(plan: &Plan, dry_run: bool, revision: Option<&str>) -> String {

@@ -13,11 +13,11 @@ use clap_complete::Shell;
 use serde_json::Value;
 
 use crate::Streams;
-use crate::apply::{self, Prune};
+use crate::apply::{Apply, Prune};
 use crate::client::{Client, Method, Request};
 use crate::config::{Config, Environment};
 use crate::error::Error;
-use crate::grammar::{Options, grammar};
+use crate::grammar::{Options, PROGRAM, grammar};
 use crate::operation::Operation;
 use crate::output::Format;
 use crate::resource::Resource;
@@ -113,12 +113,13 @@ impl<'a> Session<'a> {
     fn apply(&mut self, files: &[String], dry_run: bool, prune: Option<&Prune>) -> Result<(), Error> {
         let texts: Vec<_> =
             files.iter().map(|file| Ok((file.clone(), self.read(file)?))).collect::<Result<_, Error>>()?;
-        apply::apply(&self.client, self.format, self.out, &texts, dry_run, prune)
+        let apply = Apply { client: &self.client, format: self.format, dry_run, prune };
+        apply.run(self.out, &texts)
     }
 
     fn completions(&mut self, shell: Shell) -> Result<(), Error> {
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut grammar(), "vnctl", &mut script);
+        clap_complete::generate(shell, &mut grammar(), PROGRAM, &mut script);
         Ok(self.out.write_all(&script)?)
     }
 
@@ -147,11 +148,10 @@ impl<'a> Session<'a> {
             "-" => self.input.take(MAX_INPUT + 1).read_to_string(&mut text),
             _ => std::fs::File::open(name).map_err(failed)?.take(MAX_INPUT + 1).read_to_string(&mut text),
         };
-        match read.map_err(failed)? {
-            size if size as u64 > MAX_INPUT => {
-                Err(Error::Usage(format!("{name}: is larger than {MAX_INPUT} bytes")))
-            }
-            _ => Ok(text),
+        read.map_err(failed)?;
+        match u64::try_from(text.len()) {
+            Ok(size) if size <= MAX_INPUT => Ok(text),
+            _ => Err(Error::Usage(format!("{name}: is larger than {MAX_INPUT} bytes"))),
         }
     }
 }

@@ -32,11 +32,13 @@ impl Health {
     }
 
     fn verdict(self, revision: String) -> Result<(), Error> {
-        let disconnected = (!self.disconnected.is_empty()).then_some("hosts are not connected");
-        let failed = (!self.failed.is_empty()).then_some("interfaces are in error");
-        let wrong: Vec<_> = disconnected.into_iter().chain(failed).collect();
-        if !wrong.is_empty() {
-            return Err(Error::Unwell(wrong.join(", ")));
+        let told = |problem: &str, names: &[String]| {
+            (!names.is_empty()).then(|| format!("{problem}: {}", names.join(", ")))
+        };
+        let problems = [told("not connected", &self.disconnected), told("in error", &self.failed)];
+        let problems: Vec<_> = problems.into_iter().flatten().collect();
+        if !problems.is_empty() {
+            return Err(Error::Unwell(problems.join("; ")));
         }
         if !self.behind.is_empty() {
             return Err(Error::Pending { revision, hosts: self.behind });

@@ -14,6 +14,8 @@ use crate::output::Format;
 use crate::resource::{RESOURCES, Resource};
 use crate::spelling::normalize;
 
+/// What the program is called in help, usage and completion.
+pub(crate) const PROGRAM: &str = "vnctl";
 /// How long `--wait` waits unless told otherwise, in seconds.
 const DEFAULT_TIMEOUT_S: u64 = 30;
 /// The longest that the manager lets a request wait, in seconds.
@@ -51,7 +53,8 @@ impl Options {
 /// # Errors
 /// It cannot be understood, or it asks for help.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation, Error> {
-    let matches = grammar().no_binary_name(true).try_get_matches_from(normalize(words))?;
+    let program = std::iter::once(OsString::from(PROGRAM));
+    let matches = grammar().try_get_matches_from(program.chain(normalize(words)))?;
     let options = Options {
         output: matches.get_one("output").copied(),
         url: matches.get_one("url").cloned(),
@@ -74,7 +77,7 @@ fn read(name: &str, matches: &ArgMatches) -> Result<Command, Error> {
 
 /// The whole grammar.
 pub(crate) fn grammar() -> Grammar {
-    Grammar::new("vnctl")
+    Grammar::new(PROGRAM)
         .version(env!("CARGO_PKG_VERSION"))
         .about("Describes virtual networks to an OpenVNet manager")
         .after_help(EXIT_CODES)
@@ -92,6 +95,7 @@ fn global_arguments() -> Vec<Arg> {
         Arg::new("output")
             .long("output")
             .short('o')
+            .value_name("FORMAT")
             .value_parser(value_parser!(Format))
             .help("How to print results; a table if neither this nor a configuration file says"),
         Arg::new("url")

@@ -37,7 +37,7 @@ fn add(resource: &'static Resource) -> Grammar {
         flags(attribute).into_iter().map(required)
     });
     Grammar::new("add")
-        .about(format!("Make a {}", resource.noun))
+        .about(format!("Make {}", resource.noun))
         .arg(id)
         .args(flags)
         .arg(labels_flag("A label; repeatable"))
@@ -45,7 +45,7 @@ fn add(resource: &'static Resource) -> Grammar {
 
 fn modify(resource: &'static Resource) -> Grammar {
     Grammar::new("modify")
-        .about(format!("Change a {}; an empty value clears an attribute", resource.noun))
+        .about(format!("Change {}; an empty value clears an attribute", resource.noun))
         .arg(uuid(resource))
         .args(resource.all_attributes().flat_map(flags))
         .arg(labels_flag("A label to set, or to remove if the value is empty; repeatable"))
@@ -63,7 +63,7 @@ fn show(resource: &'static Resource) -> Grammar {
     };
     Grammar::new("show")
         .alias("list")
-        .about(format!("Show a {} in full, or list those that pass the filters", resource.noun))
+        .about(format!("Show {} in full, or list those that pass the filters", resource.noun))
         .arg(uuid(resource).required(false).num_args(0..))
         .arg(number("limit", "List at most this many; all if absent"))
         .arg(number("offset", "Leave out this many at the beginning"))
@@ -92,7 +92,7 @@ fn label_filter() -> Arg {
 fn del(resource: &'static Resource) -> Grammar {
     Grammar::new("del")
         .aliases(["delete", "rm"])
-        .about(format!("Delete {}s, all or none, with what depends on them", resource.noun))
+        .about(format!("Delete {}, all or none, with what depends on them", resource.command()))
         .arg(uuid(resource).num_args(1..).action(ArgAction::Append))
         .arg(if_match_flag())
 }

@@ -4,7 +4,7 @@ use super::{Attribute, Column, Kind, Resource};
 
 pub(crate) static DATAPATHS: Resource = Resource {
     name: "datapaths",
-    noun: "datapath",
+    noun: "a datapath",
     about: "Switches of hypervisor hosts",
     prefix: "dp",
     attributes: &[

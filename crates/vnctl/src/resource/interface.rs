@@ -4,7 +4,7 @@ use super::{Attribute, Column, Kind, Resource};
 
 pub(crate) static INTERFACES: Resource = Resource {
     name: "interfaces",
-    noun: "interface",
+    noun: "an interface",
     about: "Virtual NICs of VMs, containers and bare-metal servers",
     prefix: "if",
     attributes: &[
@@ -42,7 +42,7 @@ pub(crate) static INTERFACES: Resource = Resource {
 /// The ports of an interface: no resource of their own, since they have no id.
 pub(crate) static PORTS: Resource = Resource {
     name: "ports",
-    noun: "port",
+    noun: "a port",
     about: "The ports by which hosts recognise an interface",
     prefix: "",
     attributes: &[

@@ -4,7 +4,7 @@ use super::{Attribute, Column, Kind, Resource};
 
 pub(crate) static IP_LEASES: Resource = Resource {
     name: "ip_leases",
-    noun: "IP lease",
+    noun: "an IP lease",
     about: "IP addresses of interfaces, or kept for them",
     prefix: "il",
     attributes: &[

@@ -4,7 +4,7 @@ use super::{Attribute, Column, Kind, Resource};
 
 pub(crate) static MAC_LEASES: Resource = Resource {
     name: "mac_leases",
-    noun: "MAC lease",
+    noun: "a MAC lease",
     about: "MAC addresses of interfaces",
     prefix: "ml",
     attributes: &[

@@ -29,7 +29,7 @@ pub(crate) static RESOURCES: [&Resource; 6] =
 pub(crate) struct Resource {
     /// Its name in paths.
     pub(crate) name: &'static str,
-    /// One of it, for sentences.
+    /// One of it, for sentences, with its article.
     pub(crate) noun: &'static str,
     /// What it is, for help.
     pub(crate) about: &'static str,

@@ -7,7 +7,7 @@ pub(crate) const DOMAIN_MODES: &[&str] = &["virtual"];
 
 pub(crate) static NETWORKS: Resource = Resource {
     name: "networks",
-    noun: "network",
+    noun: "a network",
     about: "L3 networks, with an IPv4 subnet, an IPv6 one or both",
     prefix: "nw",
     attributes: &[

@@ -5,7 +5,7 @@ use super::{Attribute, Column, Kind, Resource};
 
 pub(crate) static SEGMENTS: Resource = Resource {
     name: "segments",
-    noun: "segment",
+    noun: "a segment",
     about: "L2 segments",
     prefix: "seg",
     attributes: &[

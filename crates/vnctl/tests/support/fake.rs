@@ -53,8 +53,10 @@ impl Fake {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                let request = answers.next().and_then(|answer| exchange(&stream, &answer));
-                log.lock().expect("no panic").extend(request);
+                let Some(answer) = answers.next() else { continue };
+                // What was asked is known before whoever asked goes on.
+                log.lock().expect("no panic").extend(read(&stream));
+                write(&stream, &answer).ok();
             }
         };
         Self { address, asked, stopped, thread: Some(std::thread::spawn(serve)) }
@@ -86,17 +88,14 @@ impl Drop for Fake {
     }
 }
 
-fn exchange(mut stream: &TcpStream, answer: &Answer) -> Option<Asked> {
-    let request = read(stream)?;
+fn write(mut stream: &TcpStream, answer: &Answer) -> std::io::Result<()> {
     let Answer { status, headers, body } = answer;
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head = format!(
-        "HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).ok()?;
-    stream.write_all(body.as_bytes()).ok()?;
-    Some(request)
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 fn read(stream: &TcpStream) -> Option<Asked> {
