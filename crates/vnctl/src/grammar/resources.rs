@@ -4,7 +4,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command as Grammar, value_parser};
 use serde_json::Value;
 
 use super::arguments::{
-    attributes, flags, if_match, if_match_flag, labels, labels_flag, pairs, pairs_flag, uuid, word, words,
+    attributes, flags, if_match, if_match_flag, labels, labels_flag, pairs, pairs_flag, uuid, value, word,
+    words,
 };
 use crate::command::{Command, Query};
 use crate::error::Error;
@@ -208,9 +209,9 @@ fn read_show(resource: &'static Resource, matches: &ArgMatches) -> Result<Comman
 
 fn filters(resource: &'static Resource, matches: &ArgMatches) -> Vec<(String, String)> {
     let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let attribute = |attribute: &Attribute| attribute.shown_as == attribute.name;
-    let known = resource.all_attributes().filter(|of| attribute(of)).filter_map(|attribute| {
-        let value = super::arguments::value(matches, attribute)?;
+    let filters = resource.all_attributes().filter(|attribute| attribute.shown_as == attribute.name);
+    let known = filters.filter_map(|attribute| {
+        let value = value(matches, attribute)?;
         Some((attribute.name.to_owned(), text(value)))
     });
     let labels = words(matches, "label").into_iter().map(|label| ("label".to_owned(), label));
@@ -230,9 +231,8 @@ fn read_ports(matches: &ArgMatches) -> Command {
 fn act(action: Action, of: &'static Resource, matches: &ArgMatches) -> Command {
     let given = |attribute: &&Attribute| matches.try_contains_id(attribute.name).is_ok();
     let known = of.attributes.iter().filter(given);
-    let attributes = known.filter_map(|attribute| {
-        Some((attribute.name.to_owned(), super::arguments::value(matches, attribute)?))
-    });
+    let attributes =
+        known.filter_map(|attribute| Some((attribute.name.to_owned(), value(matches, attribute)?)));
     let (attributes, uuid) = (attributes.collect(), word(matches, "uuid"));
     Command::Change(vec![Operation::Act { action, uuid, attributes, if_match: if_match(matches) }])
 }
