@@ -1,16 +1,27 @@
-//! Asks `ovs-vswitchd` to let its datapath catch up with its tables.
+//! Finds out when packets meet what the tables say.
 //!
-//! A barrier says that the tables have a change. Packets follow the datapath's cache, which is brought in line a moment
-//! later; `revalidator/wait` (ovs-vswitchd(8)) returns when it has been.
+//! A barrier says that the tables have a change. Packets follow the datapath's cache, which `ovs-vswitchd` revalidates a
+//! moment later; `revalidator/wait` on its control socket returns when a pass over the cache ends.
+//!
+//! # Two passes
+//! The pass that ends first may have begun before the change. The one after it has begun later. Neither is
+//! waited for idly: a change of the tables begins a pass at once, so each round makes one that no packet can
+//! meet. Without it a pass begins every half second.
 
 use std::path::Path;
 use std::time::Duration;
 
+use openflow::{Connection, RequestError};
 use ovsdb::{Client, Config, Endpoint};
 use tokio::time::timeout;
 
-/// How long the cache may take. It is revalidated at least every half second.
-const LIMIT: Duration = Duration::from_secs(5);
+use crate::switch::nudge;
+
+/// Passes to wait for.
+const PASSES: u8 = 2;
+
+/// How long they may take together.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Why it is not known whether the datapath has caught up.
 #[derive(Debug, thiserror::Error)]
@@ -24,21 +35,29 @@ pub enum ControlError {
     /// It refuses.
     #[error("the command failed")]
     Command(#[from] ovsdb::RpcError),
+    /// The tables cannot be changed.
+    #[error("no change of the tables")]
+    Switch(#[from] RequestError),
     /// It takes too long.
     #[error("no answer within {LIMIT:?}")]
     TimedOut,
 }
 
 /// Returns once packets meet what the tables said when it was called.
-pub async fn wait_for_datapath(rundir: &Path) -> Result<(), ControlError> {
-    timeout(LIMIT, ask(rundir)).await.map_err(|_| ControlError::TimedOut)?
+pub async fn wait_for_datapath(rundir: &Path, switch: &Connection) -> Result<(), ControlError> {
+    timeout(LIMIT, wait(rundir, switch)).await.map_err(|_| ControlError::TimedOut)?
 }
 
-async fn ask(rundir: &Path) -> Result<(), ControlError> {
+async fn wait(rundir: &Path, switch: &Connection) -> Result<(), ControlError> {
     let process = tokio::fs::read_to_string(rundir.join("ovs-vswitchd.pid")).await?;
     let socket = rundir.join(format!("ovs-vswitchd.{}.ctl", process.trim()));
     // The control socket speaks the JSON-RPC of the database's (ovs-appctl(8)), without its keep-alive.
     let client = Client::connect(&Endpoint::Unix(socket), &Config::default()).await?;
-    client.call("revalidator/wait", serde_json::json!([])).await?;
+    for _ in 0..PASSES {
+        let (pass, nudged) =
+            tokio::join!(client.call("revalidator/wait", serde_json::json!([])), nudge(switch));
+        pass?;
+        nudged?;
+    }
     Ok(())
 }

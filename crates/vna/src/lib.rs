@@ -37,7 +37,7 @@ use topology::{NodeId, Revision};
 use tracing::{info, warn};
 
 use crate::host::HostView;
-use crate::reconciler::Reconciler;
+use crate::reconciler::{Installed, Reconciler};
 use crate::settings::Settings;
 
 /// Least time between two writes of the replica to disk. What is lost by a crash in between, the manager sends again.
@@ -65,7 +65,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let (host_out, host) = watch::channel(HostView::default());
     let (tunnels_out, tunnels) =
         watch::channel(host::wanted_tunnels(&settings, saved.as_ref().map(|it| &it.topology)));
-    let (installed_out, installed) = watch::channel(Revision(0));
+    let (installed_out, installed) = watch::channel(None);
     let (realized_out, realized) = watch::channel(Revision(0));
     let management = openflow::Endpoint::Unix(settings.ovs_rundir.join(format!("{}.mgmt", settings.bridge)));
     let request = vswitch::monitor_request();
@@ -148,18 +148,25 @@ fn registration(settings: &Settings, node: &NodeId, host: &HostView, mtu: u16) -
     Some(Registration { node_id: node.clone(), dpid: host.dpid?, underlay })
 }
 
-/// Says of each installed revision when packets meet it.
+/// Says of each installed revision when packets meet it. What is not known is not said.
 async fn realize(
     rundir: PathBuf,
-    mut installed: watch::Receiver<Revision>,
+    mut installed: watch::Receiver<Option<Installed>>,
     realized: watch::Sender<Revision>,
 ) {
     while installed.changed().await.is_ok() {
-        let revision = *installed.borrow_and_update();
-        if let Err(error) = control::wait_for_datapath(&rundir).await {
-            warn!(%error, "cannot tell whether the datapath has caught up");
+        let Some(Installed { revision, switch }) = installed.borrow_and_update().clone() else { continue };
+        // The tables have nothing new: a check has found them as they should be.
+        if *realized.borrow() == revision {
+            continue;
         }
-        realized.send_replace(revision);
+        match control::wait_for_datapath(&rundir, &switch).await {
+            Ok(()) => drop(realized.send_replace(revision)),
+            // The switch is read again when it is back, and then this is tried again.
+            Err(error) => {
+                warn!(%error, revision = revision.0, "cannot tell whether the datapath has caught up")
+            }
+        }
     }
 }
 

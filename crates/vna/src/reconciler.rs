@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::{Compiler, Delta};
-use openflow::PacketIn;
+use openflow::{Connection, PacketIn};
 use sync::Replica;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -33,6 +33,15 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// Longest pause, after connections that failed in their turn: a switch that refuses a flow is not to be worn out.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// That the tables of a switch stand for a revision.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// The revision.
+    pub revision: Revision,
+    /// The switch.
+    pub switch: Connection,
+}
+
 /// What the switch is made equal to, and where it is said that it is.
 #[derive(Debug)]
 pub struct Reconciler {
@@ -40,8 +49,8 @@ pub struct Reconciler {
     pub replica: watch::Receiver<Option<Arc<Replica>>>,
     /// What the switch's database shows.
     pub host: watch::Receiver<HostView>,
-    /// The revision that the switch's tables stand for.
-    pub installed: watch::Sender<Revision>,
+    /// What the switch's tables stand for.
+    pub installed: watch::Sender<Option<Installed>>,
     compiler: Option<Compiler>,
 }
 
@@ -50,7 +59,7 @@ impl Reconciler {
     pub fn new(
         replica: watch::Receiver<Option<Arc<Replica>>>,
         host: watch::Receiver<HostView>,
-        installed: watch::Sender<Revision>,
+        installed: watch::Sender<Option<Installed>>,
     ) -> Self {
         Self { replica, host, installed, compiler: None }
     }
@@ -113,7 +122,7 @@ impl Reconciler {
             info!(revision = revision.0, changes = difference.len(), "putting the switch right");
             switch.apply(&difference).await?;
         }
-        self.installed.send_replace(revision);
+        self.installed.send_replace(Some(Installed { revision, switch: switch.connection() }));
         Ok(true)
     }
 
@@ -130,7 +139,7 @@ impl Reconciler {
             debug!(revision = revision.0, changes = difference.len(), "changing the switch");
             switch.apply(&difference).await?;
         }
-        self.installed.send_replace(revision);
+        self.installed.send_replace(Some(Installed { revision, switch: switch.connection() }));
         Ok(())
     }
 

@@ -6,14 +6,17 @@ use dataplane::layout::{
 use dataplane::{Delta, FlowKey, Program};
 use openflow::{
     AsyncConfig, Band, BandKind, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection,
-    Endpoint, Event, Events, FlowMod, FlowSelection, GroupMod, Message, Meter, MeterMod, MeterUnit, PacketIn,
-    PacketOut, RequestError, TlvMapping, TlvTableMod,
+    Endpoint, Event, Events, Flow, FlowMod, FlowSelection, GroupMod, Instructions, Match, Message, Meter,
+    MeterMod, MeterUnit, PacketIn, PacketOut, RequestError, TableId, TlvMapping, TlvTableMod,
 };
 use tracing::{debug, warn};
 
 /// The tunnel option, as the switch's table of options has it.
 const OPTION: TlvMapping =
     TlvMapping { class: OPTION_CLASS, kind: OPTION_TYPE, bytes: OPTION_BYTES, index: OPTION_INDEX as u16 };
+
+/// A table that no flow leads to.
+const UNREACHED: TableId = TableId(253);
 
 /// Packet-ins of `controller` actions (OpenFlow 1.5.1, section 7.3.10: `OFPR_APPLY_ACTION`).
 const PACKET_INS: u32 = 1 << 1;
@@ -106,7 +109,11 @@ impl Switch {
         let flows = self.connection.flows(FlowSelection::default()).await?;
         let groups = self.connection.groups().await?;
         Ok(Program {
-            flows: flows.into_iter().map(|entry| (FlowKey::from(&entry.flow), entry.flow)).collect(),
+            flows: flows
+                .into_iter()
+                .filter(|entry| entry.flow.table != UNREACHED)
+                .map(|entry| (FlowKey::from(&entry.flow), entry.flow))
+                .collect(),
             groups: groups.into_iter().map(|group| (group.id, group)).collect(),
         })
     }
@@ -134,6 +141,11 @@ impl Switch {
         }
     }
 
+    /// The connection, for those who need not wait for their turn.
+    pub fn connection(&self) -> Connection {
+        self.connection.clone()
+    }
+
     /// The next thing the switch says by itself.
     pub async fn event(&mut self) -> SwitchEvent {
         loop {
@@ -145,6 +157,14 @@ impl Switch {
             }
         }
     }
+}
+
+/// Changes the tables without any effect: a flow comes and goes in a table that nothing leads to.
+pub(crate) async fn nudge(connection: &Connection) -> Result<(), RequestError> {
+    let flow = Flow::new(UNREACHED, 0, Match::new(), Instructions::drop());
+    let gone = FlowMod::delete_exactly(&flow);
+    let refused = connection.send_all(&[FlowMod::Add(flow), gone].map(Message::FlowMod)).await?;
+    refused.into_iter().next().map_or(Ok(()), |(_, error)| Err(RequestError::Refused(error)))
 }
 
 /// Groups in, then flows, then groups out, so that no flow ever names a group that is not there.
