@@ -18,6 +18,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long a call that is not a stream may take.
 const CALL: Duration = Duration::from_secs(45);
 
+/// How much a manager may send ahead of what the agent has read, in bytes. HTTP/2's own 64 KiB would make a snapshot over
+/// a long way slow.
+const WINDOW: u32 = 1024 * 1024;
+
 /// A connection to a manager.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
@@ -36,6 +40,8 @@ impl Client {
             .tls_config(tls.timeout(CONNECT))?
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .keep_alive_while_idle(true);

@@ -18,13 +18,14 @@ use tonic::body::Body;
 use tonic::codegen::http;
 use tonic::server::{Grpc, NamedService};
 use tonic::transport::ServerTlsConfig;
+use tonic::transport::server::TlsConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use topology::NodeId;
 use tower::{Service, service_fn};
 
 use crate::history::History;
-use crate::listener;
+use crate::listener::{Admission, accept};
 use crate::manager::{Head, JoinError, Manager, ServeError, SessionId};
 use crate::pki::{Authority, Peer, PkiError, digest};
 use crate::session::{ROOM, Session};
@@ -90,7 +91,7 @@ pub(crate) async fn serve(
         .http2_max_header_list_size(MAX_HEADERS)
         .max_concurrent_streams(MAX_CALLS)
         .add_service(Calls(server.clone()))
-        .serve_with_incoming_shutdown(listener::accept(listener), server.stop.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(accept(listener), server.stop.clone().cancelled_owned());
     let mut connections = pin!(connections);
     tokio::select! {
         ended = &mut connections => return Ok(ended?),
@@ -206,9 +207,13 @@ impl Server {
         self: Arc<Self>,
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<ReceiverStream<Result<ManagerMessage, Status>>>, Status> {
+        let peer = peer(&request)?;
+        if let Some(connection) = connection(&request) {
+            connection.get_ref().admit();
+        }
         let session = Session {
             id: SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1),
-            peer: peer(&request)?,
+            peer,
             manager: self.manager.clone(),
             history: self.history.clone(),
             sessions: self.sessions.clone(),
@@ -221,9 +226,14 @@ impl Server {
 
 /// Who calls, as TLS has verified.
 fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {
-    let certificates = request.peer_certs();
+    let certificates = connection(request).and_then(TlsConnectInfo::peer_certs);
     let certificate = certificates.as_ref().and_then(|chain| chain.first());
     let certificate =
         certificate.ok_or_else(|| Status::unauthenticated("this call needs a host's certificate"))?;
     Peer::of(certificate).map_err(|error| Status::unauthenticated(error.to_string()))
+}
+
+/// The connection by which a call came.
+fn connection<T>(request: &Request<T>) -> Option<&TlsConnectInfo<Admission>> {
+    request.extensions().get()
 }

@@ -47,6 +47,9 @@ const STALL: Duration = Duration::from_secs(60);
 /// How long an agent is given to take the reason for which its stream ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Longest description of a port, in bytes. What is longer names no interface.
+const MAX_PORT: usize = 4096;
+
 /// Messages on their way to one agent.
 pub(crate) type Outbound = mpsc::Sender<Result<ManagerMessage, Status>>;
 
@@ -249,9 +252,11 @@ fn gone() -> Status {
     Status::cancelled("the agent is gone")
 }
 
-/// Takes a part of the list of ports. Ports beyond [`MAX_PORTS_SEEN`] are left out, as the manager would.
+/// Takes a part of the list of ports. Ports beyond [`MAX_PORTS_SEEN`] are left out, as the manager would, and so are
+/// those beyond [`MAX_PORT`].
 fn take_ports(ports: &mut Vec<SeenPort>, part: Ports) -> Result<(), Status> {
-    for port in part.ports.iter().take(MAX_PORTS_SEEN - ports.len()) {
+    let room = MAX_PORTS_SEEN.saturating_sub(ports.len());
+    for port in part.ports.iter().filter(|port| port.len() <= MAX_PORT).take(room) {
         let port = serde_json::from_slice(port)
             .map_err(|error| Status::invalid_argument(format!("a port is malformed: {error}")))?;
         ports.push(port);

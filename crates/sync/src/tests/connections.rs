@@ -1,5 +1,7 @@
 //! Connections made, lost, taken over and abused.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
@@ -55,6 +57,29 @@ async fn an_agent_comes_back_by_itself_with_all_that_changed_meanwhile() {
 
 async fn datapath_of(test: &TestAgent) -> DatapathId {
     test.replica(|_| true).await.datapath.clone()
+}
+
+#[tokio::test]
+async fn an_agent_that_lost_its_stream_resumes_with_the_replica_it_has() {
+    let served = Served::start().await;
+    let host = served.join("host1").await;
+    populate(&served.manager, &["p1"]);
+    let test = TestAgent::start(&served, &host, None);
+    test.ports.send_replace(Some(vec![port("p1")]));
+    let first = test.replica(|replica| replica.topology.interfaces().len() == 1).await;
+    let mut intruder = served.hello(&host, None).await;
+    intruder.told().await.expect("welcome");
+    served.manager.request(json!({
+        "op": "update", "resource": "interfaces", "uuid": "if-1", "attributes": {"display_name": "new"},
+    }));
+    assert_eq!(intruder.end().await.code(), Code::Aborted);
+    let resumed = test.replica(|replica| replica.topology.revision() > first.topology.revision()).await;
+    let interfaces = [&first, &resumed].map(|replica| replica.topology.interfaces().values().next().cloned());
+    assert_ne!(interfaces[0], interfaces[1]);
+    // A snapshot would have brought every object anew; what did not change is still the same one.
+    let networks = [&first, &resumed].map(|replica| replica.topology.networks().values().next().cloned());
+    let [Some(before), Some(after)] = networks else { panic!("a network each") };
+    assert!(Arc::ptr_eq(&before, &after));
 }
 
 #[tokio::test]

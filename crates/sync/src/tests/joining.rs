@@ -1,11 +1,13 @@
 //! Who gets a certificate, and who does not.
 
+use std::time::SystemTime;
+
 use tonic::Code;
 
-use super::manager::{Raw, Served, node, registration};
+use super::manager::{DEADLINE, Host, Raw, Served, TestAgent, node, registration};
 use crate::agent::{JoinError, join};
 use crate::client::Client;
-use crate::pki::{Authority, Identity, NewHost};
+use crate::pki::{Authority, HOST_VALIDITY, Identity, NewHost, RENEW_BEFORE};
 
 #[tokio::test]
 async fn a_token_lets_a_host_in_once_and_the_host_keeps_its_identity() {
@@ -55,8 +57,7 @@ async fn a_stream_needs_a_certificate_of_this_authority() {
     let stranger = Authority::open(dir.path()).expect("an authority");
     let host = NewHost::new(token.authority()).expect("a host");
     let request = host.request().expect("a request");
-    let certificate =
-        stranger.certify(&request, &node("host1"), std::time::SystemTime::now()).expect("a certificate");
+    let certificate = stranger.certify(&request, &node("host1"), SystemTime::now()).expect("a certificate");
     let identity = host.certified(dir.path(), &node("host1"), &certificate).expect("an identity");
     // TLS 1.3: the client has connected before it hears that its certificate is not taken.
     if let Ok(client) = Client::connect(served.address.clone(), identity.tls()).await {
@@ -90,4 +91,26 @@ async fn a_renewed_certificate_is_the_same_hosts() {
     let mut client = Client::connect(served.address.clone(), nobody.tls()).await.expect("connected");
     let refused = client.renew(request).await.expect_err("refused");
     assert_eq!(refused.code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn an_agent_renews_a_certificate_that_is_about_to_expire() {
+    let served = Served::start().await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let token = served.authority.token().expect("a token");
+    let host = NewHost::new(token.authority()).expect("a host");
+    let then = SystemTime::now() - (HOST_VALIDITY - RENEW_BEFORE);
+    let request = host.request().expect("a request");
+    let old = served.authority.certify(&request, &node("host1"), then).expect("a certificate");
+    let identity = host.certified(dir.path(), &node("host1"), &old).expect("an identity");
+    identity.save().expect("saved");
+    let until = identity.valid_until();
+    let host = Host { identity, dir };
+    let _agent = TestAgent::start(&served, &host, None);
+    let renewed = async {
+        while Identity::load(host.dir.path()).expect("an identity at any time").valid_until() == until {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, renewed).await.expect("in time");
 }
