@@ -1,6 +1,8 @@
 //! Flows judged by what happens to packets, in real switches with dummy ports.
 
 mod budget;
+mod control;
+mod daemons;
 mod frames;
 mod network;
 mod plan;

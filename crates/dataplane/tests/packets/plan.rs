@@ -96,6 +96,18 @@ impl Plan {
         &self.ports[&host]
     }
 
+    /// Where an interface is plugged in.
+    pub(crate) fn host_of(&self, interface: &str) -> u8 {
+        let has = |host: &u8| self.ports(*host).iter().any(|(id, _)| id == interface);
+        self.all_hosts().into_iter().find(has).expect("a plugged interface")
+    }
+
+    /// The port of an interface.
+    pub(crate) fn port_of(&self, interface: &str) -> OfPort {
+        let ports = self.ports(self.host_of(interface));
+        ports.iter().find_map(|(id, port)| (id == interface).then_some(*port)).expect("it is plugged in")
+    }
+
     /// The topology.
     pub(crate) fn topology(&self) -> &Topology {
         &self.topology

@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use dataplane::Purpose;
-use dataplane::layout::Question;
+use dataplane::layout::{Question, RESOLVED_MAC};
+use openflow::{Field, PacketIn};
 
 use crate::frames::*;
 use crate::network::guest;
@@ -16,6 +17,14 @@ const ANYBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 fn pair() -> World {
     let plan = Plan::host().with_network("nw-a");
     World::new(plan.with_interface(0, guest("if-1", "nw-a", 1)).with_interface(0, guest("if-2", "nw-a", 2)))
+}
+
+/// The MAC address that the agent shall tell: in a pair of registers, the first one high (ovs-fields(7), `xreg0`).
+fn resolved(asked: &PacketIn) -> Mac {
+    let pair = [2 * RESOLVED_MAC, 2 * RESOLVED_MAC + 1]
+        .map(|register| asked.metadata.get(Field::Reg(register)).map_or(0, |term| term.value));
+    let [.., a, b, c, d, e, f] = (pair[0] << 32 | pair[1]).to_be_bytes();
+    [a, b, c, d, e, f]
 }
 
 #[test]
@@ -67,14 +76,16 @@ fn a_solicitation_with_option_is_answered_at_once() {
 #[test]
 fn a_solicitation_without_option_is_for_the_agent() {
     let mut world = pair();
-    world.check_asked("if-1", &solicitation(1, ipv6(1), ipv6(2), &[]), Question::Solicitation);
+    let asked = world.check_asked("if-1", &solicitation(1, ipv6(1), ipv6(2), &[]), Question::Solicitation);
+    assert_eq!(resolved(&asked), mac(2));
 }
 
 #[test]
 fn address_detection_is_for_the_agent_if_a_neighbour_has_the_address() {
     let mut world = pair();
     let probe = |target| solicitation(1, Ipv6Addr::UNSPECIFIED, target, &[]);
-    world.check_asked("if-1", &probe(ipv6(2)), Question::Solicitation);
+    let asked = world.check_asked("if-1", &probe(ipv6(2)), Question::Solicitation);
+    assert_eq!(resolved(&asked), mac(2));
     for target in [ipv6(1), link_local(1), ipv6(9)] {
         world.check_dropped("if-1", &probe(target), Purpose::Unresolved);
     }

@@ -3,14 +3,15 @@
 use std::net::Ipv4Addr;
 
 use dataplane::Purpose;
-use dataplane::layout::{OPTION_CLASS, OPTION_TYPE, Question};
+use dataplane::layout::{OPTION_CLASS, OPTION_TYPE, PEER, Question, TUNNEL_MTU};
+use openflow::{Action, Field};
 use topology::datapath::Encapsulation::{self, Geneve, Gre, Vxlan};
 use topology::mtu;
 
 use crate::frames::*;
 use crate::network::guest;
 use crate::plan::{Plan, UNDERLAY_MTU};
-use crate::switch::underlay_address;
+use crate::switch::{underlay_address, underlay_mac};
 use crate::world::World;
 
 /// Parts of a Geneve packet in an Ethernet frame with an IPv4 header of 20 bytes (RFC 8926, section 3).
@@ -46,6 +47,12 @@ fn spread(encapsulations: &[Encapsulation]) -> World {
     World::new(plan.with_interface(1, guest("if-b2", "nw-b", 2)))
 }
 
+/// What goes over the wire when a guest sends a frame.
+fn crossing(world: &mut World, from: &str, frame: &[u8]) -> Vec<u8> {
+    let [crossing] = &world.send(from, frame).wire[..] else { panic!("one frame") };
+    crossing.clone()
+}
+
 fn key(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |key, byte| key << 8 | u32::from(*byte))
 }
@@ -66,8 +73,8 @@ fn forged(frame: &[u8], at: std::ops::Range<usize>, bytes: &[u8]) -> Vec<u8> {
 fn a_packet_crosses_once_and_says_all_that_the_other_host_needs() {
     let mut world = spread(&[Geneve, Geneve]);
     let frame = udp(1, 2);
-    world.check("if-1", &frame, &[("if-2", &frame)]);
-    let [crossing] = &world.wire[..] else { panic!("one frame, not {}", world.wire.len()) };
+    let wire = world.check("if-1", &frame, &[("if-2", &frame)]);
+    let [crossing] = &wire[..] else { panic!("one frame, not {}", wire.len()) };
     assert_eq!(crossing[SOURCE], underlay_address(0).octets());
     assert_eq!(crossing[DESTINATION], underlay_address(1).octets());
     let plan = world.plan();
@@ -79,6 +86,15 @@ fn a_packet_crosses_once_and_says_all_that_the_other_host_needs() {
     assert_eq!(key(&crossing[DESTINATION_INTERFACE]), plan.interface_key("if-2").0);
     assert_eq!(crossing[IDENTITY], [0, 0]);
     assert_eq!(crossing[INNER..], frame);
+}
+
+#[test]
+fn packets_leave_with_the_hosts_own_address() {
+    let plan = Plan::hosts(&[Geneve, Geneve]);
+    let own = Action::set_field(Field::TunSrc, underlay_address(0));
+    let program = plan.program(0);
+    let sends = |flow: &&openflow::Flow| flow.table == PEER && flow.instructions.apply.contains(&own);
+    assert_eq!(program.flows.values().filter(sends).count(), 1);
 }
 
 #[test]
@@ -100,29 +116,31 @@ fn a_broadcast_crosses_once_to_each_host_and_no_further() {
     for kind in Encapsulation::ALL {
         let mut world = spread(&[kind; 3]);
         let frame = udp_to_all(1);
-        world.check("if-1", &frame, &["if-2", "if-3", "if-4"].map(|guest| (guest, &frame[..])));
-        assert_eq!(world.wire.len(), 2);
+        let wire = world.check("if-1", &frame, &["if-2", "if-3", "if-4"].map(|guest| (guest, &frame[..])));
+        assert_eq!(wire.len(), 2);
         // The other network has no member on the third host.
-        world.check("if-b1", &frame, &[("if-b2", &frame)]);
-        assert_eq!(world.wire.len(), 1);
+        let wire = world.check("if-b1", &frame, &[("if-b2", &frame)]);
+        assert_eq!(wire.len(), 1);
     }
 }
 
 #[test]
 fn a_remote_address_is_resolved_at_the_source() {
     let mut world = spread(&[Geneve, Geneve]);
-    world.check("if-1", &who_has(1, ipv4(1), ipv4(2)), &[("if-1", &is_at(2, ipv4(2), 1, ipv4(1)))]);
+    let answer = is_at(2, ipv4(2), 1, ipv4(1));
+    let wire = world.check("if-1", &who_has(1, ipv4(1), ipv4(2)), &[("if-1", &answer)]);
+    assert!(wire.is_empty());
     let question = solicitation(1, ipv6(1), ipv6(2), &source_option(mac(1)));
-    world.check("if-1", &question, &[("if-1", &advertisement(2, 1, ipv6(2), ipv6(1), mac(2)))]);
-    assert_eq!(world.wire, Vec::<Vec<u8>>::new());
+    let answer = advertisement(2, 1, ipv6(2), ipv6(1), mac(2));
+    assert!(world.check("if-1", &question, &[("if-1", &answer)]).is_empty());
 }
 
 #[test]
 fn who_is_no_peer_sends_into_no_network() {
     for kinds in [[Geneve, Geneve], [Vxlan, Vxlan], [Gre, Gre]] {
         let mut world = spread(&kinds);
-        world.send("if-1", &udp(1, 2));
-        let stranger = forged(&world.wire[0], SOURCE, &underlay_address(100).octets());
+        let crossing = crossing(&mut world, "if-1", &udp(1, 2));
+        let stranger = forged(&crossing, SOURCE, &underlay_address(100).octets());
         world.check_wire_dropped(1, &stranger, Purpose::UnknownPeer);
     }
 }
@@ -130,16 +148,15 @@ fn who_is_no_peer_sends_into_no_network() {
 #[test]
 fn a_peer_uses_its_own_encapsulation() {
     let mut world = spread(&[Geneve, Geneve, Vxlan]);
-    world.send("if-4", &udp(4, 2));
-    let other = forged(&world.wire[0], SOURCE, &underlay_address(0).octets());
+    let crossing = crossing(&mut world, "if-4", &udp(4, 2));
+    let other = forged(&crossing, SOURCE, &underlay_address(0).octets());
     world.check_wire_dropped(1, &other, Purpose::UnknownPeer);
 }
 
 #[test]
 fn an_interface_is_reached_within_its_network_only() {
     let mut world = spread(&[Geneve, Geneve]);
-    world.send("if-1", &udp(1, 2));
-    let crossing = world.wire[0].clone();
+    let crossing = crossing(&mut world, "if-1", &udp(1, 2));
     let bytes = |key: u32| key.to_be_bytes()[1..].to_vec();
     let (other, own) = (world.plan().interface_key("if-b2").0, world.plan().interface_key("if-1").0);
     let network = world.plan().domain_key("nw-b").0;
@@ -155,9 +172,9 @@ fn what_came_from_a_tunnel_goes_into_none() {
     for kind in [Vxlan, Gre] {
         let mut world = spread(&[kind; 3]);
         // From the first host, for a guest of the third, but sent to the second.
-        world.send("if-1", &udp(1, 4));
-        let astray = forged(&world.wire[0], DESTINATION, &underlay_address(1).octets());
-        let astray = [&[2, 0xaa, 0, 0, 0, 2], &astray[6..]].concat();
+        let crossing = crossing(&mut world, "if-1", &udp(1, 4));
+        let astray = forged(&crossing, DESTINATION, &underlay_address(1).octets());
+        let astray = [&underlay_mac(1), &astray[6..]].concat();
         world.check_wire_dropped(1, &astray, Purpose::SplitHorizon);
     }
 }
@@ -170,11 +187,12 @@ fn what_does_not_fit_is_a_question_for_the_agent() {
         let ipv4_of = |size| udp_of(size - HEADERS, (mac(1), ipv4(1)), (mac(2), ipv4(2)));
         let ipv6_of = |size| udp6_of(size - HEADERS_IPV6, (mac(1), ipv6(1)), (mac(2), ipv6(2)));
         for frame in [ipv4_of(mtu), ipv6_of(mtu)] {
-            world.check("if-1", &frame, &[("if-2", &frame)]);
-            assert_eq!(world.wire[0].len(), 14 + usize::from(UNDERLAY_MTU));
+            let wire = world.check("if-1", &frame, &[("if-2", &frame)]);
+            assert_eq!(wire[0].len(), 14 + usize::from(UNDERLAY_MTU));
         }
         for frame in [ipv4_of(mtu + 1), ipv6_of(mtu + 1)] {
-            world.check_asked("if-1", &frame, Question::TooBig);
+            let asked = world.check_asked("if-1", &frame, Question::TooBig);
+            assert_eq!(asked.metadata.get(Field::Reg(TUNNEL_MTU)).map(|term| term.value), Some(mtu as u128));
         }
         let to_all = udp_of(mtu + 1 - HEADERS, (mac(1), ipv4(1)), (BROADCAST, Ipv4Addr::BROADCAST));
         world.check_dropped("if-1", &to_all, Purpose::TooBig);

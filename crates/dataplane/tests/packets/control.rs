@@ -1,0 +1,99 @@
+//! OpenFlow with a switch, as an agent does it: installs programs, counts, hears questions.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dataplane::layout::*;
+use dataplane::{FlowKey, Owner, Program};
+use openflow::{
+    Action, Band, BandKind, BundleItem, Config, Connection, Endpoint, Event, Events, Field, FlowMod,
+    FlowSelection, GroupMod, Message, Meter, MeterMod, MeterUnit, PacketIn, TlvMapping, TlvTableMod,
+};
+use tokio::runtime::Runtime;
+
+/// A connection to a switch.
+pub(crate) struct Control {
+    connection: Connection,
+    events: Events,
+    runtime: Runtime,
+}
+
+impl Control {
+    /// Connects, and sets up what flows refer to.
+    pub(crate) fn connect(socket: PathBuf) -> Self {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
+        let bridge = Endpoint::Unix(socket);
+        let connecting = Connection::connect(&bridge, Config::default());
+        let (connection, events) = runtime.block_on(connecting).expect("a connection");
+        let control = Self { connection, events, runtime };
+        let option = TlvMapping {
+            class: OPTION_CLASS,
+            kind: OPTION_TYPE,
+            bytes: OPTION_BYTES,
+            index: OPTION_INDEX.into(),
+        };
+        control.send(Message::TlvTableMod(TlvTableMod::Add(vec![option])));
+        let band = Band { kind: BandKind::Drop, rate: AGENT_PACKETS_PER_SECOND, burst: 0 };
+        let meter =
+            Meter { id: AGENT_METER, unit: MeterUnit::Pktps, stats: false, burst: false, bands: vec![band] };
+        control.send(Message::MeterMod(MeterMod::Add(meter)));
+        control
+    }
+
+    /// Installs a program, and checks that the switch gives back what it was given.
+    ///
+    /// A dummy underlay knows no address to be local, and so routes no packet whose source is given. The host's is
+    /// left out; the route gives the same.
+    pub(crate) fn install(&self, mut program: Program, host: Ipv4Addr) {
+        let given = Action::set_field(Field::TunSrc, host);
+        for flow in program.flows.values_mut() {
+            flow.instructions.apply.retain(|action| *action != given);
+        }
+        let groups = program.groups.values().cloned().map(|group| BundleItem::Group(GroupMod::Add(group)));
+        let flows = program.flows.values().cloned().map(|flow| BundleItem::Flow(FlowMod::Add(flow)));
+        let bundle = self.connection.bundle(groups.chain(flows).collect());
+        self.runtime.block_on(bundle).expect("a program that the switch takes");
+        let flows = self.runtime.block_on(self.connection.flows(FlowSelection::default())).expect("flows");
+        let groups = self.runtime.block_on(self.connection.groups()).expect("groups");
+        let held = Program {
+            flows: flows.into_iter().map(|entry| (FlowKey::from(&entry.flow), entry.flow)).collect(),
+            groups: groups.into_iter().map(|group| (group.id, group)).collect(),
+        };
+        assert!(held.difference(&program).is_empty(), "{:#?}", held.difference(&program));
+    }
+
+    /// Packets that each owner's flows have met.
+    pub(crate) fn counters(&self) -> BTreeMap<Owner, u64> {
+        let flows = self.runtime.block_on(self.connection.flows(FlowSelection::default())).expect("flows");
+        let mut counters = BTreeMap::new();
+        for entry in flows {
+            let owner = Owner::of_cookie(entry.flow.cookie).expect("only flows of the program");
+            *counters.entry(owner).or_default() += entry.counters.packets.expect("the switch counts");
+        }
+        counters
+    }
+
+    /// What the agent was asked since this was last called.
+    pub(crate) fn questions(&mut self) -> Vec<PacketIn> {
+        self.runtime.block_on(async {
+            // What comes after an answer was sent after it.
+            self.connection.barrier().await.expect("an answer");
+            let mut questions = Vec::new();
+            while let Ok(event) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {
+                match event.expect("an open connection") {
+                    Event::PacketIn(packet_in) => questions.push(*packet_in),
+                    Event::PortStatus(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            questions
+        })
+    }
+
+    fn send(&self, message: Message) {
+        self.runtime.block_on(self.connection.send(message)).expect("the switch agrees");
+    }
+}
