@@ -33,6 +33,9 @@ const FROM_NEIGHBOUR: u8 = 255;
 /// Flags solicited and override of an advertisement (RFC 4861, section 4.4).
 const SOLICITED_OVERRIDE: u32 = 0x6000_0000;
 
+/// Flag router of an advertisement (RFC 4861, section 4.4).
+const FROM_ROUTER: u32 = 0x8000_0000;
+
 /// Target link-layer address (RFC 4861, section 4.6.1).
 const TARGET_OPTION: u8 = 2;
 
@@ -180,20 +183,25 @@ fn nd_reply() -> Vec<Flow> {
         Action::set_field(Field::Icmpv6Type, ADVERTISEMENT),
         Action::resubmit(ND_REPLY_OPTIONS),
     ];
-    let options = [
-        Action::set_field(Field::NdOptionsType, TARGET_OPTION),
-        Action::set_field(Field::NdReserved, SOLICITED_OVERRIDE),
-        copy_bits(resolved_mac(), SubField::whole(Field::NdTll)),
-        Action::output(OfPort::IN_PORT),
-    ];
+    let options = |flags: u32| {
+        Instructions::apply([
+            Action::set_field(Field::NdOptionsType, TARGET_OPTION),
+            Action::set_field(Field::NdReserved, flags),
+            copy_bits(resolved_mac(), SubField::whole(Field::NdTll)),
+            Action::output(OfPort::IN_PORT),
+        ])
+    };
     let advertisement = Match::new().icmpv6(ADVERTISEMENT).icmpv6_code(0);
+    let of_router = flagged(advertisement.clone(), RESOLVED_ROUTER, RESOLVED_ROUTER);
     vec![
         // There is no option to turn into the answer's, and an answer to all nodes needs one (RFC 4861, section
         // 7.2.4): the agent writes these.
         flow(ND_REPLY, 200, detection, agent()),
         flow(ND_REPLY, 150, without_option, agent()),
         flow(ND_REPLY, 100, solicitation, Instructions::apply(rewrite)),
-        flow(ND_REPLY_OPTIONS, 100, advertisement, Instructions::apply(options)),
+        // RFC 4861, section 7.2.5: without the flag, a router would lose those that use it.
+        flow(ND_REPLY_OPTIONS, 110, of_router, options(FROM_ROUTER | SOLICITED_OVERRIDE)),
+        flow(ND_REPLY_OPTIONS, 100, advertisement, options(SOLICITED_OVERRIDE)),
     ]
 }
 

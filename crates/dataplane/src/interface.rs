@@ -25,7 +25,7 @@ pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> Vec<Flow> {
     let attachments = view.attachments(id);
     let flows = match place {
         Place::Here(port) => local(interface, port, &attachments),
-        Place::At(host) => attachments.iter().flat_map(|of| remote(interface.key, host, of)).collect(),
+        Place::At(host) => attachments.iter().flat_map(|of| remote(interface, host, of)).collect(),
     };
     let cookie = Owner::Interface(interface.key).cookie();
     flows.into_iter().map(|flow| flow.with_cookie(cookie)).collect()
@@ -42,15 +42,16 @@ fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec
         let found = Instructions::apply([set(DESTINATION_INTERFACE, key.0)]).then_goto(DELIVER);
         let mut flows = vec![classify(interface, port, of), destination(of, found)];
         flows.extend(admitted(key, of));
-        flows.extend(of.addresses.iter().map(|address| resolve(of, *address)));
+        flows.extend(of.addresses.iter().map(|address| resolve(interface, of, *address)));
         flows
     };
     deliver.chain(attachments.iter().flat_map(of_attachment)).collect()
 }
 
-fn remote(key: InterfaceKey, host: HostKey, of: &Attachment) -> Vec<Flow> {
+fn remote(interface: &Interface, host: HostKey, of: &Attachment) -> Vec<Flow> {
+    let key = interface.key;
     let found = Instructions::apply([set(DESTINATION_INTERFACE, key.0), set(DESTINATION_HOST, host.0)]);
-    let resolve = of.addresses.iter().map(|address| resolve(of, *address));
+    let resolve = of.addresses.iter().map(|address| resolve(interface, of, *address));
     std::iter::once(destination(of, found.then_goto(PEER))).chain(resolve).collect()
 }
 
@@ -95,7 +96,8 @@ fn admitted(key: InterfaceKey, of: &Attachment) -> Vec<Flow> {
     of.addresses.iter().flat_map(of_address).collect()
 }
 
-fn resolve(of: &Attachment, address: IpAddr) -> Flow {
-    let found = [Action::set_field(Field::Xreg(RESOLVED_MAC), of.mac.0), flag(RESOLVED)];
+fn resolve(interface: &Interface, of: &Attachment, address: IpAddr) -> Flow {
+    let known = if interface.enable_routing { RESOLVED | RESOLVED_ROUTER } else { RESOLVED };
+    let found = [Action::set_field(Field::Xreg(RESOLVED_MAC), of.mac.0), flag(known)];
     Flow::new(RESOLVE, 100, asking_for(in_domain(of.key), address), Instructions::apply(found))
 }

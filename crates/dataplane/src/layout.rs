@@ -78,6 +78,8 @@ pub const TOO_BIG: u32 = 1 << TOO_BIG_BIT;
 pub const RESOLVED: u32 = 1 << 2;
 /// The source may speak as a router.
 pub const ROUTER: u32 = 1 << 3;
+/// The address that [`RESOLVE`] knew is a router's.
+pub const RESOLVED_ROUTER: u32 = 1 << 4;
 
 /// Class of the Geneve option, of the range for experiments (RFC 8926, section 10).
 pub const OPTION_CLASS: u16 = 0xff56;

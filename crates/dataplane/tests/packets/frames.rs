@@ -119,8 +119,24 @@ pub(crate) fn solicitation(from: u8, source: Ipv6Addr, target: Ipv6Addr, options
 /// The solicited advertisement of `told` for an address, from one guest to another.
 pub(crate) fn advertisement(from: u8, to: u8, target: Ipv6Addr, asker: Ipv6Addr, told: Mac) -> Vec<u8> {
     let flags = NeighborAdvertisementHeader { router: false, solicited: true, r#override: true };
+    advertisement_with(flags, (mac(from), mac(to)), target, asker, told)
+}
+
+/// The same of a router.
+pub(crate) fn router_is_at(from: u8, to: u8, target: Ipv6Addr, asker: Ipv6Addr) -> Vec<u8> {
+    let flags = NeighborAdvertisementHeader { router: true, solicited: true, r#override: true };
+    advertisement_with(flags, (mac(from), mac(to)), target, asker, mac(from))
+}
+
+fn advertisement_with(
+    flags: NeighborAdvertisementHeader,
+    macs: (Mac, Mac),
+    target: Ipv6Addr,
+    asker: Ipv6Addr,
+    told: Mac,
+) -> Vec<u8> {
     let rest = [&target.octets()[..], &target_option(told)].concat();
-    icmpv6((mac(from), mac(to)), (target, asker), Icmpv6Type::NeighborAdvertisement(flags), &rest)
+    icmpv6(macs, (target, asker), Icmpv6Type::NeighborAdvertisement(flags), &rest)
 }
 
 /// An ICMPv6 message from a guest's link-local address to all nodes.

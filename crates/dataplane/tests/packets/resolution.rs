@@ -74,6 +74,21 @@ fn a_solicitation_with_option_is_answered_at_once() {
 }
 
 #[test]
+fn a_router_is_told_to_be_one() {
+    let mut router = guest("if-2", "nw-a", 2);
+    router["enable_routing"] = true.into();
+    let plan = Plan::host().with_network("nw-a");
+    let mut world = World::new(plan.with_interface(0, guest("if-1", "nw-a", 1)).with_interface(0, router));
+    let question = solicitation(1, link_local(1), link_local(2), &source_option(mac(1)));
+    let answer = router_is_at(2, 1, link_local(2), link_local(1));
+    world.check("if-1", &question, &[("if-1", &answer)]);
+    // A router that asks does not make who answers one.
+    let question = solicitation(2, link_local(2), link_local(1), &source_option(mac(2)));
+    let answer = advertisement(1, 2, link_local(1), link_local(2), mac(1));
+    world.check("if-2", &question, &[("if-2", &answer)]);
+}
+
+#[test]
 fn a_solicitation_without_option_is_for_the_agent() {
     let mut world = pair();
     let asked = world.check_asked("if-1", &solicitation(1, ipv6(1), ipv6(2), &[]), Question::Solicitation);
