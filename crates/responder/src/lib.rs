@@ -15,5 +15,5 @@ mod ethernet;
 pub mod neighbour;
 pub mod too_big;
 
-pub use neighbour::neighbour_advertisement;
+pub use neighbour::{Neighbour, neighbour_advertisement};
 pub use too_big::too_big;

@@ -24,25 +24,42 @@ const TARGET_OPTION: [u8; 2] = [2, 1];
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_NODES_MAC: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
 
+/// Who has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its MAC address.
+    pub mac: [u8; 6],
+    /// Whether it is a router: hosts drop one that does not say so from their list (RFC 4861, section 7.2.5).
+    pub is_router: bool,
+}
+
+impl From<[u8; 6]> for Neighbour {
+    /// A host, not a router.
+    fn from(mac: [u8; 6]) -> Self {
+        Self { mac, is_router: false }
+    }
+}
+
 /// A valid solicitation.
 struct Solicitation {
     source: Ipv6Addr,
     target: Ipv6Addr,
 }
 
-/// The advertisement of `mac` for an Ethernet frame with a neighbour solicitation.
+/// The advertisement of a neighbour for an Ethernet frame with a solicitation of its address.
 ///
 /// It goes to all nodes if the solicitation came from the unspecified address, as duplicate address detection does
 /// (RFC 4862, section 5.4.3), and else back to where it came from. It tells the target's link-layer address in either
 /// case, and claims to override what is known (RFC 4861, section 7.2.4).
 ///
 /// `None` if the frame holds no solicitation, or one that is not valid (RFC 4861, section 7.1.1).
-pub fn neighbour_advertisement(frame: &[u8], mac: [u8; 6]) -> Option<Vec<u8>> {
+pub fn neighbour_advertisement(frame: &[u8], neighbour: impl Into<Neighbour>) -> Option<Vec<u8>> {
+    let Neighbour { mac, is_router } = neighbour.into();
     let frame = Frame::parse(frame)?;
     let question = solicitation(&frame)?;
     let to_all = question.source.is_unspecified();
     let (to, to_mac) = if to_all { (ALL_NODES, ALL_NODES_MAC) } else { (question.source, frame.source) };
-    let flags = NeighborAdvertisementHeader { router: false, solicited: !to_all, r#override: true };
+    let flags = NeighborAdvertisementHeader { router: is_router, solicited: !to_all, r#override: true };
     let answer = PacketBuilder::ipv6(question.target.octets(), to.octets(), FROM_NEIGHBOUR)
         .icmpv6(Icmpv6Type::NeighborAdvertisement(flags));
     let payload = NeighborAdvertisementPayload { target_address: question.target };

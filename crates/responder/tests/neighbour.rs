@@ -5,7 +5,7 @@ mod support;
 use std::net::Ipv6Addr;
 
 use etherparse::Icmpv6Type;
-use responder::neighbour_advertisement;
+use responder::{Neighbour, neighbour_advertisement};
 use support::*;
 
 /// Hops of neighbour discovery.
@@ -61,6 +61,17 @@ fn a_solicitation_without_option_is_answered_to_its_sender() {
 #[test]
 fn address_detection_is_answered_to_all_nodes() {
     check(&bytes(DETECTION), Some(&bytes(DETECTION_ANSWER)));
+}
+
+#[test]
+fn a_router_says_that_it_is_one() {
+    let answer = |is_router| {
+        let neighbour = Neighbour { mac: OTHER, is_router };
+        neighbour_advertisement(&bytes(UNICAST), neighbour).expect("an answer")
+    };
+    read(&answer(true));
+    // The flags, and the checksum that covers them.
+    assert_eq!(answer(true), with(answer(false), 56, &[0x9c, 0x99, 0xe0]));
 }
 
 #[test]
