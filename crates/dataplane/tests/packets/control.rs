@@ -1,7 +1,6 @@
 //! OpenFlow with a switch, as an agent does it: installs programs, counts, hears questions.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use openflow::{
     FlowSelection, GroupMod, Message, Meter, MeterMod, MeterUnit, PacketIn, TlvMapping, TlvTableMod,
 };
 use tokio::runtime::Runtime;
+
+use crate::switch::{underlay_ipv4, underlay_ipv6};
 
 /// A connection to a switch.
 pub(crate) struct Control {
@@ -47,10 +48,13 @@ impl Control {
     ///
     /// A dummy underlay knows no address to be local, and so routes no packet whose source is given. The host's is
     /// left out; the route gives the same.
-    pub(crate) fn install(&self, mut program: Program, host: Ipv4Addr) {
-        let given = Action::set_field(Field::TunSrc, host);
+    pub(crate) fn install(&self, mut program: Program, host: u8) {
+        let given = [
+            Action::set_field(Field::TunSrc, underlay_ipv4(host)),
+            Action::set_field(Field::TunIpv6Src, underlay_ipv6(host)),
+        ];
         for flow in program.flows.values_mut() {
-            flow.instructions.apply.retain(|action| *action != given);
+            flow.instructions.apply.retain(|action| !given.contains(action));
         }
         let groups = program.groups.values().cloned().map(|group| BundleItem::Group(GroupMod::Add(group)));
         let flows = program.flows.values().cloned().map(|flow| BundleItem::Flow(FlowMod::Add(flow)));

@@ -1,6 +1,7 @@
 //! Small topologies, made by requests as users make them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use dataplane::{Compiler, Local, Program};
 use openflow::OfPort;
@@ -9,7 +10,7 @@ use topology::binding::{SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
 use topology::{DatapathId, DomainId, DomainKey, Edit, InterfaceId, InterfaceKey, Request, Topology};
 
-use crate::switch::{tunnel_port, underlay_address};
+use crate::switch::{tunnel_port, underlay_ipv4, underlay_ipv6};
 
 /// First port of a guest.
 const FIRST_PORT: u32 = 10;
@@ -25,16 +26,22 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Hosts that send with these encapsulations.
+    /// Hosts that send with these encapsulations, over IPv4.
     pub(crate) fn hosts(encapsulations: &[Encapsulation]) -> Self {
+        Self::hosts_at(encapsulations, |host| underlay_ipv4(host).into())
+    }
+
+    /// The same over IPv6.
+    pub(crate) fn hosts_over_ipv6(encapsulations: &[Encapsulation]) -> Self {
+        Self::hosts_at(encapsulations, |host| underlay_ipv6(host).into())
+    }
+
+    fn hosts_at(encapsulations: &[Encapsulation], address: fn(u8) -> IpAddr) -> Self {
         let mut plan =
             Self { topology: Topology::default(), seen: SeenPorts::default(), ports: BTreeMap::new() };
         for (host, encapsulation) in (0..).zip(encapsulations) {
-            let underlay = Underlay {
-                encapsulation: *encapsulation,
-                address: underlay_address(host).into(),
-                mtu: UNDERLAY_MTU,
-            };
+            let underlay =
+                Underlay { encapsulation: *encapsulation, address: address(host), mtu: UNDERLAY_MTU };
             let registration = Registration {
                 node_id: format!("host{host}").parse().expect("a valid id"),
                 dpid: topology::Dpid(u64::from(host) + 1),

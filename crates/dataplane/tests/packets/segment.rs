@@ -9,7 +9,8 @@ use crate::frames::*;
 use crate::plan::Plan;
 use crate::world::World;
 
-fn member(id: &str, segment: &str, number: u8) -> Value {
+/// An interface in a segment with the MAC address of a guest.
+pub(crate) fn member(id: &str, segment: &str, number: u8) -> Value {
     let mac = topology::MacAddr(mac(number)).to_string();
     json!({"uuid": id, "segment_uuid": segment, "mac_address": mac})
 }

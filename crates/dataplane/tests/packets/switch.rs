@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use dataplane::{Owner, Program};
@@ -28,16 +28,36 @@ const UPLINK_MTU: u16 = 9000;
 const CAPTURE_HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
 
-/// Prefix of the underlay's addresses.
-pub(crate) const UNDERLAY_PREFIX: [u8; 3] = [198, 51, 100];
+/// Networks of the underlay (RFC 5737, RFC 3849).
+const UNDERLAY_NETWORKS: [&str; 2] = ["198.51.100.0/24", "2001:db8::/64"];
+
+/// Where an Ethernet frame says what it holds, and where the destination of that ends.
+const ETHER_TYPE: usize = 12;
+const IPV4: u8 = 0x08;
+const IPV6: u8 = 0x86;
+const IPV4_DESTINATION_END: usize = 33;
+const IPV6_DESTINATION_END: usize = 53;
 
 /// Hosts that know each other's MAC addresses in the underlay.
 const MAX_HOSTS: u8 = 4;
 
-/// Address of a host in the underlay.
-pub(crate) fn underlay_address(host: u8) -> Ipv4Addr {
-    let [a, b, c] = UNDERLAY_PREFIX;
-    Ipv4Addr::new(a, b, c, host + 1)
+/// IPv4 address of a host in the underlay.
+pub(crate) fn underlay_ipv4(host: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 51, 100, host + 1)
+}
+
+/// IPv6 address of a host in the underlay.
+pub(crate) fn underlay_ipv6(host: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(host) + 1)
+}
+
+/// The host that a frame of the underlay is for.
+pub(crate) fn underlay_host(frame: &[u8]) -> u8 {
+    match frame[ETHER_TYPE] {
+        IPV4 => frame[IPV4_DESTINATION_END] - 1,
+        IPV6 => frame[IPV6_DESTINATION_END] - 1,
+        other => panic!("{other:02x?} in the underlay"),
+    }
 }
 
 /// MAC address of a host in the underlay.
@@ -77,16 +97,16 @@ impl Switch {
     pub(crate) fn start(host: u8, guests: &[(String, OfPort)], program: Program) -> Self {
         let daemons = Daemons::start();
         daemons.configure(&bridges(host, guests, |port| daemons.path(port)));
-        let address = underlay_address(host);
-        let [a, b, c] = UNDERLAY_PREFIX;
-        daemons.call("netdev-dummy/ip4addr", &[UNDERLAY, &format!("{address}/24")]);
-        daemons.call("ovs/route/add", &[&format!("{a}.{b}.{c}.0/24"), UNDERLAY]);
+        daemons.call("netdev-dummy/ip4addr", &[UNDERLAY, &format!("{}/24", underlay_ipv4(host))]);
+        daemons.call("netdev-dummy/ip6addr", &[UNDERLAY, &format!("{}/64", underlay_ipv6(host))]);
+        UNDERLAY_NETWORKS.iter().for_each(|network| daemons.call("ovs/route/add", &[network, UNDERLAY]));
         for other in (0..MAX_HOSTS).filter(|other| *other != host) {
-            let (address, mac) = (underlay_address(other).to_string(), mac_text(other));
-            daemons.call("tnl/neigh/set", &[UNDERLAY, &address, &mac]);
+            for address in [underlay_ipv4(other).to_string(), underlay_ipv6(other).to_string()] {
+                daemons.call("tnl/neigh/set", &[UNDERLAY, &address, &mac_text(other)]);
+            }
         }
         let control = Control::connect(daemons.path(&format!("{BRIDGE}.mgmt")));
-        control.install(program, address);
+        control.install(program, host);
         let ports = guests.iter().map(|(port, _)| port.as_str()).chain([UPLINK]);
         let captures = ports.map(|port| Capture::new(port, daemons.path(port))).collect();
         Self { control, captures, daemons }

@@ -1,6 +1,6 @@
 //! Between hosts: what goes into a tunnel, and what comes out.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use dataplane::Purpose;
 use dataplane::layout::{OPTION_CLASS, OPTION_TYPE, PEER, Question, TUNNEL_MTU};
@@ -11,7 +11,8 @@ use topology::mtu;
 use crate::frames::*;
 use crate::network::guest;
 use crate::plan::{Plan, UNDERLAY_MTU};
-use crate::switch::{underlay_address, underlay_mac};
+use crate::segment::member;
+use crate::switch::{underlay_ipv4, underlay_mac};
 use crate::world::World;
 
 /// Parts of a Geneve packet in an Ethernet frame with an IPv4 header of 20 bytes (RFC 8926, section 3).
@@ -34,11 +35,18 @@ const CRITICAL: u8 = 0x40;
 const HEADERS: usize = 28;
 const HEADERS_IPV6: usize = 48;
 
+/// A VLAN tag, in bytes.
+const TAG: usize = 4;
+
 /// A network with guest 1 on the first host, 2 and 3 on the second, 4 on the third, if there is one.
 fn spread(encapsulations: &[Encapsulation]) -> World {
-    let mut plan = Plan::hosts(encapsulations).with_network("nw-a").with_network("nw-b");
+    spread_over(Plan::hosts(encapsulations))
+}
+
+fn spread_over(hosts: Plan) -> World {
+    let mut plan = hosts.with_network("nw-a").with_network("nw-b");
     for (number, host) in [(1, 0), (2, 1), (3, 1), (4, 2)] {
-        if usize::from(host) < encapsulations.len() {
+        if plan.all_hosts().contains(&host) {
             plan = plan.with_interface(host, guest(&format!("if-{number}"), "nw-a", number));
         }
     }
@@ -75,8 +83,8 @@ fn a_packet_crosses_once_and_says_all_that_the_other_host_needs() {
     let frame = udp(1, 2);
     let wire = world.check("if-1", &frame, &[("if-2", &frame)]);
     let [crossing] = &wire[..] else { panic!("one frame, not {}", wire.len()) };
-    assert_eq!(crossing[SOURCE], underlay_address(0).octets());
-    assert_eq!(crossing[DESTINATION], underlay_address(1).octets());
+    assert_eq!(crossing[SOURCE], underlay_ipv4(0).octets());
+    assert_eq!(crossing[DESTINATION], underlay_ipv4(1).octets());
     let plan = world.plan();
     assert_eq!(key(&crossing[VNI]), plan.domain_key("nw-a").0);
     let [class_high, class_low] = OPTION_CLASS.to_be_bytes();
@@ -91,7 +99,7 @@ fn a_packet_crosses_once_and_says_all_that_the_other_host_needs() {
 #[test]
 fn packets_leave_with_the_hosts_own_address() {
     let plan = Plan::hosts(&[Geneve, Geneve]);
-    let own = Action::set_field(Field::TunSrc, underlay_address(0));
+    let own = Action::set_field(Field::TunSrc, underlay_ipv4(0));
     let program = plan.program(0);
     let sends = |flow: &&openflow::Flow| flow.table == PEER && flow.instructions.apply.contains(&own);
     assert_eq!(program.flows.values().filter(sends).count(), 1);
@@ -108,6 +116,39 @@ fn every_encapsulation_carries_both_families() {
         for frame in [udp(2, 1), udp6(2, 1)] {
             world.check("if-2", &frame, &[("if-1", &frame)]);
         }
+    }
+}
+
+#[test]
+fn every_encapsulation_runs_over_ipv6() {
+    for kind in Encapsulation::ALL {
+        let mut world = spread_over(Plan::hosts_over_ipv6(&[kind; 2]));
+        let mtu = usize::from(UNDERLAY_MTU - kind.overhead(Ipv6Addr::LOCALHOST.into()));
+        let frame = udp_of(mtu - HEADERS, (mac(1), ipv4(1)), (mac(2), ipv4(2)));
+        let wire = world.check("if-1", &frame, &[("if-2", &frame)]);
+        assert_eq!(wire[0].len(), 14 + usize::from(UNDERLAY_MTU));
+        let frame = udp_to_all(2);
+        world.check("if-2", &frame, &[("if-1", &frame), ("if-3", &frame)]);
+        let frame = udp_of(mtu + 1 - HEADERS, (mac(1), ipv4(1)), (mac(2), ipv4(2)));
+        world.check_asked("if-1", &frame, Question::TooBig);
+    }
+}
+
+#[test]
+fn a_segment_spans_hosts_and_a_tag_takes_its_room() {
+    for kind in Encapsulation::ALL {
+        let plan = Plan::hosts(&[kind; 2]).with_segment("seg-a");
+        let plan = plan.with_interface(0, member("if-1", "seg-a", 1));
+        let mut world = World::new(plan.with_interface(1, member("if-2", "seg-a", 2)));
+        for frame in [who_has(1, ipv4(1), ipv4(2)), tagged(&who_has(1, ipv4(1), ipv4(2))), udp(1, 2)] {
+            world.check("if-1", &frame, &[("if-2", &frame)]);
+        }
+        let mtu = usize::from(UNDERLAY_MTU - kind.overhead(Ipv4Addr::LOCALHOST.into()));
+        let tagged_of = |size| tagged(&udp_of(size - HEADERS, (mac(1), ipv4(1)), (mac(2), ipv4(2))));
+        let fits = tagged_of(mtu - TAG);
+        let wire = world.check("if-1", &fits, &[("if-2", &fits)]);
+        assert_eq!(wire[0].len(), 14 + usize::from(UNDERLAY_MTU));
+        world.check_asked("if-1", &tagged_of(mtu - TAG + 1), Question::TooBig);
     }
 }
 
@@ -140,7 +181,7 @@ fn who_is_no_peer_sends_into_no_network() {
     for kinds in [[Geneve, Geneve], [Vxlan, Vxlan], [Gre, Gre]] {
         let mut world = spread(&kinds);
         let crossing = crossing(&mut world, "if-1", &udp(1, 2));
-        let stranger = forged(&crossing, SOURCE, &underlay_address(100).octets());
+        let stranger = forged(&crossing, SOURCE, &underlay_ipv4(100).octets());
         world.check_wire_dropped(1, &stranger, Purpose::UnknownPeer);
     }
 }
@@ -149,7 +190,7 @@ fn who_is_no_peer_sends_into_no_network() {
 fn a_peer_uses_its_own_encapsulation() {
     let mut world = spread(&[Geneve, Geneve, Vxlan]);
     let crossing = crossing(&mut world, "if-4", &udp(4, 2));
-    let other = forged(&crossing, SOURCE, &underlay_address(0).octets());
+    let other = forged(&crossing, SOURCE, &underlay_ipv4(0).octets());
     world.check_wire_dropped(1, &other, Purpose::UnknownPeer);
 }
 
@@ -173,7 +214,7 @@ fn what_came_from_a_tunnel_goes_into_none() {
         let mut world = spread(&[kind; 3]);
         // From the first host, for a guest of the third, but sent to the second.
         let crossing = crossing(&mut world, "if-1", &udp(1, 4));
-        let astray = forged(&crossing, DESTINATION, &underlay_address(1).octets());
+        let astray = forged(&crossing, DESTINATION, &underlay_ipv4(1).octets());
         let astray = [&underlay_mac(1), &astray[6..]].concat();
         world.check_wire_dropped(1, &astray, Purpose::SplitHorizon);
     }

@@ -7,10 +7,7 @@ use dataplane::{Owner, Purpose};
 use openflow::PacketIn;
 
 use crate::plan::Plan;
-use crate::switch::{Switch, UNDERLAY_PREFIX};
-
-/// Where an IPv4 destination is in an Ethernet frame.
-const IPV4_DESTINATION: std::ops::Range<usize> = 30..34;
+use crate::switch::{Switch, underlay_host};
 
 /// A plan come true.
 pub(crate) struct World {
@@ -129,9 +126,7 @@ impl World {
                 return outcome;
             }
             for frame in &crossing {
-                let [prefix @ .., host] = &frame[IPV4_DESTINATION] else { panic!("4 bytes") };
-                assert_eq!(prefix, UNDERLAY_PREFIX);
-                self.switches[&(host - 1)].receive_underlay(frame);
+                self.switches[&underlay_host(frame)].receive_underlay(frame);
             }
             outcome.wire.extend(crossing);
         }
