@@ -105,6 +105,11 @@ pub fn option_source() -> SubField {
     SubField::new(OPTION, 40, 24)
 }
 
+/// How the switch has to be told to treat fragments (`OFPC_FRAG_NX_MATCH`, ovs-ofctl(8) `set-frags nx-match`): first
+/// fragments are matched by their transport header like whole packets, else a router advertisement in a fragment would
+/// be no router advertisement (RFC 7113).
+pub const FRAGMENT_HANDLING: u16 = 3;
+
 /// Limits what goes to the agent, over all ports.
 pub const AGENT_METER: MeterId = MeterId(1);
 

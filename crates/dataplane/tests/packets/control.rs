@@ -8,7 +8,8 @@ use dataplane::layout::*;
 use dataplane::{FlowKey, Owner, Program};
 use openflow::{
     Action, Band, BandKind, BundleItem, Config, Connection, Endpoint, Event, Events, Field, FlowMod,
-    FlowSelection, GroupMod, Message, Meter, MeterMod, MeterUnit, PacketIn, TlvMapping, TlvTableMod,
+    FlowSelection, GroupMod, Message, Meter, MeterMod, MeterUnit, PacketIn, SwitchConfig, TlvMapping,
+    TlvTableMod,
 };
 use tokio::runtime::Runtime;
 
@@ -30,6 +31,8 @@ impl Control {
         let connecting = Connection::connect(&bridge, Config::default());
         let (connection, events) = runtime.block_on(connecting).expect("a connection");
         let control = Self { connection, events, runtime };
+        control
+            .send(Message::SetConfig(SwitchConfig { flags: FRAGMENT_HANDLING, miss_send_length: u16::MAX }));
         let option = TlvMapping {
             class: OPTION_CLASS,
             kind: OPTION_TYPE,

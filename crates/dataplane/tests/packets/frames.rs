@@ -11,6 +11,11 @@ pub(crate) type Mac = [u8; 6];
 pub(crate) const BROADCAST: Mac = [0xff; 6];
 pub(crate) const NOBODY: Mac = [0; 6];
 
+/// In an Ethernet frame: the low byte of an IPv6 packet's length, what follows its header, and where that ends.
+pub(crate) const IPV6_LENGTH: usize = 19;
+pub(crate) const IPV6_NEXT: usize = 20;
+pub(crate) const IPV6_END: usize = 54;
+
 /// MAC address of the guest with a number.
 pub(crate) const fn mac(number: u8) -> Mac {
     [2, 0, 0, 0, 0, number]

@@ -13,6 +13,9 @@ pub(crate) fn guest(id: &str, network: &str, number: u8) -> Value {
         "ipv4_address": ipv4(number), "ipv6_address": ipv6(number)})
 }
 
+/// Where an Ethernet frame has flags and fragment offset of an IPv4 packet.
+const IPV4_FLAGS: std::ops::Range<usize> = 20..22;
+
 /// A network with guests 1, 2 and 3, and another with 1 and 2.
 fn two_networks() -> World {
     let plan = Plan::host().with_network("nw-a").with_network("nw-b");
@@ -57,4 +60,23 @@ fn a_dhcp_client_may_ask_before_it_has_an_address() {
     let mut world = two_networks();
     let frame = dhcp(2);
     world.check("if-b2", &frame, &[("if-b1", &frame)]);
+}
+
+#[test]
+fn fragments_go_where_whole_packets_go() {
+    let mut world = two_networks();
+    // More fragments; and an offset of 8 bytes, the last one.
+    for flags in [[0x20, 0], [0, 1]] {
+        let mut frame = udp(1, 2);
+        frame[IPV4_FLAGS].copy_from_slice(&flags);
+        world.check("if-a1", &frame, &[("if-a2", &frame)]);
+    }
+    for flags in [[0, 1], [0, 8]] {
+        let whole = udp6(1, 2);
+        let header = [&[17, 0][..], &flags, &[0, 0, 0, 1]].concat();
+        let mut frame = [&whole[..IPV6_END], &header, &whole[IPV6_END..]].concat();
+        frame[IPV6_LENGTH] += 8;
+        frame[IPV6_NEXT] = 44;
+        world.check("if-a1", &frame, &[("if-a2", &frame)]);
+    }
 }

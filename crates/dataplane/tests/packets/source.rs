@@ -86,6 +86,19 @@ fn only_a_router_speaks_as_one() {
 }
 
 #[test]
+fn a_router_advertisement_hides_behind_no_header() {
+    let mut world = pair();
+    let plain = to_all_nodes(1, ROUTER_ADVERTISEMENT, &[0; 32]);
+    // Destination options, and the header of a first fragment (RFC 7113, section 2).
+    for (kind, header) in [(60, [58, 0, 1, 4, 0, 0, 0, 0]), (44, [58, 0, 0, 1, 0, 0, 0, 1])] {
+        let mut hidden = [&plain[..IPV6_END], &header, &plain[IPV6_END..]].concat();
+        hidden[IPV6_LENGTH] += 8;
+        hidden[IPV6_NEXT] = kind;
+        world.check_dropped("if-1", &hidden, Purpose::NotRouter);
+    }
+}
+
+#[test]
 fn each_of_two_addresses_may_be_used_and_is_found() {
     let plan = Plan::host().with_network("nw-a").with_interface(0, guest("if-1", "nw-a", 1));
     let plan = plan.with_interface(0, guest("if-2", "nw-a", 2));
