@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::edit::Edit;
 use crate::graph::Topology;
 use crate::id::{DatapathId, InterfaceId};
-use crate::interface::{Interface, InterfaceMode};
+use crate::interface::{Interface, InterfaceMode, InterfacePort};
 use crate::meta::{Meta, MetaSpec};
 use crate::multimap::MultiMap;
 use crate::object::ObjectRef;
@@ -169,10 +169,7 @@ impl SeenPorts {
                 ObjectRef::Interface(id) => {
                     let interface = edit.topology().interfaces().get(id);
                     let ports = interface.map_or(&[][..], |interface| interface.ports.as_slice());
-                    let names = ports.iter().filter_map(|port| port.port_name.clone());
-                    let texts = names.chain([id.to_string()]);
-                    hosts.extend(texts.flat_map(|text| self.hosts_by_text.collect(&text)));
-                    hosts.extend(ports.iter().filter_map(|port| port.datapath_uuid.clone()));
+                    hosts.extend(self.hosts_that_may_show(id, ports));
                     let claims = edit.topology().bindings().get(id).map(|binding| binding.claims.clone());
                     hosts.extend(claims.into_iter().flatten().map(|claim| claim.datapath_uuid));
                 }
@@ -182,13 +179,24 @@ impl SeenPorts {
         hosts.iter().for_each(|host| self.bind(host, edit));
     }
 
-    /// Every port that names an interface and does not bind it.
-    pub fn refusals(&self, topology: &Topology) -> Vec<(DatapathId, Refusal)> {
-        let of_host = |(datapath, ports): (&DatapathId, &Vec<SeenPort>)| {
-            let refused = ports.iter().filter_map(|port| match_port(topology, datapath, port).err());
-            refused.map(|refusal| (datapath.clone(), refusal)).collect::<Vec<_>>()
-        };
-        self.hosts.iter().flat_map(of_host).collect()
+    /// The ports of one host that name an interface and do not bind it.
+    pub fn refusals_on(&self, topology: &Topology, datapath: &DatapathId) -> Vec<Refusal> {
+        self.of(datapath).iter().filter_map(|port| match_port(topology, datapath, port).err()).collect()
+    }
+
+    /// Why a port that names an interface does not bind it, if there is one. Looks only at hosts that may show it.
+    pub fn refusal_of(&self, topology: &Topology, interface: &InterfaceId) -> Option<Refusal> {
+        let of = topology.interfaces().get(interface)?;
+        let hosts = self.hosts_that_may_show(interface, &of.ports);
+        let refusals = hosts.iter().flat_map(|host| self.refusals_on(topology, host));
+        refusals.into_iter().find(|refusal| refusal.interface == *interface)
+    }
+
+    /// The hosts with a port of an interface's id or port names, and those that its record names.
+    fn hosts_that_may_show(&self, id: &InterfaceId, ports: &[InterfacePort]) -> BTreeSet<DatapathId> {
+        let names = ports.iter().filter_map(|port| port.port_name.clone());
+        let shown = names.chain([id.to_string()]).flat_map(|text| self.hosts_by_text.collect(&text));
+        shown.chain(ports.iter().filter_map(|port| port.datapath_uuid.clone())).collect()
     }
 }
 
@@ -253,7 +261,7 @@ fn names(interface: &Interface, datapath: &DatapathId) -> bool {
     interface.ports.iter().any(|port| port.datapath_uuid.as_ref() == Some(datapath))
 }
 
-fn admits(port: &crate::interface::InterfacePort, datapath: &DatapathId) -> bool {
+fn admits(port: &InterfacePort, datapath: &DatapathId) -> bool {
     port.datapath_uuid.as_ref().is_none_or(|only| only == datapath)
 }
 
