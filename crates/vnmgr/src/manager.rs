@@ -117,8 +117,15 @@ impl Manager {
         };
         std::fs::create_dir_all(state_dir).map_err(cannot_write(state_dir))?;
         let store = SqliteStore::open(store_path(state_dir))?;
-        let manager = Self::start_on(Arc::new(store), options).await?;
+        // Those of an earlier run: whoever waits for the file waits for this one.
         let path = state_dir.join(ADDRESSES_FILE);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(cannot_write(&path)(error));
+            }
+            _ => {}
+        }
+        let manager = Self::start_on(Arc::new(store), options).await?;
         write_addresses(&path, manager.addresses).map_err(cannot_write(&path))?;
         Ok(manager)
     }

@@ -31,7 +31,7 @@ pub const MAX_OPERATIONS: usize = 50_000;
 /// Largest body of a batch, in bytes: more than that many operations of usual size have.
 pub const MAX_BATCH_BODY: usize = 64 << 20;
 
-/// How many batches are read or rendered at once. Each may take ten times its body in memory; others wait.
+/// How many batches are read at once. Each may take ten times its body in memory; others wait.
 pub const BATCHES_AT_ONCE: usize = 2;
 
 /// Many requests for one commit.
@@ -80,7 +80,7 @@ async fn carry_out(State(api): State<Api>, request: Request) -> Result {
     let place = place.map_err(|_| ApiError::unavailable("the manager is stopping"))?;
     let RawInput { body, options } = RawInput::read(request, MAX_BATCH_BODY).await?;
     let batch = compute(move || parse(&body)).await?;
-    // The place is for the body and the answer; waiting for hosts takes no memory worth it.
+    // What is left of the body is its requests, and they are in the writer's queue.
     drop(place);
     let written = api.write(batch.operations, &options).await;
     let (plan, realized) = written.map_err(|error| match error {

@@ -70,6 +70,12 @@ pub struct RefusalView {
     pub reason: String,
 }
 
+impl From<Refusal> for RefusalView {
+    fn from(Refusal { interface, reason }: Refusal) -> Self {
+        Self { interface_uuid: interface, reason }
+    }
+}
+
 /// A request for a token.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[allow(dead_code)]
@@ -101,10 +107,8 @@ pub fn routes() -> OpenApiRouter<Api> {
 async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> Result {
     let listing = Listing::parse(&query.unwrap_or_default(), FIELDS)?;
     api.read(move |look| {
-        let refusals = look.hosts().read().seen().refusals(look.topology);
         let datapaths = look.topology.datapaths().values();
-        let page =
-            listing.page(datapaths, |of| Some(&of.meta.labels), |datapath| view(datapath, look, &refusals));
+        let page = listing.page(datapaths, |of| Some(&of.meta.labels), |datapath| view(datapath, look));
         Ok(Reply::new(look.topology.revision(), &page))
     })
     .await
@@ -117,8 +121,7 @@ async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> Result {
 async fn show(State(api): State<Api>, PathId(id): PathId) -> Result {
     api.read(move |look| {
         let found = find(look.topology, &id).ok_or_else(|| Error::unknown("host", &id))?;
-        let refusals = look.hosts().read().seen().refusals(look.topology);
-        Ok(Reply::new(look.topology.revision(), &view(found, look, &refusals)))
+        Ok(Reply::new(look.topology.revision(), &view(found, look)))
     })
     .await
 }
@@ -173,7 +176,7 @@ fn find<'a>(topology: &'a Topology, id: &str) -> Option<&'a Datapath> {
     by_datapath.or_else(by_node).map(AsRef::as_ref)
 }
 
-fn view(datapath: &Datapath, look: &Look<'_>, refusals: &[(DatapathId, Refusal)]) -> HostView {
+fn view(datapath: &Datapath, look: &Look<'_>) -> HostView {
     let (live, seen) = {
         let state = look.hosts().read();
         (state.live(&datapath.uuid), state.seen())
@@ -187,7 +190,7 @@ fn view(datapath: &Datapath, look: &Look<'_>, refusals: &[(DatapathId, Refusal)]
         .map(|claim| claim.instance.clone())
         .collect();
     let ports = seen.of(&datapath.uuid);
-    let of_host = refusals.iter().filter(|(of, _)| *of == datapath.uuid).map(|(_, refusal)| refusal);
+    let refusals = seen.refusals_on(look.topology, &datapath.uuid).into_iter();
     HostView {
         node_id: datapath.node_id.clone(),
         datapath_uuid: datapath.uuid.clone(),
@@ -201,11 +204,6 @@ fn view(datapath: &Datapath, look: &Look<'_>, refusals: &[(DatapathId, Refusal)]
         ports_seen: ports.len(),
         ports_unclaimed: ports.iter().filter(|port| !claimed.contains(&port.instance)).count(),
         underlay: datapath.underlay,
-        refusals: of_host
-            .map(|refusal| RefusalView {
-                interface_uuid: refusal.interface.clone(),
-                reason: refusal.reason.clone(),
-            })
-            .collect(),
+        refusals: refusals.map(RefusalView::from).collect(),
     }
 }

@@ -111,7 +111,10 @@ impl InterfaceStatus {
         let binding = look.topology.bindings().get(&interface.uuid);
         let active = binding.and_then(|binding| binding.active());
         let claims = binding.map_or(&[][..], |binding| binding.claims.as_slice());
-        let refusal = || look.refusal(&interface.uuid).cloned();
+        let refusal = || {
+            let seen = look.hosts().read().seen();
+            seen.refusal_of(look.topology, &interface.uuid).map(|refusal| refusal.reason)
+        };
         let away = |datapath: &DatapathId| {
             let node = look.node(datapath).filter(|_| !look.is_connected(datapath));
             node.map(|node| format!("the agent of {node} is not connected: this may be out of date"))

@@ -114,11 +114,16 @@ impl Listing {
 
     fn has_fields(&self, view: &impl Serialize) -> bool {
         let Ok(Value::Object(view)) = serde_json::to_value(view) else { return false };
-        self.fields.iter().all(|(name, wanted)| match view.get(name) {
-            None | Some(Value::Null) => wanted.is_empty(),
-            Some(Value::String(text)) => text == wanted,
-            Some(other) => *wanted == other.to_string(),
-        })
+        self.fields.iter().all(|(name, wanted)| text_of(view.get(name)) == *wanted)
+    }
+}
+
+/// A value as it is written in a query: what is absent is empty.
+fn text_of(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
     }
 }
 

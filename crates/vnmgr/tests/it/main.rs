@@ -2,9 +2,11 @@
 
 mod agents;
 mod batches;
+mod hosts;
 mod input;
 mod lists;
 mod openapi;
+mod process;
 mod realized;
 mod resources;
 mod restart;

@@ -137,7 +137,7 @@ async fn what_is_refused_says_what_is_wrong_and_where() {
     make_all(&lab).await;
     let revision = lab.revision();
     let network = |address: &str| json!({"ipv4_network": address});
-    let cases: Vec<(&str, Value, (u16, &str, &str, Option<&str>))> = vec![
+    let cases = [
         ("networks", json!({"uuid": "if-a"}), (400, "InvalidUUID", "101", Some("uuid"))),
         ("networks", network("10.0.0.300"), (400, "ArgumentError", "110", Some("ipv4_network"))),
         ("networks", network("10.0.0.1"), (400, "ArgumentError", "110", Some("ipv4_network"))),

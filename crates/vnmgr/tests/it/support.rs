@@ -145,8 +145,12 @@ pub(crate) struct Response {
 
 impl Client {
     pub(crate) fn new(manager: &Manager) -> Self {
+        Self::at(&manager.addresses().api.to_string())
+    }
+
+    pub(crate) fn at(address: &str) -> Self {
         let http = reqwest::Client::builder().timeout(DEADLINE).build().expect("a client");
-        Self { base: format!("http://{}/api/1.0", manager.addresses().api), http }
+        Self { base: format!("http://{address}/api/1.0"), http }
     }
 
     /// A request to any path under the API.
