@@ -1,7 +1,8 @@
 //! What the agent answers itself: packets that no flow can turn into their answers. Pure.
 
-use dataplane::layout::{Question, RESOLVED_MAC, TUNNEL_MTU};
+use dataplane::layout::{FLAGS, Question, RESOLVED_MAC, RESOLVED_ROUTER, TUNNEL_MTU};
 use openflow::{Action, Field, Match, OfPort, PacketIn, PacketOut};
+use responder::Neighbour;
 
 /// The answer to a packet-in, out of the port the packet came by. `None` if it deserves none.
 pub fn answer(packet_in: &PacketIn) -> Option<PacketOut> {
@@ -13,7 +14,8 @@ pub fn answer(packet_in: &PacketIn) -> Option<PacketOut> {
             // The 64-bit register is a pair of words, the first one high (ovs-fields(7), `xreg0`).
             let (high, low) = (register(2 * RESOLVED_MAC), register(2 * RESOLVED_MAC + 1));
             let [_, _, mac @ ..] = (u64::from(high) << 32 | u64::from(low)).to_be_bytes();
-            responder::neighbour_advertisement(&packet_in.packet, mac)?
+            let is_router = register(FLAGS) & RESOLVED_ROUTER != 0;
+            responder::neighbour_advertisement(&packet_in.packet, Neighbour { mac, is_router })?
         }
     };
     Some(PacketOut::new(OfPort::CONTROLLER, vec![Action::output(port)], answer))

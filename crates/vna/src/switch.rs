@@ -1,13 +1,14 @@
 //! The switch as the reconciler needs it: read as a program, changed by differences.
 
 use dataplane::layout::{
-    AGENT_METER, AGENT_PACKETS_PER_SECOND, OPTION_BYTES, OPTION_CLASS, OPTION_INDEX, OPTION_TYPE,
+    AGENT_METER, AGENT_PACKETS_PER_SECOND, FRAGMENT_HANDLING, OPTION_BYTES, OPTION_CLASS, OPTION_INDEX,
+    OPTION_TYPE,
 };
 use dataplane::{Delta, FlowKey, Program};
 use openflow::{
     AsyncConfig, Band, BandKind, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection,
     Endpoint, Event, Events, Flow, FlowMod, FlowSelection, GroupMod, Instructions, Match, Message, Meter,
-    MeterMod, MeterUnit, PacketIn, PacketOut, RequestError, TableId, TlvMapping, TlvTableMod,
+    MeterMod, MeterUnit, PacketIn, PacketOut, RequestError, SwitchConfig, TableId, TlvMapping, TlvTableMod,
 };
 use tracing::{debug, warn};
 
@@ -75,6 +76,9 @@ impl Switch {
         let config = Config { subscribe: Some(subscribe), ..Config::default() };
         let (connection, events) = Connection::connect(target, config).await?;
         let switch = Self { connection, events };
+        // After the library's own, which leaves fragments to the switch's default.
+        let settings = SwitchConfig { flags: FRAGMENT_HANDLING, miss_send_length: u16::MAX };
+        switch.connection.send(Message::SetConfig(settings)).await?;
         switch.ensure_option().await?;
         switch.ensure_meter().await?;
         Ok(switch)
