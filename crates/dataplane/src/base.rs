@@ -43,6 +43,10 @@ const TARGET_OPTION: u8 = 2;
 const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
 
+/// Types of VLAN tags (IEEE 802.1Q, section 9.6). A switch reads one tag (`vlan-limit` in ovs-vswitchd.conf.db(5)) and
+/// shows the type of what follows. Guests read on behind tags of VLAN 0, to ARP that nobody has looked at.
+const TAGS: [u16; 2] = [0x8100, 0x88a8];
+
 const NO_MAC: [u8; 6] = MacAddr([0; 6]).0;
 
 /// All flows of the base.
@@ -123,10 +127,16 @@ fn segment_source() -> Vec<Flow> {
     let without_option = [solicitation.clone().nd_sll(NO_MAC), advertisement.clone().nd_tll(NO_MAC)];
     let pass =
         without_option.map(|matching| flow(SEGMENT_SOURCE, 90, matching, Instructions::goto(DESTINATION)));
+    // Where an option is there twice, the switch shows neither target nor options, and guests believe the first.
+    let unclear = [&solicitation, &advertisement].map(|matching| {
+        let matching = matching.clone().nd_target(std::net::Ipv6Addr::UNSPECIFIED);
+        drop(SEGMENT_SOURCE, 95, matching, Purpose::SenderHardware)
+    });
     let lies = [Match::new().arp(), solicitation, advertisement];
     let lies = lies.map(|matching| drop(SEGMENT_SOURCE, 80, matching, Purpose::SenderHardware));
+    let hidden = TAGS.map(|tag| drop(SEGMENT_SOURCE, 110, Match::new().eth_type(tag), Purpose::Hidden));
     let rest = flow(SEGMENT_SOURCE, 0, Match::new(), Instructions::goto(DESTINATION));
-    pass.into_iter().chain(lies).chain([rest]).collect()
+    pass.into_iter().chain(unclear).chain(lies).chain(hidden).chain([rest]).collect()
 }
 
 fn answer() -> Vec<Flow> {

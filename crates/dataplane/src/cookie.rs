@@ -74,6 +74,8 @@ purposes! {
     TooBig = 13, "larger than the tunnel takes";
     /// The interface is not here (any more).
     NotHere = 14, "destination interface not on this host";
+    /// What it says cannot be seen behind a second VLAN tag.
+    Hidden = 15, "more than one VLAN tag";
 }
 
 impl Owner {

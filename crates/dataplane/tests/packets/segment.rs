@@ -46,7 +46,7 @@ fn true_address_resolution_reaches_the_segment() {
         who_has(1, ipv4(77), ipv4(88)),
         solicitation(1, ipv6(77), ipv6(88), &source_option(mac(1))),
         solicitation(1, Ipv6Addr::UNSPECIFIED, ipv6(77), &[]),
-        to_all_nodes(1, 136, &[0; 16]),
+        to_all_nodes(1, 136, &ipv6(77).octets()),
     ];
     for frame in to_all {
         world.check("if-1", &frame, &[("if-2", &frame), ("if-3", &frame)]);
@@ -69,5 +69,24 @@ fn address_resolution_with_a_false_mac_address_is_dropped() {
     for frame in lies {
         world.check_dropped("if-1", &frame, Purpose::SenderHardware);
         world.check_dropped("if-1", &tagged(&frame), Purpose::SenderHardware);
+    }
+}
+
+#[test]
+fn a_false_mac_address_hides_neither_beside_a_true_one_nor_behind_tags() {
+    let mut world = segments();
+    let advertisement = advertisement(1, 2, ipv6(77), ipv6(88), mac(3));
+    let option = |mac: Mac| [&[2, 1][..], &mac].concat();
+    for macs in [[mac(3), mac(1)], [mac(1), mac(3)], [mac(3), mac(3)]] {
+        let twice = [&ipv6(77).octets()[..], &option(macs[0]), &option(macs[1])].concat();
+        world.check_dropped("if-1", &to_all_nodes(1, 136, &twice), Purpose::SenderHardware);
+    }
+    for frame in [is_at(3, ipv4(77), 2, ipv4(88)), advertisement] {
+        let mut frame = tagged(&tagged(&frame));
+        frame[6..12].copy_from_slice(&mac(1));
+        world.check_dropped("if-1", &frame, Purpose::Hidden);
+        // As provider bridges tag (IEEE 802.1ad).
+        frame[16..18].copy_from_slice(&[0x88, 0xa8]);
+        world.check_dropped("if-1", &frame, Purpose::Hidden);
     }
 }
