@@ -1,5 +1,6 @@
 //! A whole lab: its physical network, its hosts and a place for its manager.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::thread;
@@ -26,7 +27,8 @@ pub struct Builder {
     hosts: u8,
     pub(crate) underlay_mtu: u16,
     pub(crate) underlay_family: Family,
-    pub(crate) encapsulation: Encapsulation,
+    encapsulation: Encapsulation,
+    exceptions: BTreeMap<usize, Encapsulation>,
 }
 
 impl Builder {
@@ -56,6 +58,19 @@ impl Builder {
     pub fn encapsulation(mut self, encapsulation: Encapsulation) -> Self {
         self.encapsulation = encapsulation;
         self
+    }
+
+    /// Sets the encapsulation that the agent of one host, counted from zero, is told to use.
+    #[must_use]
+    pub fn encapsulation_of(mut self, host: usize, encapsulation: Encapsulation) -> Self {
+        self.exceptions.insert(host, encapsulation);
+        self
+    }
+
+    /// What host `number`, counted from one, sends with.
+    pub(crate) fn encapsulation_from(&self, number: u8) -> Encapsulation {
+        let exception = usize::from(number).checked_sub(1).and_then(|index| self.exceptions.get(&index));
+        exception.copied().unwrap_or(self.encapsulation)
     }
 
     /// Makes the lab: every host's Open vSwitch runs and reaches the others; no manager and no agent runs yet.
@@ -105,6 +120,7 @@ impl Lab {
             underlay_mtu: ORDINARY_MTU,
             underlay_family: Family::V4,
             encapsulation: Encapsulation::default(),
+            exceptions: BTreeMap::new(),
         }
     }
 
@@ -135,11 +151,24 @@ impl Lab {
     /// # Errors
     /// As [`Namespace::exec`].
     pub fn add_server(&self, name: &str, addresses: &[IpNet]) -> Result<Station> {
-        let (port, root) = (format!("o-{name}"), &self.keeper.root);
-        let server = Station::create(root, name, &port, Station::mac_for(name), ORDINARY_MTU)?;
-        server.set_addresses(addresses)?;
-        root.exec(["ip", "link", "set", "dev", &port, "up", "master", Wire::Outside.device()])?;
-        Ok(server)
+        self.add_machine(Wire::Outside, name, addresses)
+    }
+
+    /// Adds a machine on the underlay that is no host, as if somebody had found a free socket: it reaches every host's
+    /// tunnel address. Else as [`add_server`](Self::add_server).
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn add_stranger(&self, name: &str, addresses: &[IpNet]) -> Result<Station> {
+        self.add_machine(Wire::Underlay, name, addresses)
+    }
+
+    fn add_machine(&self, wire: Wire, name: &str, addresses: &[IpNet]) -> Result<Station> {
+        let (port, root) = (wire.port(name), &self.keeper.root);
+        let machine = Station::create(root, name, &port, Station::mac_for(name), ORDINARY_MTU)?;
+        machine.set_addresses(addresses)?;
+        root.exec(["ip", "link", "set", "dev", &port, "up", "master", wire.device()])?;
+        Ok(machine)
     }
 
     /// The namespace of the physical network, where the wires `uplink`, `management` and `outside` lie.

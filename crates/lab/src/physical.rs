@@ -30,6 +30,11 @@ impl Wire {
         }
     }
 
+    /// The name of the port on the wire that `label` is behind.
+    pub(crate) fn port(self, label: &str) -> String {
+        format!("{}-{label}", &self.device()[..1])
+    }
+
     /// Makes the wire.
     pub(crate) fn lay(self, root: &Namespace, mtu: u16) -> Result<()> {
         let bridge = self.device();
@@ -60,7 +65,7 @@ impl Cable {
         mtu: u16,
     ) -> Result<Self> {
         let (device, inside) = (wire.device(), into.name());
-        let port = format!("{}-{label}", &device[..1]);
+        let port = wire.port(label);
         root.shell([
             format!(
                 "ip link add name {port} mtu {mtu} type veth peer name {device} mtu {mtu} netns {inside}"

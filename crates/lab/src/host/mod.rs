@@ -67,7 +67,7 @@ impl Host {
             Family::V4 => underlay_ipv4(number).into(),
             Family::V6 => underlay_ipv6(number).into(),
         };
-        let agent = Agent::new(&namespace, tunnel_address, plan.encapsulation);
+        let agent = Agent::new(&namespace, tunnel_address, plan.encapsulation_from(number));
         Ok(Self { number, namespace, root: root.clone(), agent, switch, underlay, management })
     }
 

@@ -15,6 +15,10 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// What `tcpdump` says first: from then on nothing is missed.
 const GREETING: &str = "listening on ";
 
+/// Directions, in words of tcpdump(8).
+const BOTH_WAYS: &str = "inout";
+const INWARDS: &str = "in";
+
 /// A running capture: one line per frame, with the Ethernet header.
 #[derive(Debug)]
 pub struct Capture(Process);
@@ -25,7 +29,16 @@ impl Station {
     /// # Errors
     /// [`crate::Error::Answer`] if the filter is wrong.
     pub fn capture(&self, filter: &str) -> Result<Capture> {
-        Capture::start(self, NIC, filter)
+        Capture::start(self, NIC, BOTH_WAYS, filter)
+    }
+
+    /// As [`capture`](Self::capture), of frames that arrive. (`inbound` in a filter misses the first one: libpcap judges
+    /// what comes while it sets the filter by itself, and does not know its direction.)
+    ///
+    /// # Errors
+    /// As [`capture`](Self::capture).
+    pub fn capture_arriving(&self, filter: &str) -> Result<Capture> {
+        Capture::start(self, NIC, INWARDS, filter)
     }
 }
 
@@ -35,14 +48,15 @@ impl Namespace {
     /// # Errors
     /// [`crate::Error::Answer`] if there is no such device or the filter is wrong.
     pub fn capture_on(&self, device: &str, filter: &str) -> Result<Capture> {
-        Capture::start(self, device, filter)
+        Capture::start(self, device, BOTH_WAYS, filter)
     }
 }
 
 impl Capture {
-    fn start(namespace: &Namespace, device: &str, filter: &str) -> Result<Self> {
-        let argv =
-            ["tcpdump", "-Z", "root", "-i", device, "-l", "-e", "-n", "-t", "--immediate-mode", filter];
+    fn start(namespace: &Namespace, device: &str, direction: &str, filter: &str) -> Result<Self> {
+        let what = ["tcpdump", "-Z", "root", "-i", device, "-Q", direction];
+        let how = ["-l", "-e", "-n", "-t", "--immediate-mode", filter];
+        let argv = what.into_iter().chain(how);
         let process = namespace.spawn_probe("tcpdump", argv)?;
         wait_until(format!("tcpdump on {device}"), START_LIMIT, || match process.output() {
             Ok(output) if output.contains(GREETING) => Ok(Ok(())),
