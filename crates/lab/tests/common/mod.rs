@@ -1,0 +1,137 @@
+//! What end-to-end tests share: numbered guests of one network, and what users and operators would look at.
+#![allow(dead_code, unreachable_pub, reason = "every test uses its part of this")]
+
+pub mod dhcp;
+pub mod frames;
+pub mod watch;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use lab::{Error, Guest, GuestSpec, Host, Lab, MacAddr, Output, Ping, Result, wait_until};
+use serde_json::Value;
+
+/// Time for what needs several processes of a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The network of all guests.
+pub const NETWORK: &str = "nw-net";
+
+/// The IPv4 address of guest `n`.
+pub fn ip(n: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, n])
+}
+
+/// The IPv6 address of guest `n`.
+pub fn ip6(n: u8) -> IpAddr {
+    IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(n)])
+}
+
+/// The MAC address of guest `n`.
+pub fn mac(n: u8) -> MacAddr {
+    MacAddr([2, 0, 0, 0, 0, n])
+}
+
+/// Guest `n`, whose port names its interface by `iface-id`.
+pub fn guest(n: u8) -> GuestSpec {
+    nameless_guest(n).iface_id(&format!("if-inst{n}"))
+}
+
+/// Guest `n`, whose port has nothing but its own name, `inst<n>`.
+pub fn nameless_guest(n: u8) -> GuestSpec {
+    let spec = GuestSpec::new(&format!("inst{n}")).mac(mac(n));
+    spec.address(prefix(ip(n), 24)).address(prefix(ip6(n), 64))
+}
+
+/// An address with the length of its prefix.
+pub fn prefix(address: IpAddr, length: u8) -> IpNet {
+    IpNet::new(address, length).expect("a length that fits the family")
+}
+
+/// Describes the network and the interfaces of guests, and waits until every host has them.
+pub fn apply_network(lab: &Lab, guests: impl IntoIterator<Item = u8>) -> Result<()> {
+    let interface = |n| {
+        let (mac, ip, ip6) = (mac(n), ip(n), ip6(n));
+        format!(
+            "  - {{uuid: if-inst{n}, network_uuid: {NETWORK}, mac_address: '{mac}', \
+             ipv4_address: {ip}, ipv6_address: '{ip6}'}}\n"
+        )
+    };
+    let interfaces: String = guests.into_iter().map(interface).collect();
+    let network = format!(
+        "networks:\n  - {{uuid: {NETWORK}, ipv4_network: 10.0.0.0, ipv6_network: 'fd00::'}}\ninterfaces:\n"
+    );
+    apply(lab, &(network + &interfaces))
+}
+
+/// Describes a topology as a user would, in YAML, and waits until every host has it.
+pub fn apply(lab: &Lab, topology: &str) -> Result<()> {
+    let file = "/run/lab/topology.yaml";
+    lab.manager().namespace().write(file, topology)?;
+    vnctl(lab, &format!("apply -f {file} --wait")).map(drop)
+}
+
+/// Runs `vnctl` with a command line as a user types it.
+pub fn vnctl(lab: &Lab, line: &str) -> Result<String> {
+    lab.manager().vnctl(line.split_whitespace())
+}
+
+/// As [`vnctl`], also when it fails.
+pub fn attempt_vnctl(lab: &Lab, line: &str) -> Result<Output> {
+    lab.manager().attempt_vnctl(line.split_whitespace())
+}
+
+/// An object as the Web API shows it.
+pub fn show(lab: &Lab, collection: &str, id: &str) -> Result<Value> {
+    let answer = vnctl(lab, &format!("{collection} show {id} --output json"))?;
+    serde_json::from_str(&answer).map_err(|_| Error::Answer { command: "vnctl show".to_owned(), answer })
+}
+
+/// The newest revision.
+pub fn revision(lab: &Lab) -> Result<u64> {
+    let answer = vnctl(lab, "api GET revision")?;
+    let parsed = serde_json::from_str::<Value>(&answer).ok().and_then(|value| value["revision"].as_u64());
+    parsed.ok_or(Error::Answer { command: "vnctl api GET revision".to_owned(), answer })
+}
+
+/// Waits until an attribute of an interface's status is what is expected.
+pub fn await_status(lab: &Lab, interface: &str, attribute: &str, expected: &Value) -> Result<Value> {
+    wait_until(format!("{attribute} of {interface} to be {expected}"), PATIENCE, || {
+        let shown = show(lab, "interfaces", interface).map_err(|error| error.to_string())?;
+        if shown["status"][attribute] == *expected { Ok(shown) } else { Err(shown["status"].to_string()) }
+    })
+}
+
+/// Waits until every host of the network has all that has happened so far: a change takes the same way after it.
+pub fn settle(lab: &Lab) -> Result<()> {
+    let now = revision(lab)?;
+    vnctl(lab, &format!("networks modify {NETWORK} --display-name after-{now} --wait")).map(drop)
+}
+
+/// Waits until an address answers echo requests.
+pub fn await_answer(from: &Guest, to: IpAddr) -> Result<()> {
+    wait_until(format!("{to} to answer {}", from.name()), PATIENCE, || match from.reaches(to) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("silence".to_owned()),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+/// Whether a single echo request is answered, once. Who asks resolves the address first, so that the answer does not
+/// depend on whether it has failed to a moment ago.
+pub fn answers_once(from: &Guest, to: IpAddr) -> Result<bool> {
+    from.forget_neighbours()?;
+    Ok(from.ping_with(&Ping::to(to).count(1))?.is_perfect())
+}
+
+/// The flows and groups of a host's switch.
+pub fn program(host: &Host) -> Result<BTreeSet<String>> {
+    let [flows, groups] = [&["dump-flows", "--no-stats", "br-int"][..], &["dump-groups", "br-int"]]
+        .map(|command| host.ovs_ofctl(command));
+    let lines = flows? + &groups?;
+    // Replies begin with a header: "OFPST_GROUP_DESC reply (OF1.5) (xid=0x2):".
+    let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("OFPST"));
+    Ok(lines.map(str::to_owned).collect())
+}
