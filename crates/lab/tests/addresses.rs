@@ -28,8 +28,13 @@ fn a_guest_that_asks_whether_its_address_is_taken_hears_nothing() -> Result<()> 
     client.set_addresses(&[])?;
     apply_network(&lab, [SERVER, CLIENT])?;
     lease_is_not_declined(&server, &client)?;
+    // The client overlooks answers with its own MAC address (RFC 5227, section 2.4): its NIC must not see them either.
+    let answers = client.capture_arriving("arp")?;
     assert_eq!(detect_ipv4(&client, ip(CLIENT))?, None);
     assert_eq!(detect_ipv4(&client, ip(SERVER))?, Some(mac(SERVER)));
+    let answers = answers.wait_for(1, PATIENCE)?;
+    let expected = format!("{} is-at {}", ip(SERVER), mac(SERVER));
+    assert!(answers.iter().all(|line| line.contains(&expected)), "{answers:#?}");
     own_ipv6_addresses_are_free(&client)?;
     for taken in [ip6(SERVER), mac(SERVER).link_local().into()] {
         client.exec(["ip", "address", "add", &format!("{taken}/64"), "dev", "eth0"])?;
