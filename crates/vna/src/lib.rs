@@ -21,7 +21,7 @@ pub mod switch;
 pub mod underlay;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ use sync::{Agent, Connection, Inputs, Replica};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use topology::datapath::{Encapsulation, Registration, Underlay};
 use topology::{NodeId, Revision};
 use tracing::{info, warn};
@@ -40,7 +41,8 @@ use crate::host::HostView;
 use crate::reconciler::{Installed, Reconciler};
 use crate::settings::Settings;
 
-/// Least time between two writes of the replica to disk. What is lost by a crash in between, the manager sends again.
+/// Least time between two writes of the replica to disk. What is lost by a crash in between, the manager sends again;
+/// an agent that leaves in order writes what it knows.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the underlay device is looked at for another MTU.
@@ -78,10 +80,13 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     tasks.spawn(Reconciler::new(replica.clone(), host.clone(), installed_out).run(management));
     tasks.spawn(realize(settings.ovs_rundir.clone(), installed, realized_out));
     tasks.spawn(want_tunnels(settings.clone(), replica.clone(), tunnels_out));
-    tasks.spawn(save(file, replica));
+    let saving = AbortOnDropHandle::new(tokio::spawn(save(file, replica, shutdown.clone())));
     tasks.spawn(synchronize(settings, node, identity, saved, host, realized, replica_out));
     tokio::select! {
-        () = shutdown.cancelled() => info!("leaving: the switch goes on as it is"),
+        () = shutdown.cancelled() => {
+            saving.await.context("the newest replica is not kept")?;
+            info!("leaving: the switch goes on as it is");
+        }
         ended = tasks.join_next() => match ended {
             Some(Err(error)) => return Err(error).context("a part of the agent failed"),
             _ => anyhow::bail!("a part of the agent ended"),
@@ -183,15 +188,26 @@ async fn want_tunnels(
     }
 }
 
-/// Keeps the newest replica on disk.
-async fn save(file: PathBuf, mut replica: watch::Receiver<Option<Arc<Replica>>>) {
-    while replica.changed().await.is_ok() {
-        let Some(newest) = replica.borrow_and_update().clone() else { continue };
-        let target = file.clone();
-        let saved = tokio::task::spawn_blocking(move || newest.save(&target)).await;
-        if let Ok(Err(error)) = saved {
-            warn!(%error, file = %file.display(), "cannot keep the replica: this host could not boot without a manager");
-        }
-        tokio::time::sleep(SAVE_INTERVAL).await;
+/// Keeps the newest replica on disk, and ends once that of the time of the shutdown is there.
+async fn save(
+    file: PathBuf,
+    mut replica: watch::Receiver<Option<Arc<Replica>>>,
+    shutdown: CancellationToken,
+) {
+    while let Some(Ok(())) = shutdown.run_until_cancelled(replica.changed()).await {
+        save_newest(&file, &mut replica).await;
+        shutdown.run_until_cancelled(tokio::time::sleep(SAVE_INTERVAL)).await;
+    }
+    if replica.has_changed().unwrap_or_default() {
+        save_newest(&file, &mut replica).await;
+    }
+}
+
+async fn save_newest(file: &Path, replica: &mut watch::Receiver<Option<Arc<Replica>>>) {
+    let Some(newest) = replica.borrow_and_update().clone() else { return };
+    let target = file.to_owned();
+    let saved = tokio::task::spawn_blocking(move || newest.save(&target)).await;
+    if let Ok(Err(error)) = saved {
+        warn!(%error, file = %file.display(), "cannot keep the replica: this host could not boot without a manager");
     }
 }
