@@ -8,6 +8,10 @@
 //! ```
 //! What the switch has is read, never assumed. Flows that stay keep their counters and their age. While there is no
 //! replica nothing is touched: an agent without knowledge leaves a working switch.
+//!
+//! # A replica from disk
+//! It is written a moment after the switch is changed, so after a crash it may be older than what the switch has. Then the
+//! switch is left as it is until a manager has been heard: to go back would cost packets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +55,8 @@ pub struct Reconciler {
     pub host: watch::Receiver<HostView>,
     /// What the switch's tables stand for.
     pub installed: watch::Sender<Option<Installed>>,
+    /// The replica that the agent has started with.
+    saved: Option<Arc<Replica>>,
     compiler: Option<Compiler>,
 }
 
@@ -61,7 +67,8 @@ impl Reconciler {
         host: watch::Receiver<HostView>,
         installed: watch::Sender<Option<Installed>>,
     ) -> Self {
-        Self { replica, host, installed, compiler: None }
+        let saved = replica.borrow().clone();
+        Self { replica, host, installed, saved, compiler: None }
     }
 
     /// Keeps the switch equal to the topology, for ever, through whatever connections it takes.
@@ -111,16 +118,20 @@ impl Reconciler {
         }
     }
 
-    /// Reads the switch and puts right what differs. False if there is no replica to compare with.
+    /// Reads the switch and puts right what differs. False if there is no replica to compare with, or an older one.
     async fn check(&mut self, switch: &mut Switch) -> Result<bool, SwitchError> {
         self.compile();
         let Some(compiler) = &self.compiler else { return Ok(false) };
         let revision = compiler.topology().revision();
-        let found = switch.program().await?;
-        let difference = found.difference(compiler.program());
+        let found = switch.read().await?;
+        if self.is_saved() && found.revision > Some(revision) {
+            info!(revision = revision.0, "the switch is ahead of the replica on disk: waiting for a manager");
+            return Ok(false);
+        }
+        let difference = found.program.difference(compiler.program());
         if !difference.is_empty() {
             info!(revision = revision.0, changes = difference.len(), "putting the switch right");
-            switch.apply(&difference).await?;
+            switch.apply(&difference, revision).await?;
         }
         self.installed.send_replace(Some(Installed { revision, switch: switch.connection() }));
         Ok(true)
@@ -137,10 +148,16 @@ impl Reconciler {
         let revision = compiler.topology().revision();
         if !difference.is_empty() {
             debug!(revision = revision.0, changes = difference.len(), "changing the switch");
-            switch.apply(&difference).await?;
+            switch.apply(&difference, revision).await?;
         }
         self.installed.send_replace(Some(Installed { revision, switch: switch.connection() }));
         Ok(())
+    }
+
+    /// Whether no manager has been heard since the agent started.
+    fn is_saved(&self) -> bool {
+        let replica = self.replica.borrow();
+        self.saved.as_ref().zip(replica.as_ref()).is_some_and(|(saved, now)| Arc::ptr_eq(saved, now))
     }
 
     /// Brings the compiler up to date, and tells what changes.

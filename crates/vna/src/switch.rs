@@ -7,9 +7,11 @@ use dataplane::layout::{
 use dataplane::{Delta, FlowKey, Program};
 use openflow::{
     AsyncConfig, Band, BandKind, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection,
-    Endpoint, Event, Events, Flow, FlowMod, FlowSelection, GroupMod, Instructions, Match, Message, Meter,
-    MeterMod, MeterUnit, PacketIn, PacketOut, RequestError, SwitchConfig, TableId, TlvMapping, TlvTableMod,
+    Cookie, Endpoint, Event, Events, Flow, FlowMod, FlowSelection, GroupMod, Instructions, Match, Message,
+    Meter, MeterMod, MeterUnit, PacketIn, PacketOut, RequestError, SwitchConfig, TableId, TlvMapping,
+    TlvTableMod,
 };
+use topology::Revision;
 use tracing::{debug, warn};
 
 /// The tunnel option, as the switch's table of options has it.
@@ -18,6 +20,9 @@ const OPTION: TlvMapping =
 
 /// A table that no flow leads to.
 const UNREACHED: TableId = TableId(253);
+
+/// Priority of the flow there whose cookie is the revision that the tables were last changed to.
+const MARK: u16 = 1;
 
 /// Packet-ins of `controller` actions (OpenFlow 1.5.1, section 7.3.10: `OFPR_APPLY_ACTION`).
 const PACKET_INS: u32 = 1 << 1;
@@ -46,6 +51,15 @@ pub enum SwitchError {
     /// Somebody else's tunnel option is where ours should be.
     #[error("tunnel option {OPTION_INDEX} of the switch is in use for another class or type")]
     OptionTaken,
+}
+
+/// What the switch has.
+#[derive(Debug)]
+pub struct Found {
+    /// Its flows and groups.
+    pub program: Program,
+    /// The revision that they were last changed to; `None` if no agent has changed them.
+    pub revision: Option<Revision>,
 }
 
 /// A connection to the bridge.
@@ -108,23 +122,24 @@ impl Switch {
         Ok(self.connection.send(Message::MeterMod(change)).await?)
     }
 
-    /// The flows and groups that the switch has.
-    pub async fn program(&self) -> Result<Program, SwitchError> {
-        let flows = self.connection.flows(FlowSelection::default()).await?;
+    /// Reads what the switch has.
+    pub async fn read(&self) -> Result<Found, SwitchError> {
+        let entries = self.connection.flows(FlowSelection::default()).await?;
         let groups = self.connection.groups().await?;
-        Ok(Program {
-            flows: flows
-                .into_iter()
-                .filter(|entry| entry.flow.table != UNREACHED)
-                .map(|entry| (FlowKey::from(&entry.flow), entry.flow))
-                .collect(),
+        let (notes, flows): (Vec<_>, Vec<_>) =
+            entries.into_iter().map(|entry| entry.flow).partition(|flow| flow.table == UNREACHED);
+        let mark = notes.iter().find(|flow| flow.priority == MARK);
+        let program = Program {
+            flows: flows.into_iter().map(|flow| (FlowKey::from(&flow), flow)).collect(),
             groups: groups.into_iter().map(|group| (group.id, group)).collect(),
-        })
+        };
+        Ok(Found { program, revision: mark.map(|flow| Revision(flow.cookie.0)) })
     }
 
-    /// Makes a difference, all of it at once, and waits until the tables have it.
-    pub async fn apply(&self, difference: &Delta) -> Result<(), SwitchError> {
-        let items = items(difference);
+    /// Makes the difference to `revision`, all of it at once, and waits until the tables have it.
+    pub async fn apply(&self, difference: &Delta, revision: Revision) -> Result<(), SwitchError> {
+        let mut items = items(difference);
+        items.push(BundleItem::Flow(FlowMod::Add(mark(revision))));
         let named = items.clone();
         self.connection
             .bundle(items)
@@ -169,6 +184,11 @@ pub(crate) async fn nudge(connection: &Connection) -> Result<(), RequestError> {
     let gone = FlowMod::delete_exactly(&flow);
     let refused = connection.send_all(&[FlowMod::Add(flow), gone].map(Message::FlowMod)).await?;
     refused.into_iter().next().map_or(Ok(()), |(_, error)| Err(RequestError::Refused(error)))
+}
+
+/// Says which revision the tables stand for, to an agent that starts.
+fn mark(revision: Revision) -> Flow {
+    Flow::new(UNREACHED, MARK, Match::new(), Instructions::drop()).with_cookie(Cookie(revision.0))
 }
 
 /// Groups in, then flows, then groups out, so that no flow ever names a group that is not there.
