@@ -99,6 +99,28 @@ pub fn tagged(vlan: u8, frame: &[u8]) -> Vec<u8> {
     [addresses, &[0x81, 0x00, 0x00, vlan], rest].concat()
 }
 
+/// The same IPv6 packet with one more header of 8 bytes, before what it carries: destination options, or the header of the
+/// first fragment of a message that has no second one (RFC 8200, sections 4.5 and 4.6).
+pub fn behind(header: Header, frame: &[u8]) -> Vec<u8> {
+    let (fixed, message) = frame.split_at(54);
+    let (mut fixed, next) = (fixed.to_vec(), fixed[20]);
+    let (number, header) = match header {
+        Header::DestinationOptions => (60, [next, 0, 1, 4, 0, 0, 0, 0]),
+        Header::FirstFragment => (44, [next, 0, 0, 1, 0, 0, 0, 1]),
+    };
+    let length = u16::try_from(header.len() + message.len()).expect("a short message");
+    fixed[18..20].copy_from_slice(&length.to_be_bytes());
+    fixed[20] = number;
+    [&fixed, &header[..], message].concat()
+}
+
+/// A header that may stand before a message of neighbour discovery, and should not (RFC 6980).
+#[derive(Debug, Clone, Copy)]
+pub enum Header {
+    DestinationOptions,
+    FirstFragment,
+}
+
 /// What a frame in a tunnel says besides itself.
 #[derive(Debug, Clone, Copy)]
 pub struct TunnelKeys {
