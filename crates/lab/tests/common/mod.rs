@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use lab::{Error, Guest, GuestSpec, Host, Lab, MacAddr, Output, Ping, Result, wait_until};
+use lab::{Builder, Error, Guest, GuestSpec, Host, Lab, MacAddr, Output, Result, wait_until};
 use serde_json::Value;
 
 /// Time for what needs several processes of a busy machine.
@@ -48,6 +48,19 @@ pub fn nameless_guest(n: u8) -> GuestSpec {
 /// An address with the length of its prefix.
 pub fn prefix(address: IpAddr, length: u8) -> IpNet {
     IpNet::new(address, length).expect("a length that fits the family")
+}
+
+/// A lab with its manager and agents running.
+pub fn start(builder: Builder) -> Result<Lab> {
+    let lab = builder.start()?;
+    lab.start_control_plane()?;
+    // The userspace datapath drops what it has to look up an underlay address for, and a check is made only once.
+    for (host, peer) in lab.hosts().iter().flat_map(|host| lab.hosts().iter().map(move |peer| (host, peer))) {
+        for address in [peer.underlay_ip(), peer.underlay_ipv6()] {
+            host.exec(["ping", "-c", "1", "-W", "5", &address.to_string()])?;
+        }
+    }
+    Ok(lab)
 }
 
 /// Describes the network and the interfaces of guests, and waits until every host has them.
@@ -119,11 +132,21 @@ pub fn await_answer(from: &Guest, to: IpAddr) -> Result<()> {
     })
 }
 
-/// Whether a single echo request is answered, once. Who asks resolves the address first, so that the answer does not
-/// depend on whether it has failed to a moment ago.
+/// Whether a single echo request is answered. Who asks resolves the address first, so that the answer does not depend on
+/// whether it has failed to a moment ago.
 pub fn answers_once(from: &Guest, to: IpAddr) -> Result<bool> {
+    answers_within(from, to, Duration::from_secs(1))
+}
+
+/// As [`answers_once`], where no answer is expected: one that comes at all comes within milliseconds.
+pub fn is_silent(from: &Guest, to: IpAddr) -> Result<bool> {
+    Ok(!answers_within(from, to, Duration::from_millis(300))?)
+}
+
+fn answers_within(from: &Guest, to: IpAddr, limit: Duration) -> Result<bool> {
     from.forget_neighbours()?;
-    Ok(from.ping_with(&Ping::to(to).count(1))?.is_perfect())
+    let (limit, to) = (limit.as_secs_f64().to_string(), to.to_string());
+    Ok(from.attempt(["ping", "-n", "-q", "-c", "1", "-W", &limit, &to])?.success())
 }
 
 /// The flows and groups of a host's switch.
@@ -131,7 +154,10 @@ pub fn program(host: &Host) -> Result<BTreeSet<String>> {
     let [flows, groups] = [&["dump-flows", "--no-stats", "br-int"][..], &["dump-groups", "br-int"]]
         .map(|command| host.ovs_ofctl(command));
     let lines = flows? + &groups?;
-    // Replies begin with a header: "OFPST_GROUP_DESC reply (OF1.5) (xid=0x2):".
-    let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("OFPST"));
+    // Replies begin with a header, "OFPST_GROUP_DESC reply (OF1.5) (xid=0x2):", and what the agent notes for itself is in
+    // a table that no packet gets to.
+    let is_program =
+        |line: &&str| !line.is_empty() && !line.starts_with("OFPST") && !line.contains("table=253,");
+    let lines = lines.lines().map(str::trim).filter(is_program);
     Ok(lines.map(str::to_owned).collect())
 }
