@@ -8,8 +8,9 @@ use std::thread;
 
 use common::frames::{self, BROADCAST, Pair, solicited_node, source_option};
 use common::watch::Watch;
-use common::{PATIENCE, apply, apply_network, dhcp, guest, ip, ip6, mac, program, show, vnctl};
+use common::{PATIENCE, apply, apply_network, dhcp, guest, ip, ip6, mac, show, vnctl};
 use dataplane::Owner;
+use dataplane::layout::TABLES;
 use lab::{Guest, GuestSpec, Lab, MacAddr, RawSocket, Result, wait_until};
 use openflow::Cookie;
 use serde_json::Value;
@@ -291,11 +292,14 @@ fn flows_per_interface_and_peer_are_within_the_budget() -> Result<()> {
 /// How many flows of the first host's switch are there for what.
 fn flows_by_owner(lab: &Lab) -> Result<BTreeMap<Owner, usize>> {
     let mut count = BTreeMap::new();
-    for line in program(lab.host(0))?.iter().filter(|line| line.contains("table=")) {
-        let cookie = line.split_once("cookie=0x").and_then(|(_, rest)| rest.split_once(','));
-        let cookie = cookie.and_then(|(digits, _)| u64::from_str_radix(digits.trim(), 16).ok());
-        let owner = cookie.and_then(|cookie| Owner::of_cookie(Cookie(cookie)));
-        *count.entry(owner.unwrap_or_else(|| panic!("nobody's flow: {line}"))).or_default() += 1;
+    for (table, _) in TABLES {
+        let flows = lab.host(0).ovs_ofctl(["dump-flows", "br-int", &format!("table={}", table.0)])?;
+        for line in flows.lines().filter(|line| line.contains("cookie=")) {
+            let cookie = line.split_once("cookie=0x").and_then(|(_, rest)| rest.split_once(','));
+            let cookie = cookie.and_then(|(digits, _)| u64::from_str_radix(digits, 16).ok());
+            let owner = cookie.and_then(|cookie| Owner::of_cookie(Cookie(cookie)));
+            *count.entry(owner.unwrap_or_else(|| panic!("nobody's flow: {line}"))).or_default() += 1;
+        }
     }
     Ok(count)
 }
