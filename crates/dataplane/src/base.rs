@@ -221,14 +221,19 @@ fn tunnel_out() -> Vec<Flow> {
     let tell = |matching| {
         flow(TUNNEL_OUT, 100, too_big(matching), Instructions::apply([to_agent(Question::TooBig)]))
     };
+    let count = |priority, matching| {
+        let counted = Instructions::apply([Action::Meter(TOO_BIG_METER)]);
+        let cookie = Owner::Base(Purpose::TooBig).cookie();
+        Flow::new(TUNNEL_OUT, priority, too_big(matching), counted).with_cookie(cookie)
+    };
     let port = SubField::whole(Field::Reg(TUNNEL_PORT));
     let output = Instructions::apply([Action::OutputReg { source: port, max_len: 0 }]);
     vec![
         // RFC 1122, section 3.2.2, and RFC 4443, section 2.4 (e): no errors for what goes to many.
-        drop(TUNNEL_OUT, 110, too_big(Match::new().eth_dst_masked(group, group)), Purpose::TooBig),
+        count(110, Match::new().eth_dst_masked(group, group)),
         tell(Match::new().ip()),
         tell(Match::new().ipv6()),
-        drop(TUNNEL_OUT, 90, too_big(Match::new()), Purpose::TooBig),
+        count(90, Match::new()),
         flow(TUNNEL_OUT, 0, Match::new(), output),
         drop(PEER, 200, flagged(Match::new(), FROM_TUNNEL, FROM_TUNNEL), Purpose::SplitHorizon),
     ]

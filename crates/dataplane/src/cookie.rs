@@ -70,8 +70,7 @@ purposes! {
     SplitHorizon = 11, "from a tunnel to a tunnel";
     /// The host is not known (any more).
     UnknownHost = 12, "destination host unknown";
-    /// It does not fit, and nobody can be told. Counts too many: Open vSwitch counts what `check_pkt_larger` is asked about
-    /// under both answers.
+    /// It does not fit, and nobody can be told. How many, [`crate::layout::TOO_BIG_METER`] counts.
     TooBig = 13, "larger than the tunnel takes";
     /// The interface is not here (any more).
     NotHere = 14, "destination interface not on this host";

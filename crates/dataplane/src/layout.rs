@@ -116,6 +116,10 @@ pub const AGENT_METER: MeterId = MeterId(1);
 /// Packets per second that [`AGENT_METER`] lets through; one agent answers many times that.
 pub const AGENT_PACKETS_PER_SECOND: u32 = 1000;
 
+/// Counts what is dropped as too large for a tunnel. A flow cannot: Open vSwitch credits the flows behind
+/// `check_pkt_larger` with every packet it is asked about, whatever the answer, and a meter only with those it meets.
+pub const TOO_BIG_METER: MeterId = MeterId(2);
+
 /// Header of an Ethernet frame without tag, in bytes: what `check_pkt_larger` counts besides the IP packet.
 pub const ETHERNET_HEADER: u16 = 14;
 

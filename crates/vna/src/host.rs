@@ -72,6 +72,17 @@ impl HostView {
         self.ports.values().filter(settled).map(|port| port.seen.clone()).collect()
     }
 
+    /// Whether every tunnel port is there that this host and its peers send with. Without one, the tables are as
+    /// they should be and packets still have no way.
+    pub fn has_tunnels(&self, topology: &Topology, datapath: &DatapathId) -> bool {
+        let hosts =
+            topology.datapaths().values().filter_map(|host| Some((&host.uuid, host.underlay?.encapsulation)));
+        let (own, peers): (Vec<_>, Vec<_>) = hosts.partition(|(host, _)| *host == datapath);
+        let used = own.iter().filter(|_| !peers.is_empty()).chain(&peers);
+        used.map(|(_, encapsulation)| encapsulation)
+            .all(|encapsulation| self.tunnels.contains_key(encapsulation))
+    }
+
     /// What the compiler is told.
     pub fn local(&self, topology: &Topology, datapath: DatapathId) -> Local {
         let interfaces = topology.interfaces_on(&datapath);

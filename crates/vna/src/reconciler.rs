@@ -133,7 +133,7 @@ impl Reconciler {
             info!(revision = revision.0, changes = difference.len(), "putting the switch right");
             switch.apply(&difference, revision).await?;
         }
-        self.installed.send_replace(Some(Installed { revision, switch: switch.connection() }));
+        self.say_installed(switch, compiler);
         Ok(true)
     }
 
@@ -150,8 +150,17 @@ impl Reconciler {
             debug!(revision = revision.0, changes = difference.len(), "changing the switch");
             switch.apply(&difference, revision).await?;
         }
-        self.installed.send_replace(Some(Installed { revision, switch: switch.connection() }));
+        self.say_installed(switch, compiler);
         Ok(())
+    }
+
+    /// Says what the tables stand for, once their tunnel ports are there: until then packets are lost.
+    fn say_installed(&self, switch: &Switch, compiler: &Compiler) {
+        let (topology, datapath) = (compiler.topology(), &compiler.local().datapath);
+        if self.host.borrow().has_tunnels(topology, datapath) {
+            let installed = Installed { revision: topology.revision(), switch: switch.connection() };
+            self.installed.send_replace(Some(installed));
+        }
     }
 
     /// Whether no manager has been heard since the agent started.

@@ -2,14 +2,14 @@
 
 use dataplane::layout::{
     AGENT_METER, AGENT_PACKETS_PER_SECOND, FRAGMENT_HANDLING, OPTION_BYTES, OPTION_CLASS, OPTION_INDEX,
-    OPTION_TYPE,
+    OPTION_TYPE, TOO_BIG_METER,
 };
 use dataplane::{Delta, FlowKey, Program};
 use openflow::{
     AsyncConfig, Band, BandKind, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection,
     Cookie, Endpoint, Event, Events, Flow, FlowMod, FlowSelection, GroupMod, Instructions, Match, Message,
-    Meter, MeterMod, MeterUnit, PacketIn, PacketOut, RequestError, SwitchConfig, TableId, TlvMapping,
-    TlvTableMod,
+    Meter, MeterId, MeterMod, MeterUnit, PacketIn, PacketOut, RequestError, SwitchConfig, TableId,
+    TlvMapping, TlvTableMod,
 };
 use topology::Revision;
 use tracing::{debug, warn};
@@ -17,6 +17,9 @@ use tracing::{debug, warn};
 /// The tunnel option, as the switch's table of options has it.
 const OPTION: TlvMapping =
     TlvMapping { class: OPTION_CLASS, kind: OPTION_TYPE, bytes: OPTION_BYTES, index: OPTION_INDEX as u16 };
+
+/// Rate of a meter that only counts, in packets per second: a switch computes with thousandths of it in 32 bits.
+const UNLIMITED: u32 = u32::MAX / 1000;
 
 /// A table that no flow leads to.
 const UNREACHED: TableId = TableId(253);
@@ -94,7 +97,8 @@ impl Switch {
         let settings = SwitchConfig { flags: FRAGMENT_HANDLING, miss_send_length: u16::MAX };
         switch.connection.send(Message::SetConfig(settings)).await?;
         switch.ensure_option().await?;
-        switch.ensure_meter().await?;
+        switch.ensure_meter(AGENT_METER, AGENT_PACKETS_PER_SECOND).await?;
+        switch.ensure_meter(TOO_BIG_METER, UNLIMITED).await?;
         Ok(switch)
     }
 
@@ -107,12 +111,10 @@ impl Switch {
         }
     }
 
-    async fn ensure_meter(&self) -> Result<(), SwitchError> {
-        let band =
-            Band { kind: BandKind::Drop, rate: AGENT_PACKETS_PER_SECOND, burst: AGENT_PACKETS_PER_SECOND };
-        let wanted =
-            Meter { id: AGENT_METER, unit: MeterUnit::Pktps, stats: true, burst: true, bands: vec![band] };
-        let found = self.connection.meters().await?.into_iter().find(|meter| meter.id == AGENT_METER);
+    async fn ensure_meter(&self, id: MeterId, rate: u32) -> Result<(), SwitchError> {
+        let band = Band { kind: BandKind::Drop, rate, burst: rate };
+        let wanted = Meter { id, unit: MeterUnit::Pktps, stats: true, burst: true, bands: vec![band] };
+        let found = self.connection.meters().await?.into_iter().find(|meter| meter.id == id);
         let change = match found {
             Some(found) if found == wanted => return Ok(()),
             // Deleting a meter would delete what uses it, and leave `controller(meter_id=…)` without one.

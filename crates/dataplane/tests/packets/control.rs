@@ -41,9 +41,11 @@ impl Control {
         };
         control.send(Message::TlvTableMod(TlvTableMod::Add(vec![option])));
         let band = Band { kind: BandKind::Drop, rate: AGENT_PACKETS_PER_SECOND, burst: 0 };
-        let meter =
-            Meter { id: AGENT_METER, unit: MeterUnit::Pktps, stats: false, burst: false, bands: vec![band] };
-        control.send(Message::MeterMod(MeterMod::Add(meter)));
+        for id in [AGENT_METER, TOO_BIG_METER] {
+            let unit = MeterUnit::Pktps;
+            let meter = Meter { id, unit, stats: false, burst: false, bands: vec![band] };
+            control.send(Message::MeterMod(MeterMod::Add(meter)));
+        }
         control
     }
 
