@@ -14,8 +14,9 @@ use crate::matrix::{Family, Matrix, address};
 use crate::parallel::in_parallel;
 use crate::station::Station;
 
-/// Times that a station asks.
-const TRIES: u32 = 3;
+/// Times that a station asks. Together they take longer than a second: where nobody had the address a moment ago, the
+/// kernel asks for it again only after that (`retrans_time_ms`, arp(7)).
+const TRIES: u32 = 5;
 /// Time that an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_millis(300);
 /// How often a station that answers looks whether that is still wanted.
