@@ -109,6 +109,11 @@ pub fn revision(lab: &Lab) -> Result<u64> {
     parsed.ok_or(Error::Answer { command: "vnctl api GET revision".to_owned(), answer })
 }
 
+/// An answer that is not understood.
+pub fn unclear(command: &str, answer: &Value) -> Error {
+    Error::Answer { command: command.to_owned(), answer: answer.to_string() }
+}
+
 /// Waits until an attribute of an interface's status is what is expected.
 pub fn await_status(lab: &Lab, interface: &str, attribute: &str, expected: &Value) -> Result<Value> {
     wait_until(format!("{attribute} of {interface} to be {expected}"), PATIENCE, || {
