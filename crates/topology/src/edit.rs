@@ -3,7 +3,7 @@
 //! An edit works on a clone, so each step sees the ones before it and a failure leaves nothing behind. What comes out
 //! is the list of changes of one commit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::datapath::Datapath;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{DomainId, Topology};
 use crate::id::{DatapathId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, SegmentId};
-use crate::interface::Interface;
+use crate::interface::{Interface, ip_field};
 use crate::ip_lease::IpLease;
 use crate::mac_lease::MacLease;
 use crate::meta::{Meta, MetaSpec};
@@ -35,8 +35,9 @@ pub struct Edit {
     base: Topology,
     topology: Topology,
     changed: BTreeSet<ObjectRef>,
-    /// Interfaces whose place has changed since the last check.
-    touched: BTreeSet<InterfaceId>,
+    /// What has changed since the last check, and in which step.
+    unchecked: BTreeMap<ObjectRef, usize>,
+    step: usize,
     now: Timestamp,
     seed: u64,
 }
@@ -45,7 +46,8 @@ impl Edit {
     /// Starts from `base`. Names are made up from `seed`, which should be random.
     pub fn new(base: &Topology, now: Timestamp, seed: u64) -> Self {
         let (base, topology) = (base.clone(), base.clone());
-        Self { base, topology, changed: BTreeSet::new(), touched: BTreeSet::new(), now, seed }
+        let (changed, unchecked) = (BTreeSet::new(), BTreeMap::new());
+        Self { base, topology, changed, unchecked, step: 0, now, seed }
     }
 
     /// The topology with the changes so far.
@@ -95,7 +97,10 @@ impl Edit {
 
     fn apply(&mut self, change: Change) {
         self.changed.insert(change.reference());
-        self.touched.extend(self.topology.apply(&change));
+        self.unchecked.insert(change.reference(), self.step);
+        for interface in self.topology.apply(&change) {
+            self.unchecked.insert(interface.into(), self.step);
+        }
     }
 
     pub(crate) fn new_meta(&self, spec: MetaSpec) -> Result<Meta, Error> {
@@ -170,17 +175,47 @@ impl Edit {
         Ok(HostKey(sequences.host))
     }
 
-    /// What no single object can tell: that an interface's addresses are its own in the domain they are in.
-    pub(crate) fn check(&mut self) -> Result<(), Error> {
-        for interface in std::mem::take(&mut self.touched) {
-            for lease in self.topology.mac_leases_of_interface(&interface) {
-                let lease = self.mac_lease(&lease)?;
-                self.one_domain(&lease)?;
-                self.mac_is_free(&lease)?;
-                self.link_local_is_free(&lease)?;
-            }
+    /// Says which step the changes from here on belong to.
+    pub(crate) fn begin(&mut self, step: usize) {
+        self.step = step;
+    }
+
+    /// What no single object can tell: that addresses and ports are one's own where they are. Names the last step
+    /// that touched what is wrong.
+    ///
+    /// Judged when all steps are done, so that two interfaces can change addresses with each other in one commit.
+    pub(crate) fn check(&mut self) -> Result<(), (usize, Error)> {
+        let wrong = std::mem::take(&mut self.unchecked).into_iter().filter_map(|(reference, step)| {
+            let checked = match &reference {
+                ObjectRef::Interface(id) => self.check_interface(id),
+                ObjectRef::IpLease(id) => self.address_is_free(id),
+                _ => Ok(()),
+            };
+            checked.err().map(|error| (step, error))
+        });
+        // Of two that want the same, the later one is at fault.
+        wrong.max_by_key(|(step, _)| *step).map_or(Ok(()), Err)
+    }
+
+    fn check_interface(&self, id: &InterfaceId) -> Result<(), Error> {
+        if let Some(interface) = self.topology.interfaces().get(id) {
+            interface.ports_are_free(self)?;
+        }
+        for lease in self.topology.mac_leases_of_interface(id) {
+            let lease = self.mac_lease(&lease)?;
+            self.one_domain(&lease)?;
+            self.mac_is_free(&lease)?;
+            self.link_local_is_free(&lease)?;
         }
         Ok(())
+    }
+
+    fn address_is_free(&self, id: &IpLeaseId) -> Result<(), Error> {
+        let Some(lease) = self.topology.ip_leases().get(id) else { return Ok(()) };
+        let address = lease.address.ip();
+        let leases = self.topology.ip_leases_of_address(&lease.network_uuid, address);
+        let Some(other) = leases.into_iter().find(|other| other != id) else { return Ok(()) };
+        Err(Error::duplicate(ip_field(address), format!("{address} is leased already, by {other}")))
     }
 
     fn one_domain(&self, lease: &MacLease) -> Result<(), Error> {

@@ -309,8 +309,7 @@ impl Interface {
         {
             return Err(Error::missing("owner_datapath_uuid"));
         }
-        self.valid_segment(edit)?;
-        self.ports.iter().try_for_each(|port| self.port_is_free(edit, port))
+        self.valid_segment(edit)
     }
 
     fn valid_segment(&self, edit: &Edit) -> Result<(), Error> {
@@ -325,6 +324,10 @@ impl Interface {
     }
 
     /// A port of one name on one host is one interface's.
+    pub(crate) fn ports_are_free(&self, edit: &Edit) -> Result<(), Error> {
+        self.ports.iter().try_for_each(|port| self.port_is_free(edit, port))
+    }
+
     fn port_is_free(&self, edit: &Edit, port: &InterfacePort) -> Result<(), Error> {
         let Some(name) = &port.port_name else { return Ok(()) };
         for other in edit.topology().interfaces_of_port_name(name) {

@@ -234,10 +234,6 @@ impl IpLease {
             let reason = format!("IP Address {address} not in subnet {}.", network.subnets);
             return Err(Error::new(ErrorKind::Unfit, field, reason));
         }
-        let taken = edit.topology().ip_leases_of_address(&self.network_uuid, address);
-        if let Some(other) = taken.into_iter().find(|other| *other != self.uuid) {
-            return Err(Error::duplicate(field, format!("{address} is leased already, by {other}")));
-        }
         self.lead_interface(edit)?;
         match old {
             Some(old) => edit.replace(old, self, |lease| &mut lease.meta),

@@ -147,7 +147,30 @@ impl Request {
     /// # Errors
     /// The edit is then to be dropped: it may hold half of the request.
     pub fn execute(self, edit: &mut Edit) -> Result<ObjectRef, Error> {
-        let done = match self {
+        let done = Self::execute_all([self], edit).map_err(|(_, error)| error)?;
+        Ok(done.into_iter().next().expect("a request is about an object"))
+    }
+
+    /// Carries out several, each on what those before it have made, and names the objects they were about. Whether
+    /// addresses and ports are taken is judged by what all of them lead to.
+    ///
+    /// # Errors
+    /// The number of the request at fault, counted from zero, and what is wrong. The edit is then to be dropped.
+    pub fn execute_all(
+        requests: impl IntoIterator<Item = Self>,
+        edit: &mut Edit,
+    ) -> Result<Vec<ObjectRef>, (usize, Error)> {
+        let mut done = Vec::new();
+        for (step, request) in requests.into_iter().enumerate() {
+            edit.begin(step);
+            done.push(request.carry_out(edit).map_err(|error| (step, error))?);
+        }
+        edit.check()?;
+        Ok(done)
+    }
+
+    fn carry_out(self, edit: &mut Edit) -> Result<ObjectRef, Error> {
+        match self {
             Self::Create { resource, attributes } => create(edit, resource, attributes),
             Self::Update { resource, uuid, attributes, if_match } => {
                 let reference = resource.reference(&uuid)?;
@@ -162,9 +185,7 @@ impl Request {
             Self::Act { action, uuid, attributes, if_match } => {
                 act(edit, action, &uuid, attributes, if_match)
             }
-        }?;
-        edit.check()?;
-        Ok(done)
+        }
     }
 }
 
@@ -262,6 +283,66 @@ impl Object {
             Self::Binding(of) => Some(&of.meta),
             Self::HostToken(of) => Some(&of.meta),
             Self::Sequences(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::graph::Topology;
+
+    fn commit(topology: &mut Topology, requests: Value) -> Result<(), (usize, Error)> {
+        let requests: Vec<Request> = serde_json::from_value(requests).expect("well-formed requests");
+        let mut edit = Edit::new(topology, jiff::Timestamp::UNIX_EPOCH, 1);
+        Request::execute_all(requests, &mut edit)?;
+        topology.commit(topology.revision().next(), &edit.into_changes());
+        Ok(())
+    }
+
+    fn two_interfaces() -> Topology {
+        let interface = |n: u8| {
+            json!({"op": "create", "resource": "interfaces", "attributes": {
+                "uuid": format!("if-{n}"), "network_uuid": "nw-a", "port_name": format!("tap{n}"),
+                "mac_address": format!("02:00:00:00:00:0{n}"), "ipv4_address": format!("10.0.0.{n}")}})
+        };
+        let network = json!({"op": "create", "resource": "networks",
+            "attributes": {"uuid": "nw-a", "ipv4_network": "10.0.0.0"}});
+        let mut topology = Topology::default();
+        commit(&mut topology, json!([network, interface(1), interface(2)])).expect("valid requests");
+        topology
+    }
+
+    fn change(interface: &str, attributes: Value) -> Value {
+        json!({"op": "update", "resource": "interfaces", "uuid": interface, "attributes": attributes})
+    }
+
+    #[test]
+    fn interfaces_exchange_addresses_and_ports_in_one_batch() {
+        for (one, other) in [
+            (json!({"ipv4_address": "10.0.0.2"}), json!({"ipv4_address": "10.0.0.1"})),
+            (json!({"mac_address": "02:00:00:00:00:02"}), json!({"mac_address": "02:00:00:00:00:01"})),
+            (json!({"port_name": "tap2"}), json!({"port_name": "tap1"})),
+        ] {
+            let requests = json!([change("if-1", one), change("if-2", other)]);
+            assert_eq!(commit(&mut two_interfaces(), requests), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_is_taken_in_the_end_is_refused_and_names_the_request() {
+        for taken in [
+            json!({"ipv4_address": "10.0.0.1"}),
+            json!({"mac_address": "02:00:00:00:00:01"}),
+            json!({"port_name": "tap1"}),
+        ] {
+            let requests =
+                json!([change("if-1", json!({"display_name": "first"})), change("if-2", taken.clone())]);
+            let (step, error) = commit(&mut two_interfaces(), requests).expect_err("taken");
+            let field = taken.as_object().and_then(|taken| taken.keys().next()).cloned();
+            assert_eq!((step, error.kind, error.field), (1, ErrorKind::Duplicate, field));
         }
     }
 }

@@ -112,11 +112,8 @@ impl Plan {
 fn carry_out(task: &Task, edit: &mut Edit, seen: &SeenPorts) -> Result<Vec<ObjectRef>, Refused> {
     let whole = |error| Refused { index: 0, error };
     match task {
-        Task::Requests(requests) => {
-            let each = requests.iter().cloned().enumerate();
-            each.map(|(index, request)| request.execute(edit).map_err(|error| Refused { index, error }))
-                .collect()
-        }
+        Task::Requests(requests) => Request::execute_all(requests.iter().cloned(), edit)
+            .map_err(|(index, error)| Refused { index, error }),
         Task::Register(registration) => {
             Datapath::register(edit, registration.clone()).map(|id| vec![id.into()]).map_err(whole)
         }
