@@ -84,7 +84,7 @@ impl Link {
         for manager in managers.into_iter().cycle() {
             let started = Instant::now();
             let ended = self.converse(manager.clone()).await;
-            tracing::info!(%manager, reason = %ended, "not connected");
+            tracing::debug!(%manager, reason = %ended, "not connected");
             self.anew = matches!(ended, Ended::Fault(_));
             self.disconnected(ended.to_string());
             if started.elapsed() >= STABLE {

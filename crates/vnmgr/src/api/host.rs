@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use topology::binding::Refusal;
+use topology::binding::{LOCAL_PORT, Refusal, SeenPort};
 use topology::datapath::{Datapath, Underlay};
 use topology::host_token::DEFAULT_LIFETIME;
 use topology::{DatapathId, Error, InterfaceId, NodeId, Object, Revision, Topology};
@@ -202,8 +202,13 @@ fn view(datapath: &Datapath, look: &Look<'_>) -> HostView {
         lag: look.topology.revision().0.saturating_sub(live.realized.0),
         interfaces_active: look.topology.interfaces_on(&datapath.uuid).len(),
         ports_seen: ports.len(),
-        ports_unclaimed: ports.iter().filter(|port| !claimed.contains(&port.instance)).count(),
+        ports_unclaimed: ports.iter().filter(|port| waits(port) && !claimed.contains(&port.instance)).count(),
         underlay: datapath.underlay,
         refusals: refusals.map(RefusalView::from).collect(),
     }
+}
+
+/// Whether a port waits for an interface: every bridge has a port of its own, which most hosts have no use for.
+fn waits(port: &SeenPort) -> bool {
+    port.name != LOCAL_PORT
 }
