@@ -146,7 +146,7 @@ impl Manager {
         let (stop, stop_writer) = (CancellationToken::new(), CancellationToken::new());
         let hosts: Arc<Hosts> = Arc::default();
         let (sender, head) = watch::channel(fresh(store.id().to_string(), topology));
-        let (writer, writer_task) = Writer::start(store, sender, hosts.clone(), stop_writer.clone());
+        let (writer, store, writer_task) = Writer::start(store, sender, hosts.clone(), stop_writer.clone());
         let agents = Agents { head: head.clone(), writer: writer.clone(), hosts: hosts.clone() };
         let sync_stop = stop.clone().cancelled_owned();
         let served = sync::serve(sync_listener, authority.clone(), Arc::new(agents.clone()), sync_stop);
@@ -157,7 +157,7 @@ impl Manager {
             served.await
         };
         let batches = Arc::new(Semaphore::new(BATCHES_AT_ONCE));
-        let router = api::router(Api { head, writer, hosts, authority, batches, stop: stop.clone() });
+        let router = api::router(Api { head, writer, store, hosts, authority, batches, stop: stop.clone() });
         Ok(Self {
             addresses,
             agents,

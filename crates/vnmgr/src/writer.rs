@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use store::{AppendError, Commit, MAX_APPEND_BYTES, MAX_APPEND_COMMITS, Store};
 use sync::Head;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use topology::{Change, DatapathId, ObjectRef, Topology};
@@ -54,6 +54,9 @@ pub enum WriteError {
     Stopping,
 }
 
+/// Sees why the store did not do what the writer last asked of it; `None` if it did. Closed when the writer has ended.
+pub type StoreReceiver = watch::Receiver<Option<String>>;
+
 type Answer = oneshot::Sender<Result<Plan, WriteError>>;
 
 struct Job {
@@ -68,18 +71,20 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer. It ends after `stop`, with the tasks that wait by then done.
+    /// Starts the writer, and shows how it gets on with the store. It ends after `stop`, with the tasks that wait by
+    /// then done.
     pub fn start(
         store: Arc<dyn Store>,
         head: HeadSender,
         hosts: Arc<Hosts>,
         stop: CancellationToken,
-    ) -> (Self, JoinHandle<()>) {
+    ) -> (Self, StoreReceiver, JoinHandle<()>) {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let desk = Desk { store, head, hosts, queue, stop, unbound: BTreeSet::new(), stale: false };
+        let (obstacle, seen) = watch::channel(None);
+        let desk = Desk { store, obstacle, head, hosts, queue, stop, unbound: BTreeSet::new(), stale: false };
         let runtime = Handle::current();
         let thread = tokio::task::spawn_blocking(move || desk.run(&runtime));
-        (Self { queue: sender }, thread)
+        (Self { queue: sender }, seen, thread)
     }
 
     /// Has a task done, and gives back its plan, which is then real.
@@ -98,6 +103,8 @@ impl Writer {
 /// What the writer works with.
 struct Desk {
     store: Arc<dyn Store>,
+    /// Why the store did not do what it was last asked to.
+    obstacle: watch::Sender<Option<String>>,
     head: HeadSender,
     hosts: Arc<Hosts>,
     queue: mpsc::Receiver<Job>,
@@ -200,13 +207,17 @@ impl Desk {
         if !group.commits.is_empty() {
             let head = store::Revision(self.head.borrow().topology.revision().0);
             match runtime.block_on(self.store.append_many(head, group.commits)) {
-                Ok(_) => self.publish(&group.planned),
+                Ok(_) => {
+                    self.obstacle.send_replace(None);
+                    self.publish(&group.planned);
+                }
                 Err(AppendError::Conflict { head: found }) => {
                     tracing::info!(%head, %found, "another manager was first: planning again");
                     self.stale = true;
                     return Some(group.planned.into_iter().map(|(job, _)| job).collect());
                 }
                 Err(error) => {
+                    self.obstacle.send_replace(Some(error.to_string()));
                     self.stale |= matches!(error, AppendError::Unknown(_));
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
@@ -253,6 +264,7 @@ impl Desk {
             }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the store cannot be read anew");
+                self.obstacle.send_replace(Some(error.to_string()));
                 false
             }
         }

@@ -16,6 +16,7 @@
 pub mod batch;
 pub mod datapath;
 pub mod error;
+mod health;
 pub mod host;
 pub mod input;
 pub mod interface;
@@ -53,7 +54,7 @@ use crate::hosts::Hosts;
 use crate::plan::{Plan, Task};
 use crate::realized::{self, Realized};
 use crate::state::HeadReceiver;
-use crate::writer::{WriteError, Writer};
+use crate::writer::{StoreReceiver, WriteError, Writer};
 use error::ApiError;
 use input::Options;
 use look::Look;
@@ -98,6 +99,8 @@ pub struct Api {
     pub head: HeadReceiver,
     /// Makes changes.
     pub writer: Writer,
+    /// Sees whether the store takes changes.
+    pub store: StoreReceiver,
     /// What hosts said.
     pub hosts: Arc<Hosts>,
     /// Makes tokens for hosts that join.
@@ -192,6 +195,7 @@ pub fn openapi() -> String {
 pub fn router(api: Api) -> Router {
     let (router, _) = documented().split_for_parts();
     router
+        .merge(health::routes())
         .fallback(|uri: Uri| async move { ApiError::unknown_route(uri.path()) })
         .method_not_allowed_fallback(|method: Method| async move { ApiError::method_not_allowed(&method) })
         .layer(CatchPanicLayer::custom(|_| ApiError::internal("a handler panicked").into_response()))

@@ -2,6 +2,7 @@
 
 mod agents;
 mod batches;
+mod health;
 mod hosts;
 mod input;
 mod lists;
