@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::{Argv, Output};
@@ -115,6 +115,31 @@ impl Manager {
         let path = self.ballast();
         let removed = self.namespace.within(|| fs::remove_file(&path))?;
         removed.map_err(|source| Error::File { step: "remove", path, source })
+    }
+
+    /// Copies its store to a new file, inside the lab. It must have been stopped.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the store is in use, or there is such a file.
+    pub fn backup(&self, file: &Path) -> Result<()> {
+        self.on_store("backup", file)
+    }
+
+    /// Puts a copy in place of its store, as an operator does who has lost it. It must have been stopped.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the store is in use, or there is no such copy.
+    pub fn restore(&self, file: &Path) -> Result<()> {
+        let store = self.state_dir().join("openvnet.db").display().to_string();
+        let files = ["", "-wal", "-shm"].map(|end| format!("{store}{end}"));
+        self.namespace.exec(["rm", "-f"].into_iter().chain(files.iter().map(String::as_str)))?;
+        self.on_store("restore", file)
+    }
+
+    fn on_store(&self, command: &str, file: &Path) -> Result<()> {
+        let paths = [&program("vnmgr")?, file, &self.state_dir()].map(|path| path.display().to_string());
+        let [program, file, state] = &paths;
+        self.namespace.exec([program, command, file, "--state-dir", state]).map(drop)
     }
 
     /// Runs `vnctl` against it and gives what it printed.

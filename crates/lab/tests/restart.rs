@@ -2,14 +2,14 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use common::ages::{ages, expect_older};
 use common::{
     NETWORK, PATIENCE, answers_once, apply_network, await_status, guest, ip, ip6, is_silent, program, settle,
     show, start, vnctl,
 };
-use lab::{Guest, Host, Lab, PingStream, Result, wait_until};
+use lab::{Guest, Lab, PingStream, Result, wait_until};
 
 /// Time between the packets of a stream: 1,000 a second.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -153,36 +153,4 @@ fn a_host_reboots_without_its_manager_and_serves_what_it_knows() -> Result<()> {
     assert!(answers_once(&three, ip(2))? && answers_once(&one, ip(2))?);
     assert_eq!(show(&lab, "networks", NETWORK)?["uuid"], NETWORK);
     Ok(())
-}
-
-/// Flows with their age in seconds and the packets that they have counted.
-type Ages = BTreeMap<String, (f64, u64)>;
-
-fn ages(host: &Host) -> Result<Ages> {
-    let dump = host.ovs_ofctl(["dump-flows", "br-int"])?;
-    Ok(dump.lines().filter_map(age).collect())
-}
-
-/// Reads "cookie=0x1, duration=3.1s, table=0, n_packets=5, n_bytes=490, idle_age=1, priority=1 actions=drop".
-fn age(line: &str) -> Option<(String, (f64, u64))> {
-    let field = |name: &str| line.split_once(name)?.1.split([',', 's', ' ']).next();
-    let duration = field("duration=")?.parse().ok()?;
-    let packets = field("n_packets=")?.parse().ok()?;
-    let is_statistic = |part: &&str| {
-        ["duration=", "n_packets=", "n_bytes=", "idle_age=", "hard_age="]
-            .iter()
-            .any(|of| part.starts_with(of))
-    };
-    let flow: Vec<_> = line.split(", ").filter(|part| !is_statistic(part)).collect();
-    Some((flow.join(", "), (duration, packets)))
-}
-
-/// A flow that was added again would be younger, and would count from zero.
-fn expect_older(before: &Ages, after: &Ages) {
-    assert!(!before.is_empty());
-    for (flow, (age, packets)) in before {
-        let now = after.get(flow);
-        let goes_on = now.is_some_and(|(now, count)| now > age && count >= packets);
-        assert!(goes_on, "{flow}: {age} s and {packets} packets before, {now:?} after");
-    }
 }

@@ -1,6 +1,7 @@
 //! What end-to-end tests share: numbered guests of one network, and what users and operators would look at.
 #![allow(dead_code, unreachable_pub, reason = "every test uses its part of this")]
 
+pub mod ages;
 pub mod dhcp;
 pub mod frames;
 pub mod watch;

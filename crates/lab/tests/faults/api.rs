@@ -26,6 +26,15 @@ pub(crate) enum Answer {
     Unknown,
 }
 
+/// Where the topology stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    /// Which history of changes.
+    pub(crate) store_id: String,
+    /// How far in it.
+    pub(crate) revision: u64,
+}
+
 /// A client of a manager that may be down.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
@@ -68,6 +77,14 @@ impl Api {
             Some((object["uuid"].as_str()?.to_owned(), object["display_name"].as_str()?.to_owned()))
         };
         objects.iter().map(|object| name(object).ok_or_else(|| unclear(collection, object))).collect()
+    }
+
+    /// Where the topology stands.
+    pub(crate) fn head(&self) -> Result<Head> {
+        let shown = self.get("revision")?;
+        let head = shown["store_id"].as_str().zip(shown["revision"].as_u64());
+        let (store_id, revision) = head.ok_or_else(|| unclear("revision", &shown))?;
+        Ok(Head { store_id: store_id.to_owned(), revision })
     }
 
     fn get(&self, path: &str) -> Result<Value> {

@@ -135,6 +135,17 @@ impl Book {
         self.next = (self.next + 1) % count;
     }
 
+    /// Whether a change is asked for again and again.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.tenants.iter().any(|tenant| tenant.unanswered.is_some())
+    }
+
+    /// Forgets what was done since: it is lost with the store. Changes go on being counted.
+    pub(crate) fn go_back_to(&mut self, older: Self) {
+        let acknowledged = self.acknowledged;
+        *self = Self { acknowledged, ..older };
+    }
+
     /// As [`Writer::check`].
     pub(crate) fn check(&self, api: &Api) -> Result<()> {
         assert_eq!(self.wrong, None);

@@ -12,19 +12,21 @@ use topology::Revision;
 use vna::host::HostView;
 use vna::switch::Switch;
 
+use crate::api::Head;
+
 /// Time that the switch and its database have for their answers.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// Waits until the host's agent has everything up to `revision`, and its switch has exactly the flows and groups that
+/// Waits until the host's agent has everything up to `head`, and its switch has exactly the flows and groups that
 /// a new compiler makes of it.
-pub(crate) fn await_compiled(host: &Host, revision: u64, limit: Duration) -> Result<()> {
-    let what = format!("the flows of {} to be those of revision {revision}", host.name());
+pub(crate) fn await_compiled(host: &Host, head: &Head, limit: Duration) -> Result<()> {
+    let what = format!("the flows of {} to be those of {head:?}", host.name());
     let (database, state) = (host.switch().database_socket(), host.vna().state_dir());
     wait_until(what, limit, || {
         let look = || {
             // On this thread alone: one that has entered a lab must not start others.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let compared = compare(&database, &state, Revision(revision));
+            let compared = compare(&database, &state, head);
             runtime
                 .map_err(|error| error.to_string())?
                 .block_on(async { timeout(ANSWER_LIMIT, compared).await })
@@ -34,11 +36,11 @@ pub(crate) fn await_compiled(host: &Host, revision: u64, limit: Duration) -> Res
     })
 }
 
-async fn compare(database: &str, state: &Path, revision: Revision) -> Result<(), String> {
+async fn compare(database: &str, state: &Path, head: &Head) -> Result<(), String> {
     let replica = sync::Replica::load(&state.join("replica")).map_err(|error| error.to_string())?;
     let now = replica.topology.revision();
-    if now != revision {
-        return Err(format!("the replica is at {}", now.0));
+    if replica.store_id != head.store_id || now < Revision(head.revision) {
+        return Err(format!("the replica is at {} of store {}", now.0, replica.store_id));
     }
     let database: ovsdb::Endpoint = database.parse().map_err(|_| "no address".to_owned())?;
     let ovsdb::Endpoint::Unix(socket) = &database else { return Err("no local database".to_owned()) };

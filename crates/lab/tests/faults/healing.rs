@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use lab::{Guest, Host, Lab, Result, wait_until};
 
-use crate::common::{PATIENCE, answers_once, apply_network, guest, ip, program, revision, settle, start};
+use crate::api::Api;
+use crate::common::{PATIENCE, answers_once, apply_network, guest, ip, program, settle, start};
 use crate::compiled::await_compiled;
 
 /// Time to put right what is found by looking: flows and groups are read every ten seconds.
@@ -167,7 +168,7 @@ fn settings_that_somebody_has_changed_are_put_right() -> Result<()> {
             other => Err(format!("{other:?}")),
         })?;
         // A new tunnel port has a new number.
-        await_compiled(host, revision(&lab)?, HEALING_LIMIT)?;
+        await_compiled(host, &Api::new(lab.manager()).head()?, HEALING_LIMIT)?;
         println!("{}: right again after {:?}", tampering.what, started.elapsed());
         check_traffic(&guests, tampering.what)?;
     }
@@ -187,7 +188,7 @@ fn a_bridge_that_somebody_has_deleted_is_made_anew() -> Result<()> {
     // Ports were the hypervisor's, and it plugs its guests in again.
     guests[0].plug(host)?;
     settle(&lab)?;
-    await_compiled(host, revision(&lab)?, HEALING_LIMIT)?;
+    await_compiled(host, &Api::new(lab.manager()).head()?, HEALING_LIMIT)?;
     check_traffic(&guests, "a new bridge")
 }
 

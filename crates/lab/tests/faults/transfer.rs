@@ -4,11 +4,13 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use lab::{Result, Station};
+use lab::{Result, Station, wait_until};
 
 /// Bytes that are under way at a time: some packets of every size.
 const CHUNK: usize = 16 * 1024;
@@ -22,20 +24,12 @@ const PORT: u16 = 7;
 /// Time that a chunk may take: far beyond what a connection without a loss needs.
 const ECHO_LIMIT: Duration = Duration::from_secs(30);
 
-/// What became of a transfer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Transferred {
-    /// Chunks that have come back as they were.
-    pub(crate) chunks: u64,
-    /// The longest time that one took.
-    pub(crate) slowest: Duration,
-}
-
 /// A transfer that goes on.
 #[derive(Debug)]
 pub(crate) struct Transfer {
     stop: Sender<()>,
-    client: JoinHandle<Transferred>,
+    chunks: Arc<AtomicU64>,
+    client: JoinHandle<Duration>,
     server: JoinHandle<()>,
 }
 
@@ -50,26 +44,37 @@ impl Transfer {
             echo(&stream);
         });
         let (stop, stopped) = mpsc::channel();
+        let chunks = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&chunks);
         let client = thread::spawn(move || {
-            let mut so_far = Transferred { chunks: 0, slowest: Duration::ZERO };
+            let mut slowest = Duration::ZERO;
             while stopped.recv_timeout(PACE) == Err(RecvTimeoutError::Timeout) {
-                so_far.slowest = so_far.slowest.max(exchange(&client, so_far.chunks));
-                so_far.chunks += 1;
+                let number = count.fetch_add(1, Ordering::Relaxed);
+                slowest = slowest.max(exchange(&client, number));
             }
-            so_far
+            slowest
         });
-        Ok(Self { stop, client, server })
+        Ok(Self { stop, chunks, client, server })
     }
 
-    /// Ends it.
+    /// Waits until `count` more chunks have been sent.
+    pub(crate) fn wait_for_more(&self, count: u64, limit: Duration) -> Result<()> {
+        let goal = self.chunks.load(Ordering::Relaxed) + count;
+        wait_until(format!("{goal} chunks"), limit, || match self.chunks.load(Ordering::Relaxed) {
+            chunks if chunks >= goal => Ok(()),
+            chunks => Err(format!("{chunks} were sent")),
+        })
+    }
+
+    /// Ends it, and gives the longest time that a chunk took to come back.
     ///
     /// # Panics
     /// If the connection broke, or something else came back than was sent.
-    pub(crate) fn finish(self) -> Transferred {
+    pub(crate) fn finish(self) -> Duration {
         drop(self.stop);
-        let transferred = self.client.join().expect("a connection that stands");
+        let slowest = self.client.join().expect("a connection that stands");
         self.server.join().expect("a connection that stands");
-        transferred
+        slowest
     }
 }
 
