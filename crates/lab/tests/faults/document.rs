@@ -40,6 +40,7 @@ fn every_test_that_the_document_names_exists() {
         let needles = [format!("fn {name}()"), format!("\"{name}\"")];
         sources.iter().any(|text| needles.iter().any(|needle| text.contains(needle)))
     };
-    let (named, missing): (Vec<_>, Vec<_>) = (named(), named().into_iter().filter(|name| !exists(name)).collect());
+    let (named, missing): (Vec<_>, Vec<_>) =
+        (named(), named().into_iter().filter(|name| !exists(name)).collect());
     assert!(named.len() > 10 && missing.is_empty(), "{missing:?} of {named:?}");
 }

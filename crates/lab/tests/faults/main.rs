@@ -16,6 +16,7 @@ mod api;
 mod book;
 mod compiled;
 mod crash;
+mod document;
 mod fault;
 mod form;
 mod healing;
