@@ -151,7 +151,8 @@ impl Book {
         assert_eq!(self.wrong, None);
         let mut shown = api.names("networks")?;
         shown.append(&mut api.names("interfaces")?);
-        self.tenants.iter().for_each(|tenant| tenant.check(&shown));
+        let checked: Result<(), String> = self.tenants.iter().try_for_each(|tenant| tenant.check(&shown));
+        assert_eq!(checked, Ok(()));
         Ok(())
     }
 }
@@ -207,14 +208,21 @@ impl Tenant {
     }
 
     /// That all of it is there in one version, which is the acknowledged one or the one after.
-    fn check(&self, shown: &BTreeMap<String, String>) {
-        let versions: Vec<_> =
-            [self.network()].iter().chain(&self.interfaces()).map(|id| shown.get(id)).collect();
-        assert!(versions.windows(2).all(|pair| pair[0] == pair[1]), "by half: {self:?}: {versions:?}");
-        let version = versions[0].map(|name| name.parse().expect("a version as it was written"));
-        let may_be = [Some(self.acknowledged), self.unanswered];
-        assert!(may_be.contains(&Some(version)), "lost: {self:?} is at {version:?}");
+    fn check(&self, shown: &BTreeMap<String, String>) -> Result<(), String> {
+        let objects = [self.network()].into_iter().chain(self.interfaces());
+        let versions: Vec<_> = objects.map(|id| shown.get(&id).cloned()).collect();
+        let may_be = [Some(self.acknowledged), self.unanswered].map(|version| version.map(names));
+        if may_be.contains(&Some(versions.clone())) {
+            Ok(())
+        } else {
+            Err(format!("{self:?} is {versions:?}"))
+        }
     }
+}
+
+/// The display names of a tenant's objects in a version.
+fn names(version: Version) -> Vec<Option<String>> {
+    vec![version.map(|version| version.to_string()); 3]
 }
 
 /// The interfaces of a tenant, for ports to name.
@@ -224,4 +232,18 @@ pub(crate) fn interfaces_of(number: u8) -> [String; 2] {
 
 fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
     book.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn lost_and_half_done_changes_show() {
+    let tenant = Tenant { number: 1, acknowledged: Some(4), unanswered: Some(None), changes: 5 };
+    let ids = [tenant.network()].into_iter().chain(tenant.interfaces());
+    let shown = |names: [Option<&str>; 3]| {
+        let named = ids.clone().zip(names).filter_map(|(id, name)| Some((id, name?.to_owned())));
+        tenant.check(&named.collect()).is_ok()
+    };
+    assert!(shown([Some("4"); 3]), "the acknowledged version");
+    assert!(shown([None; 3]), "a change that was not answered and was made");
+    assert!(!shown([Some("3"); 3]), "an older version");
+    assert!(!shown([Some("4"), None, None]), "a change by half");
 }

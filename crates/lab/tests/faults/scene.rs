@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lab::{Capture, Guest, GuestSpec, Host, Lab, LossReport, MacAddr, PingStream, Result, in_parallel};
 
-use crate::api::{Api, Head};
+use crate::api::Api;
 use crate::book::{Writer, interfaces_of};
 use crate::common::{PATIENCE, apply, ip, prefix, start, vnctl};
 use crate::compiled::await_compiled;
@@ -117,11 +117,6 @@ impl Scene {
             host.vna().start(&manager)
         };
         in_parallel(self.lab.hosts(), anew).into_iter().collect()
-    }
-
-    /// Where the topology stands.
-    pub(crate) fn head(&self) -> Result<Head> {
-        self.api.head()
     }
 }
 

@@ -34,15 +34,15 @@ fn faults_under_change_and_traffic_lose_nothing_and_everything_converges() -> Re
         }
         let fault = bag.pop().expect("a bag that was filled");
         let host = random.random_range(0..HOSTS);
-        print!("{number}: {} on host{}: ", fault.name, host + 1);
-        round(&scene, fault, host)?;
+        println!("{number}: {} on host{}", fault.name, host + 1);
+        println!("{number}: {}", round(&scene, fault, host)?);
     }
     println!("{} changes", scene.writer.book().acknowledged);
     expect_the_same_from_nothing(&scene)
 }
 
-/// One fault, from talking guests to talking guests.
-fn round(scene: &Scene, fault: Fault, host: usize) -> Result<()> {
+/// One fault, from talking guests to talking guests. Says how long it took, and what it cost.
+fn round(scene: &Scene, fault: Fault, host: usize) -> Result<String> {
     let flows = scene.talk()?;
     let started = Instant::now();
     (fault.strike)(scene, host, &flows)?;
@@ -50,10 +50,10 @@ fn round(scene: &Scene, fault: Fault, host: usize) -> Result<()> {
     flows.iter().try_for_each(|flow| flow.wait_for_more(ANSWERS, RECOVERY_LIMIT))?;
     scene.writer.wait_for_more(CHANGES)?;
     scene.check(RECOVERY_LIMIT)?;
-    print!("{:.1?}, recovered {:.1?} later; lost", mended - started, mended.elapsed());
+    let (lasted, recovered) = (mended - started, mended.elapsed());
     let lost = flows.into_iter().map(|flow| judge(flow, fault, host)).collect::<Result<Vec<_>>>()?;
-    println!(" {lost:?}");
-    scene.check_intruders()
+    scene.check_intruders()?;
+    Ok(format!("it took {lasted:.1?}, all was well {recovered:.1?} later, and {lost:?} packets were lost"))
 }
 
 /// Expects that a stream has lost no more than the fault may cost it, and gives how much that was.
@@ -74,7 +74,7 @@ fn expect_the_same_from_nothing(scene: &Scene) -> Result<()> {
     // Nothing changes from here on.
     let book = scene.writer.book();
     settle(&scene.lab)?;
-    let head = scene.head()?;
+    let head = scene.api.head()?;
     let before = scene.lab.hosts().iter().map(program).collect::<Result<Vec<_>>>()?;
     assert!(before.iter().all(|flows| !flows.is_empty()));
     scene.begin_anew()?;
