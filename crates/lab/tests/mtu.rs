@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{NETWORK, PATIENCE, answers_once, apply_network, guest, ip, ip6, show, start};
-use lab::{Encapsulation, Error, Family, Guest, Host, Lab, Ping, Result, wait_until};
+use lab::{Encapsulation, Error, Family, Guest, Host, Lab, Ping, Result};
 
 /// What a guest's NIC takes: more than any tunnel does.
 const NIC_MTU: u16 = 1500;
