@@ -1,6 +1,7 @@
 //! A process in the background of a lab: a guarded value that ends its process when it goes out of scope.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
@@ -59,9 +60,22 @@ impl Process {
         self.wait(END_LIMIT)
     }
 
-    /// Stops it (SIGSTOP) without ending it: it hangs, and its connections stay open.
+    /// Stops it (SIGSTOP) without ending it: it hangs, and its connections stay open. Returns when it has stopped, which
+    /// on a busy machine is a while after the signal.
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);
+        let stopped = || if self.has_stopped() { Ok(()) } else { Err("it still runs".to_owned()) };
+        // One that has ended stops no more.
+        let _ = wait_until(format!("{} to stop", self.name), END_LIMIT, stopped);
+    }
+
+    /// Whether no thread of it runs (proc_pid_stat(5): the state stands behind the name in parentheses).
+    fn has_stopped(&self) -> bool {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.pid())) else { return true };
+        let stat = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let runs =
+            |stat: String| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['T', 'Z']));
+        !threads.filter_map(io::Result::ok).map(stat).any(runs)
     }
 
     /// Lets it run on after [`pause`](Self::pause) (SIGCONT).
