@@ -58,7 +58,8 @@ pub fn start(builder: Builder) -> Result<Lab> {
     // The userspace datapath drops what it has to look up an underlay address for, and a check is made only once.
     for (host, peer) in lab.hosts().iter().flat_map(|host| lab.hosts().iter().map(move |peer| (host, peer))) {
         for address in [peer.underlay_ip(), peer.underlay_ipv6()] {
-            host.exec(["ping", "-c", "1", "-W", "5", &address.to_string()])?;
+            // With `-c` and `-w`, ping(8) repeats the request until one is answered.
+            host.exec(["ping", "-q", "-c", "1", "-w", "10", "-i", "0.2", &address.to_string()])?;
         }
     }
     Ok(lab)

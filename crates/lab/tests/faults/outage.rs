@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::{Lab, Result, wait_until};
+use lab::{Host, Lab, Result, wait_until};
 
 use crate::common::ages::{ages, expect_older};
 use crate::common::{
@@ -68,6 +68,12 @@ fn lease(lab: &Lab, n: usize) -> Result<()> {
     vnctl(lab, &format!("ip-leases add {lease} --ipv4-address {address}")).map(drop)
 }
 
+/// What a host's datapath has counted as dropped, by reason.
+fn drops(host: &Host) -> Result<Vec<String>> {
+    let counters = host.ovs_appctl(["coverage/show"])?;
+    Ok(counters.lines().filter(|line| line.contains("drop")).map(str::to_owned).collect())
+}
+
 #[test]
 fn no_packet_is_lost_while_agents_manager_or_management_are_away() -> Result<()> {
     // Chunks of the transfer, about six milliseconds each, that an outage lasts.
@@ -103,7 +109,8 @@ fn no_packet_is_lost_while_agents_manager_or_management_are_away() -> Result<()>
     transfer.wait_for_more(outage / 10, PATIENCE)?;
     let (slowest, report) = (transfer.finish(), stream.finish()?);
     println!("{} echo requests, lost {:?}; the slowest chunk took {slowest:?}", report.sent, report.lost);
-    assert!(report.lost.is_empty(), "{report:?}");
+    let dropped = lab.hosts().iter().map(drops).collect::<Result<Vec<_>>>()?;
+    assert!(report.lost.is_empty(), "{report:?}, of which the datapath knows {dropped:?}");
     assert!(slowest < SLOWEST, "{slowest:?}");
     for (host, before) in lab.hosts().iter().zip(&before) {
         expect_older(before, &ages(host)?);
