@@ -196,7 +196,8 @@ impl PingStream {
         })
     }
 
-    /// Ends the stream and tells what it lost. The last request is not counted: its answer may be under way.
+    /// Ends the stream and tells what it lost. Requests of the last second that nothing has come after are not counted:
+    /// their answers may be under way.
     ///
     /// # Errors
     /// [`Error::Answer`] if `ping` has given no account of itself.
@@ -204,7 +205,7 @@ impl PingStream {
         self.process.interrupt()?;
         let output = self.process.output()?;
         let sent = parse_summary(&output).ok_or_else(|| self.process.complaint("no summary"))?.sent;
-        Ok(loss(sent.saturating_sub(1), &answered(&output), self.interval))
+        Ok(loss(sent, &answered(&output), self.interval))
     }
 }
 
@@ -215,6 +216,9 @@ fn answered(output: &str) -> BTreeSet<u32> {
 }
 
 fn loss(sent: u32, answered: &BTreeSet<u32>, interval: Duration) -> LossReport {
+    let young = REPLY_LIMIT.as_nanos() / interval.as_nanos().max(1);
+    let old = sent.saturating_sub(u32::try_from(young).unwrap_or(u32::MAX));
+    let sent = answered.last().map_or(old, |last| old.max(*last));
     let lost: Vec<u32> = (1..=sent).filter(|number| !answered.contains(number)).collect();
     let runs = lost.chunk_by(|a, b| a + 1 == *b).map(<[u32]>::len);
     let longest = u32::try_from(runs.max().unwrap_or(0)).unwrap_or(u32::MAX);
@@ -278,5 +282,11 @@ mod tests {
             report,
             LossReport { sent: 7, lost: vec![3, 4, 6], longest_gap: Duration::from_millis(20) }
         );
+    }
+
+    #[test]
+    fn requests_without_an_answer_are_lost_once_they_are_old() {
+        let lost = |sent| loss(sent, &BTreeSet::from([1]), Duration::from_millis(100)).lost;
+        assert_eq!((lost(11), lost(13)), (vec![], vec![2, 3]));
     }
 }
