@@ -307,7 +307,10 @@ impl Topology {
         let reference = change.reference();
         let (old, new) = (self.get(&reference), if let Change::Put(new) = change { Some(new) } else { None });
         let mut touched = self.touched_by(&reference, old.as_ref(), new);
-        touched.extend(new.into_iter().chain(&old).filter_map(owner));
+        for object in new.into_iter().chain(&old) {
+            touched.extend(owner(object));
+            touched.extend(self.mac_holder(object));
+        }
         touched.iter().for_each(|interface| self.derive(interface, Index::forget));
         if let Some(old) = &old {
             self.note(old, false);
@@ -318,6 +321,14 @@ impl Topology {
         }
         touched.iter().for_each(|interface| self.derive(interface, Index::learn));
         touched
+    }
+
+    /// The interface whose MAC lease an IP lease is behind. In the middle of a commit the MAC lease may have moved
+    /// already, and the IP lease still names the interface it was with.
+    fn mac_holder(&self, object: &Object) -> Option<InterfaceId> {
+        let Object::IpLease(of) = object else { return None };
+        let mac_lease = self.mac_leases.get(&of.holder.as_ref()?.mac_lease_uuid)?;
+        Some(mac_lease.interface_uuid.clone())
     }
 
     /// The interfaces in a network whose domain changes.
