@@ -75,7 +75,8 @@ fn destination(of: &Attachment, found: Instructions) -> Flow {
 
 /// What the interface may say of itself.
 fn admitted(key: InterfaceKey, of: &Attachment) -> Vec<Flow> {
-    let from = || from_interface(key);
+    // In its domain: what an address means, and whose it is, another domain may see otherwise.
+    let from = || from_interface(in_domain(of.key), key);
     let pass = |table: TableId, matching, next| Flow::new(table, 100, matching, Instructions::goto(next));
     if let DomainId::Segment(_) = of.domain {
         let of_mac = [

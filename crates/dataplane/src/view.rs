@@ -101,8 +101,8 @@ pub(crate) fn in_domain(key: DomainKey) -> Match {
 }
 
 /// Packets from an interface.
-pub(crate) fn from_interface(key: topology::InterfaceKey) -> Match {
-    Match::new().reg(SOURCE_INTERFACE, key.0)
+pub(crate) fn from_interface(matching: Match, key: topology::InterfaceKey) -> Match {
+    matching.reg(SOURCE_INTERFACE, key.0)
 }
 
 /// Packets with some flags set and others not.
