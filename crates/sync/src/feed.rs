@@ -15,18 +15,18 @@ use crate::wire::{Part, Put, cut};
 
 /// What takes an agent's replica to a revision.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Update {
+pub struct Update {
     /// The revision it starts from; `None` for a snapshot.
-    pub(crate) base: Option<Revision>,
+    pub base: Option<Revision>,
     /// The revision it leads to.
-    pub(crate) revision: Revision,
+    pub revision: Revision,
     /// The objects that change.
-    pub(crate) changes: Vec<Change>,
+    pub changes: Vec<Change>,
 }
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Next {
+pub enum Next {
     /// Send this at once.
     Send(Update),
     /// Nothing the agent needs has changed; its revision is behind.
@@ -39,7 +39,7 @@ pub(crate) enum Next {
 
 /// One agent's feed.
 #[derive(Debug)]
-pub(crate) struct Feed {
+pub struct Feed {
     host: DatapathId,
     store_id: String,
     /// The topology whose scope the replica equals; `None` before the first update of an agent that has nothing.
@@ -50,12 +50,12 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// A feed for a host that has the scope of `resumed` already.
-    pub(crate) fn new(host: DatapathId, store_id: String, resumed: Option<Topology>) -> Self {
+    pub fn new(host: DatapathId, store_id: String, resumed: Option<Topology>) -> Self {
         Self { host, store_id, seen: resumed, told: None }
     }
 
     /// What the agent needs now that `head` is the newest.
-    pub(crate) fn next(&mut self, head: &Entry) -> Next {
+    pub fn next(&mut self, head: &Entry) -> Next {
         if head.store_id != self.store_id || !head.topology.datapaths().contains_key(&self.host) {
             return Next::Over;
         }
@@ -75,7 +75,7 @@ impl Feed {
     }
 
     /// Tells the agent the revision it is at, if it does not know.
-    pub(crate) fn catch_up(&mut self) -> Option<Update> {
+    pub fn catch_up(&mut self) -> Option<Update> {
         let revision = self.seen.as_ref()?.revision();
         let base = self.told.filter(|told| *told != revision)?;
         self.told = Some(revision);
@@ -106,7 +106,7 @@ impl Feed {
 
 impl Update {
     /// The messages that carry it. Objects are encoded as their message is taken, not before.
-    pub(crate) fn into_parts(self) -> impl Iterator<Item = Part> {
+    pub fn into_parts(self) -> impl Iterator<Item = Part> {
         let (base, revision) = (self.base.map(|base| base.0), self.revision.0);
         let encoded = self.changes.into_iter().map(|change| match change {
             Change::Put(object) => (object.reference().to_string(), Some(object.encode())),

@@ -14,7 +14,7 @@ pub(crate) const REMEMBERED: usize = 1024;
 
 /// A head, and what its commit concerns, worked out once for all sessions.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
     pub(crate) store_id: String,
     /// The revision that `changes` start from.
     pub(crate) base: Revision,
@@ -25,13 +25,14 @@ pub(crate) struct Entry {
 
 /// The heads of late. The newest is to be watched.
 #[derive(Debug)]
-pub(crate) struct History {
+pub struct History {
     newest: watch::Sender<Arc<Entry>>,
     remembered: Mutex<VecDeque<Topology>>,
 }
 
 impl History {
-    pub(crate) fn new(head: &Head) -> Self {
+    /// Remembers the first head.
+    pub fn new(head: &Head) -> Self {
         let entry = Entry {
             store_id: head.store_id.clone(),
             base: head.topology.revision(),
@@ -44,7 +45,7 @@ impl History {
     }
 
     /// Takes a new head.
-    pub(crate) fn push(&self, head: &Head) {
+    pub fn push(&self, head: &Head) {
         let last = self.newest.borrow().clone();
         let same_store = last.store_id == head.store_id;
         let follows = same_store && head.before.revision() == last.topology.revision();
@@ -72,12 +73,12 @@ impl History {
     }
 
     /// The newest head, to watch.
-    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Entry>> {
+    pub fn watch(&self) -> watch::Receiver<Arc<Entry>> {
         self.newest.subscribe()
     }
 
     /// The topology at a revision of a store, if it is remembered.
-    pub(crate) fn at(&self, store_id: &str, revision: Revision) -> Option<Topology> {
+    pub fn at(&self, store_id: &str, revision: Revision) -> Option<Topology> {
         if self.newest.borrow().store_id != store_id {
             return None;
         }

@@ -23,26 +23,38 @@ const MAX_CHANGES: usize = 4_000_000;
 
 /// What is wrong with what the manager sent.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub enum Fault {
+    /// A newer manager says more than this version knows.
     #[error("the manager sent a message of an unknown kind")]
     Unknown,
+    /// A welcome comes first, and once.
     #[error("the manager sent a message out of turn")]
     OutOfTurn,
+    /// It is no id of a datapath.
     #[error("the manager's welcome names no datapath")]
     NoDatapath(#[from] topology::id::InvalidId),
+    /// An update is missing, or is for somebody else.
     #[error("the manager sent a change from revision {base:?}, and the replica is at {found:?}")]
-    Gap { base: Option<Revision>, found: Option<Revision> },
+    Gap {
+        /// What the update starts from.
+        base: Option<Revision>,
+        /// What there is.
+        found: Option<Revision>,
+    },
+    /// The last part of the one before is missing.
     #[error("the manager sent parts of different updates as one")]
     Torn,
+    /// It would not fit into memory.
     #[error("the manager sent an update of more than {MAX_CHANGES} objects")]
     TooLarge,
+    /// It does not fit its kind.
     #[error("the manager sent a malformed object")]
     Malformed(#[from] DecodeError),
 }
 
 /// An agent's end of one stream.
 #[derive(Debug)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     /// Also the state of which `resume` told the manager.
     replica: Option<Arc<Replica>>,
     state: State,
@@ -72,12 +84,12 @@ struct Incoming {
 
 impl Inbox {
     /// A stream that begins, for an agent that has `replica`.
-    pub(crate) fn new(replica: Option<Arc<Replica>>) -> Self {
+    pub fn new(replica: Option<Arc<Replica>>) -> Self {
         Self { replica, state: State::Expecting }
     }
 
     /// Takes a message, and gives back the new replica if the message completes one.
-    pub(crate) fn on_message(&mut self, told: Option<Told>) -> Result<Option<Arc<Replica>>, Fault> {
+    pub fn on_message(&mut self, told: Option<Told>) -> Result<Option<Arc<Replica>>, Fault> {
         let state = std::mem::replace(&mut self.state, State::Expecting);
         match (state, told.ok_or(Fault::Unknown)?) {
             (State::Expecting, Told::Welcome(welcome)) => {

@@ -9,6 +9,7 @@
 //!   remembers heads, `feed` decides what an agent is sent next, `session` carries one agent's stream.
 //! - The agent's end: [`agent`] keeps a [`Replica`] up to date. `inbox` puts it together from what the
 //!   manager sends; [`replica`] keeps it on disk.
+//! - [`machines`]: what decides in both, without sockets, tasks and clocks.
 //!
 //! # Who may say what
 //! A host proves who it is by its certificate, and all that it says is taken to be about itself. A host without one
@@ -23,6 +24,7 @@ mod file;
 mod history;
 mod inbox;
 mod listener;
+pub mod machines;
 pub mod manager;
 pub mod pki;
 pub mod replica;

@@ -69,29 +69,42 @@ impl Replica {
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let description = Description {
-            writer: WRITER.to_owned(),
-            store_id: self.store_id.clone(),
-            datapath: self.datapath.clone(),
-            revision: self.topology.revision(),
-        };
-        let mut body = serde_json::to_string(&description)?;
-        body.push('\n');
-        for object in self.topology.objects() {
-            let value = String::from_utf8(object.encode()).expect("JSON is UTF-8");
-            writeln!(body, "{} {value}", object.reference()).expect("texts grow");
-        }
-        let contents = format!("{MAGIC}{}\n{body}", digest(body.as_bytes()));
-        file::write(path, contents.as_bytes(), file::OWNER_ONLY)
+        file::write(path, self.encode().as_bytes(), file::OWNER_ONLY)
     }
 
-    /// Reads what [`Replica::save`] wrote. A file of another version of this software is read without its `store_id`.
+    /// Reads what [`Replica::save`] wrote.
     ///
     /// # Errors
     /// See [`LoadError`]. Callers go on without a replica.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let mut contents = String::new();
         std::fs::File::open(path)?.take(MAX_FILE).read_to_string(&mut contents)?;
+        Self::decode(&contents)
+    }
+
+    /// The contents of its file.
+    pub fn encode(&self) -> String {
+        let description = Description {
+            writer: WRITER.to_owned(),
+            store_id: self.store_id.clone(),
+            datapath: self.datapath.clone(),
+            revision: self.topology.revision(),
+        };
+        let mut body = serde_json::to_string(&description).expect("a description has only texts and numbers");
+        body.push('\n');
+        for object in self.topology.objects() {
+            let value = String::from_utf8(object.encode()).expect("JSON is UTF-8");
+            writeln!(body, "{} {value}", object.reference()).expect("texts grow");
+        }
+        format!("{MAGIC}{}\n{body}", digest(body.as_bytes()))
+    }
+
+    /// Reads what [`Replica::encode`] gave. What another version of this software has written is read without its
+    /// `store_id`.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the contents are not what was written.
+    pub fn decode(contents: &str) -> Result<Self, LoadError> {
         let (header, body) = contents.split_once('\n').ok_or(LoadError::Damaged)?;
         if header.strip_prefix(MAGIC) != Some(&digest(body.as_bytes())) {
             return Err(LoadError::Damaged);

@@ -134,50 +134,55 @@ pub(crate) struct ManagerMessage {
 
 /// The kinds of [`ManagerMessage`].
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub(crate) enum Told {
+pub enum Told {
+    /// The agent is known.
     #[prost(message, tag = "1")]
     Welcome(Welcome),
+    /// Its replica changes.
     #[prost(message, tag = "2")]
     Part(Part),
 }
 
 /// The answer to the first [`Hello`].
 #[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Welcome {
+pub struct Welcome {
+    /// Whose revisions follow.
     #[prost(string, tag = "1")]
-    pub(crate) store_id: String,
+    pub store_id: String,
+    /// `topology::DatapathId`, as text.
     #[prost(string, tag = "2")]
-    pub(crate) datapath: String,
+    pub datapath: String,
 }
 
 /// A part of what takes an agent's replica from one revision to another.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Part {
+pub struct Part {
     /// The revision that the replica must be at; without, the replica begins anew: a snapshot.
     #[prost(uint64, optional, tag = "1")]
-    pub(crate) base: Option<u64>,
+    pub base: Option<u64>,
     /// The revision that the replica is at afterwards. The same in all parts, like the base.
     #[prost(uint64, tag = "2")]
-    pub(crate) revision: u64,
+    pub revision: u64,
+    /// Objects that are new or changed.
     #[prost(message, repeated, tag = "3")]
-    pub(crate) puts: Vec<Put>,
+    pub puts: Vec<Put>,
     /// References of objects that are gone.
     #[prost(string, repeated, tag = "4")]
-    pub(crate) deletes: Vec<String>,
+    pub deletes: Vec<String>,
     /// All has been said with this part.
     #[prost(bool, tag = "5")]
-    pub(crate) last: bool,
+    pub last: bool,
 }
 
 /// An object as it now is.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Put {
+pub struct Put {
     /// `topology::ObjectRef`, as text.
     #[prost(string, tag = "1")]
-    pub(crate) reference: String,
+    pub reference: String,
     /// `topology::Object`, JSON.
     #[prost(bytes = "vec", tag = "2")]
-    pub(crate) value: Vec<u8>,
+    pub value: Vec<u8>,
 }
 
 impl From<Said> for AgentMessage {
