@@ -1,7 +1,7 @@
 //! The agent of a hypervisor host: makes its Open vSwitch equal to the topology.
 //!
-//! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`answers`] (packets that flows cannot
-//! answer). Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`] (the tables), [`control`] (the datapath),
+//! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`course`] (what the tables are to become),
+//! [`answers`] (packets that flows cannot answer). Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`] (the tables), [`control`] (the datapath),
 //! [`underlay`] (the host's devices). Between them go the newest values, never events:
 //!
 //! ```text
@@ -14,6 +14,7 @@
 pub mod answers;
 pub mod bridge;
 pub mod control;
+pub mod course;
 pub mod host;
 pub mod reconciler;
 pub mod settings;

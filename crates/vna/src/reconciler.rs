@@ -1,22 +1,12 @@
 //! Makes the switch equal to the topology: one code path for the first start, a change and recovery.
 //!
-//! ```text
-//!                 connect          read and difference              replica, ports or tunnels changed:
-//! Disconnected ───────────> Connected ───────────────> In step ───┐  the compiler's difference alone
-//!      ^                        │                        │ ^      │
-//!      └────── closed ──────────┴──────── closed ────────┘ └──────┘  every [`CHECK_INTERVAL`]: read again
-//! ```
-//! What the switch has is read, never assumed. Flows that stay keep their counters and their age. While there is no
-//! replica nothing is touched: an agent without knowledge leaves a working switch.
-//!
-//! # A replica from disk
-//! It is written a moment after the switch is changed, so after a crash it may be older than what the switch has. Then the
-//! switch is left as it is until a manager has been heard: to go back would cost packets.
+//! It takes the steps that [`course`](crate::course) decides on: after a connection, whenever the replica, the ports or
+//! the tunnels have changed, and every [`CHECK_INTERVAL`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane::{Compiler, Delta};
+use dataplane::Delta;
 use openflow::{Connection, PacketIn};
 use sync::Replica;
 use tokio::sync::watch;
@@ -25,6 +15,7 @@ use topology::Revision;
 use tracing::{debug, info, warn};
 
 use crate::answers;
+use crate::course::{Course, Step};
 use crate::host::HostView;
 use crate::switch::{Switch, SwitchError, SwitchEvent};
 
@@ -55,9 +46,7 @@ pub struct Reconciler {
     pub host: watch::Receiver<HostView>,
     /// What the switch's tables stand for.
     pub installed: watch::Sender<Option<Installed>>,
-    /// The replica that the agent has started with.
-    saved: Option<Arc<Replica>>,
-    compiler: Option<Compiler>,
+    course: Course,
 }
 
 impl Reconciler {
@@ -67,8 +56,8 @@ impl Reconciler {
         host: watch::Receiver<HostView>,
         installed: watch::Sender<Option<Installed>>,
     ) -> Self {
-        let saved = replica.borrow().clone();
-        Self { replica, host, installed, saved, compiler: None }
+        let course = Course::new(replica.borrow().clone());
+        Self { replica, host, installed, course }
     }
 
     /// Keeps the switch equal to the topology, for ever, through whatever connections it takes.
@@ -99,14 +88,13 @@ impl Reconciler {
     async fn serve(&mut self, mut switch: Switch) -> SwitchError {
         let mut check = interval(CHECK_INTERVAL);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // Whether the switch was read on this connection, so that differences lead to what is wanted.
-        let mut in_step = false;
+        self.course.connected();
         loop {
             let done = tokio::select! {
                 // The first tick is at once.
-                _ = check.tick() => self.check(&mut switch).await.map(|checked| in_step |= checked),
-                _ = self.replica.changed() => self.follow(&mut switch, &mut in_step).await,
-                _ = self.host.changed() => self.follow(&mut switch, &mut in_step).await,
+                _ = check.tick() => self.turn(&switch, Course::check).await,
+                _ = self.replica.changed() => self.turn(&switch, Course::follow).await,
+                _ = self.host.changed() => self.turn(&switch, Course::follow).await,
                 event = switch.event() => match event {
                     SwitchEvent::PacketIn(packet) => answer(&switch, &packet).await,
                     SwitchEvent::Closed(error) => return error,
@@ -118,73 +106,51 @@ impl Reconciler {
         }
     }
 
-    /// Reads the switch and puts right what differs. False if there is no replica to compare with, or an older one.
-    async fn check(&mut self, switch: &mut Switch) -> Result<bool, SwitchError> {
-        self.compile();
-        let Some(compiler) = &self.compiler else { return Ok(false) };
-        let revision = compiler.topology().revision();
-        let found = switch.read().await?;
-        if self.is_saved() && found.revision > Some(revision) {
-            info!(revision = revision.0, "the switch is ahead of the replica on disk: waiting for a manager");
-            return Ok(false);
-        }
-        let difference = found.program.difference(compiler.program());
-        if !difference.is_empty() {
-            info!(revision = revision.0, changes = difference.len(), "putting the switch right");
-            switch.apply(&difference, revision).await?;
-        }
-        self.say_installed(switch, compiler);
-        Ok(true)
-    }
-
-    /// Follows a change of the replica or the host.
-    async fn follow(&mut self, switch: &mut Switch, in_step: &mut bool) -> Result<(), SwitchError> {
-        if !*in_step {
-            *in_step = self.check(switch).await?;
-            return Ok(());
-        }
-        let difference = self.compile();
-        let Some(compiler) = &self.compiler else { return Ok(()) };
-        let revision = compiler.topology().revision();
-        if !difference.is_empty() {
-            debug!(revision = revision.0, changes = difference.len(), "changing the switch");
-            switch.apply(&difference, revision).await?;
-        }
-        self.say_installed(switch, compiler);
-        Ok(())
-    }
-
-    /// Says what the tables stand for, once their tunnel ports are there: until then packets are lost.
-    fn say_installed(&self, switch: &Switch, compiler: &Compiler) {
-        let (topology, datapath) = (compiler.topology(), &compiler.local().datapath);
-        if self.host.borrow().has_tunnels(topology, datapath) {
-            let installed = Installed { revision: topology.revision(), switch: switch.connection() };
-            self.installed.send_replace(Some(installed));
-        }
-    }
-
-    /// Whether no manager has been heard since the agent started.
-    fn is_saved(&self) -> bool {
-        let replica = self.replica.borrow();
-        self.saved.as_ref().zip(replica.as_ref()).is_some_and(|(saved, now)| Arc::ptr_eq(saved, now))
-    }
-
-    /// Brings the compiler up to date, and tells what changes.
-    fn compile(&mut self) -> Delta {
-        let Some(replica) = self.replica.borrow_and_update().clone() else { return Delta::default() };
+    /// Takes the steps that the newest replica and the newest view of the host lead to.
+    async fn turn(
+        &mut self,
+        switch: &Switch,
+        turn: fn(&mut Course, Option<Arc<Replica>>, HostView) -> Step,
+    ) -> Result<(), SwitchError> {
+        let replica = self.replica.borrow_and_update().clone();
         let host = self.host.borrow_and_update().clone();
-        if host.dpid.is_none() {
-            // The database has not been read yet: a host without ports would cost every guest its flows.
-            return Delta::default();
+        match turn(&mut self.course, replica, host) {
+            Step::Wait => Ok(()),
+            Step::Read => self.compare(switch).await,
+            Step::Change(difference) => self.change(switch, &difference).await,
         }
-        let local = host.local(&replica.topology, replica.datapath.clone());
-        match &mut self.compiler {
-            Some(compiler) => compiler.update(replica.topology.clone(), local),
-            None => {
-                self.compiler = Some(Compiler::new(replica.topology.clone(), local));
-                Delta::default()
+    }
+
+    /// Reads the switch and puts right what differs.
+    async fn compare(&mut self, switch: &Switch) -> Result<(), SwitchError> {
+        let found = switch.read().await?;
+        match self.course.compare(&found) {
+            Step::Change(difference) => {
+                if !difference.is_empty() {
+                    info!(changes = difference.len(), "putting the switch right");
+                }
+                self.change(switch, &difference).await
+            }
+            Step::Wait | Step::Read => {
+                info!("the switch is ahead of the replica on disk: waiting for a manager");
+                Ok(())
             }
         }
+    }
+
+    /// Changes the switch, and says what its tables stand for.
+    async fn change(&mut self, switch: &Switch, difference: &Delta) -> Result<(), SwitchError> {
+        let Some(aim) = self.course.aim() else { return Ok(()) };
+        let revision = aim.topology.revision();
+        if !difference.is_empty() {
+            debug!(revision = revision.0, changes = difference.len(), "changing the switch");
+            switch.apply(difference, revision).await?;
+        }
+        if let Some(replica) = self.course.installed() {
+            let installed = Installed { revision: replica.topology.revision(), switch: switch.connection() };
+            self.installed.send_replace(Some(installed));
+        }
+        Ok(())
     }
 }
 
