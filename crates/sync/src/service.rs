@@ -156,7 +156,7 @@ impl Service<http::Request<Body>> for Calls {
                 }
                 wire::STREAM => {
                     let stream = service_fn(move |request| server.clone().stream(request));
-                    grpc(wire::MAX_MESSAGE).streaming(stream, request).await
+                    grpc(wire::MAX_SAID).streaming(stream, request).await
                 }
                 _ => Status::unimplemented("there is no such call").into_http(),
             })
@@ -208,9 +208,7 @@ impl Server {
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<ReceiverStream<Result<ManagerMessage, Status>>>, Status> {
         let peer = peer(&request)?;
-        if let Some(connection) = connection(&request) {
-            connection.get_ref().admit();
-        }
+        let stay = connection(&request).map(|connection| connection.get_ref().admit());
         let session = Session {
             id: SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1),
             peer,
@@ -219,7 +217,11 @@ impl Server {
             sessions: self.sessions.clone(),
         };
         let (outbound, messages) = mpsc::channel(ROOM);
-        self.running.spawn(session.run(request.into_inner(), outbound, self.stop.clone()));
+        let stop = self.stop.clone();
+        self.running.spawn(async move {
+            session.run(request.into_inner(), outbound, stop).await;
+            drop(stay);
+        });
         Ok(Response::new(ReceiverStream::new(messages)))
     }
 }

@@ -30,7 +30,11 @@ pub(crate) const PROTOCOL: u32 = 1;
 /// Where a part of a list is cut, in bytes: small enough to interleave, large enough to be cheap.
 pub(crate) const PART: usize = 256 * 1024;
 
-/// Largest message of a stream, in bytes: a part, and the one object that went beyond it.
+/// Largest message of an agent, in bytes: a part, and the one port that went beyond it. In memory it may take thirty times
+/// as much, and every host may send one.
+pub(crate) const MAX_SAID: usize = 2 * PART;
+
+/// Largest message of a manager, in bytes: a part, and the one object that went beyond it.
 pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
 /// Largest message of a call that anyone may make, in bytes. A signing request has about 300.
