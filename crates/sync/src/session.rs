@@ -7,6 +7,10 @@
 //! # Slow and silent agents
 //! An update is worked out when there is room to send it, so a slow reader costs one update and [`ROOM`] messages. One
 //! that reads nothing for [`STALL`] is dropped. Dead connections are found by HTTP/2 keep-alives: see `service`.
+//!
+//! # Agents that talk without end
+//! A registration and a list of ports may each cost a commit. An agent may say them in a burst of [`BURST`] and from then
+//! on once a [`PACE`]; what comes faster waits in the connection, and an agent that means well says only the newest.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,10 +48,16 @@ const REGISTERED: Duration = Duration::from_secs(30);
 /// How long an agent may read nothing while there is something to read.
 const STALL: Duration = Duration::from_secs(60);
 
+/// How often an agent may say what may cost a commit, for ever.
+const PACE: Duration = Duration::from_millis(100);
+
+/// How much of it an agent may say at once, as the time in which it might have: thirty times.
+const BURST: Duration = Duration::from_secs(3);
+
 /// How long an agent is given to take the reason for which its stream ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Longest description of a port, in bytes. What is longer names no interface.
+/// Longest description of a port, in bytes. What is longer names no interface. [`take_ports`] says so in words.
 const MAX_PORT: usize = 4096;
 
 /// Messages on their way to one agent.
@@ -108,7 +118,9 @@ impl Session {
         let registration: Registration = serde_json::from_slice(&hello.registration)
             .map_err(|error| Status::invalid_argument(format!("the registration is malformed: {error}")))?;
         if registration.node_id != self.peer.node {
-            let reason = format!("{} cannot register {}", self.peer.node, registration.node_id);
+            let (node, claimed) = (&self.peer.node, &registration.node_id);
+            tracing::warn!(%node, %claimed, "a host says that it is another one: refused");
+            let reason = format!("{node} cannot register {claimed}");
             return Err(Status::permission_denied(reason));
         }
         self.manager.register(registration).await.map_err(|error| match error {
@@ -129,14 +141,18 @@ impl Session {
     where
         S: Stream<Item = Result<AgentMessage, Status>> + Unpin,
     {
-        let mut ports = Vec::new();
+        let (mut ports, mut pace) = (Vec::new(), Instant::now());
         while let Some(message) = inbound.next().await.transpose()? {
             match message.said {
-                Some(Said::Hello(hello)) => self.register_again(&hello, seat).await?,
+                Some(Said::Hello(hello)) => {
+                    turn(&mut pace).await;
+                    self.register_again(&hello, seat).await?;
+                }
                 Some(Said::Ports(part)) => {
                     let last = part.last;
                     take_ports(&mut ports, part)?;
                     if last {
+                        turn(&mut pace).await;
                         self.manager.ports(seat.datapath().clone(), std::mem::take(&mut ports)).await;
                     }
                 }
@@ -235,6 +251,12 @@ async fn send_update(outbound: &Outbound, update: Update, told: &AtomicU64) -> R
     Ok(())
 }
 
+/// Waits until it is an agent's turn to cost something again. `pace` is when it would be if it had never had a burst.
+async fn turn(pace: &mut Instant) {
+    *pace = Instant::now().max(*pace) + PACE;
+    sleep_until(*pace - BURST).await;
+}
+
 async fn room(outbound: &Outbound) -> Result<(), Status> {
     timeout(STALL, outbound.reserve()).await.map_err(|_| stalled())?.map(drop).map_err(|_| gone())
 }
@@ -253,8 +275,11 @@ fn gone() -> Status {
 }
 
 /// Takes a part of the list of ports. Ports beyond [`MAX_PORTS_SEEN`] are left out, as the manager would, and so are
-/// those beyond [`MAX_PORT`].
-fn take_ports(ports: &mut Vec<SeenPort>, part: Ports) -> Result<(), Status> {
+/// those beyond 4 KiB.
+///
+/// # Errors
+/// A port is malformed: the stream ends.
+pub fn take_ports(ports: &mut Vec<SeenPort>, part: Ports) -> Result<(), Status> {
     let room = MAX_PORTS_SEEN.saturating_sub(ports.len());
     for port in part.ports.iter().filter(|port| port.len() <= MAX_PORT).take(room) {
         let port = serde_json::from_slice(port)
