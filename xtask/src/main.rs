@@ -4,6 +4,7 @@
 
 mod check;
 mod demo;
+mod fuzz;
 mod licences;
 mod run;
 mod setup;
@@ -27,6 +28,8 @@ enum Task {
     Check,
     /// Build the programs, then run the tests
     Test(test::Options),
+    /// Give every decoder of what others send made-up inputs
+    Fuzz(fuzz::Options),
     /// Show a network hypervisor on this machine: hosts, guests, networks, failures
     Demo(demo::Options),
 }
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Task::Setup => setup::setup(),
         Task::Check => check::check(),
         Task::Test(options) => test::test(&options),
+        Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Demo(options) => demo::demo(&options),
     }
 }

@@ -7,4 +7,7 @@
 pub use crate::feed::{Feed, Next, Update};
 pub use crate::history::{Entry, History};
 pub use crate::inbox::{Fault, Inbox};
-pub use crate::wire::{Part, Put, Told, Welcome};
+pub use crate::session::take_ports;
+pub use crate::wire::{
+    AgentMessage, Hello, ManagerMessage, Part, Ports, Put, Realized, Resume, Said, Told, Welcome,
+};

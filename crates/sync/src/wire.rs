@@ -71,69 +71,79 @@ pub(crate) struct Certificate {
 
 /// What an agent says.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct AgentMessage {
+pub struct AgentMessage {
+    /// One of the kinds; `None` if it is one that this version does not know.
     #[prost(oneof = "Said", tags = "1, 2, 3")]
-    pub(crate) said: Option<Said>,
+    pub said: Option<Said>,
 }
 
 /// The kinds of [`AgentMessage`].
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub(crate) enum Said {
+pub enum Said {
+    /// Who it is, and what it has.
     #[prost(message, tag = "1")]
     Hello(Hello),
+    /// What ports its host has.
     #[prost(message, tag = "2")]
     Ports(Ports),
+    /// What its switch does.
     #[prost(message, tag = "3")]
     Realized(Realized),
 }
 
 /// First message of a stream, and again when the registration changes.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Hello {
+pub struct Hello {
+    /// Which protocol it speaks.
     #[prost(uint32, tag = "1")]
-    pub(crate) protocol: u32,
+    pub protocol: u32,
     /// `topology::datapath::Registration`, JSON.
     #[prost(bytes = "vec", tag = "2")]
-    pub(crate) registration: Vec<u8>,
+    pub registration: Vec<u8>,
     /// What the agent has already. Only in the first message.
     #[prost(message, optional, tag = "3")]
-    pub(crate) resume: Option<Resume>,
+    pub resume: Option<Resume>,
 }
 
 /// The replica that an agent has.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Resume {
+pub struct Resume {
+    /// Whose revision it is.
     #[prost(string, tag = "1")]
-    pub(crate) store_id: String,
+    pub store_id: String,
+    /// Whose replica it is: `topology::DatapathId`, as text.
     #[prost(string, tag = "2")]
-    pub(crate) datapath: String,
+    pub datapath: String,
+    /// The revision of the replica.
     #[prost(uint64, tag = "3")]
-    pub(crate) revision: u64,
+    pub revision: u64,
 }
 
 /// A part of the list of all ports.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Ports {
+pub struct Ports {
     /// `topology::binding::SeenPort`, JSON.
     #[prost(bytes = "vec", repeated, tag = "1")]
-    pub(crate) ports: Vec<Vec<u8>>,
+    pub ports: Vec<Vec<u8>>,
     /// The list is whole with this part.
     #[prost(bool, tag = "2")]
-    pub(crate) last: bool,
+    pub last: bool,
 }
 
 /// The host's switch does what the topology says up to this revision.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Realized {
+pub struct Realized {
+    /// The revision.
     #[prost(uint64, tag = "1")]
-    pub(crate) revision: u64,
+    pub revision: u64,
 }
 
 /// What a manager says.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct ManagerMessage {
+pub struct ManagerMessage {
+    /// One of the kinds; `None` if it is one that this version does not know.
     #[prost(oneof = "Told", tags = "1, 2")]
-    pub(crate) told: Option<Told>,
+    pub told: Option<Told>,
 }
 
 /// The kinds of [`ManagerMessage`].

@@ -27,6 +27,7 @@ mod spelling;
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
 
+pub use apply::described;
 pub use config::Environment;
 pub use error::Exit;
 

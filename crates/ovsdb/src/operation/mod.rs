@@ -4,7 +4,7 @@ mod condition;
 mod outcome;
 
 pub use condition::{Condition, Function, Mutation, Mutator};
-pub(crate) use outcome::decode_results;
+pub use outcome::decode_results;
 pub use outcome::{OperationResult, TransactError};
 
 use serde_json::{Value, json};

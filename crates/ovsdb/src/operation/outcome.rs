@@ -42,8 +42,11 @@ pub enum TransactError {
     Malformed(#[from] DecodeError),
 }
 
-/// Reads the answer to a transaction of these operations (RFC 7047, section 4.1.3).
-pub(crate) fn decode_results(
+/// Reads the answer to a transaction of these operations, by their names (RFC 7047, section 4.1.3).
+///
+/// # Errors
+/// An operation or the whole failed, or the answer is none to these.
+pub fn decode_results(
     operations: &[&'static str],
     answer: &Value,
 ) -> Result<Vec<OperationResult>, TransactError> {

@@ -95,12 +95,10 @@ impl Authority {
     }
 
     /// Certifies that the key of a signing request (PKCS #10, DER) is `node`'s. Whatever else it asks for is not given.
-    pub(crate) fn certify(
-        &self,
-        request: &[u8],
-        node: &NodeId,
-        now: SystemTime,
-    ) -> Result<Vec<u8>, PkiError> {
+    ///
+    /// # Errors
+    /// The request is malformed, or its signature is not its key's.
+    pub fn certify(&self, request: &[u8], node: &NodeId, now: SystemTime) -> Result<Vec<u8>, PkiError> {
         let request = CertificateSigningRequestParams::from_der(&request.into())?;
         self.certify_key(&request.public_key, node, now)
     }

@@ -39,6 +39,15 @@ pub(crate) struct Apply<'a> {
     pub(crate) prune: Option<&'a Prune>,
 }
 
+/// How many objects `text` describes, as `apply -f` would read it.
+///
+/// # Errors
+/// The text cannot be understood: what is wrong, for a person.
+pub fn described(text: &str) -> Result<usize, String> {
+    let files = [("-".to_owned(), text.to_owned())];
+    document::read_all(&files).map(|objects| objects.len()).map_err(|error| error.to_string())
+}
+
 impl Apply<'_> {
     /// Makes objects be as `files`, names and texts, describe them.
     pub(crate) fn run(&self, out: &mut dyn Write, files: &[(String, String)]) -> Result<(), Error> {
