@@ -53,8 +53,12 @@ impl From<SubnetFields> for Subnets {
         let ipv4 = fields.ipv4_network.zip(fields.ipv4_prefix);
         let ipv6 = fields.ipv6_network.zip(fields.ipv6_prefix);
         Self {
-            ipv4: ipv4.and_then(|(network, prefix)| Ipv4Net::new(network, prefix).ok()),
-            ipv6: ipv6.and_then(|(network, prefix)| Ipv6Net::new(network, prefix).ok()),
+            ipv4: ipv4
+                .and_then(|(network, prefix)| Ipv4Net::new(network, prefix).ok())
+                .map(|net| net.trunc()),
+            ipv6: ipv6
+                .and_then(|(network, prefix)| Ipv6Net::new(network, prefix).ok())
+                .map(|net| net.trunc()),
         }
     }
 }
