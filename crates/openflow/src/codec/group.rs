@@ -205,12 +205,11 @@ fn read_properties(mut reader: Reader<'_>) -> Result<Option<Selection>, DecodeEr
 
 fn read_selection(mut value: Reader<'_>) -> Result<Selection, DecodeError> {
     value.zeros(4)?;
-    let name = value.take(METHOD_BYTES)?;
+    let method = value.text(METHOD_BYTES)?;
     let parameter = value.u64()?;
-    let method = name.split(|byte| *byte == 0).next().unwrap_or_default();
     // The bits a hash covers stand where a match has its value.
     let fields = value.all(read_hash_field)?;
-    Ok(Selection { method: String::from_utf8_lossy(method).into_owned(), parameter, fields })
+    Ok(Selection { method, parameter, fields })
 }
 
 fn read_hash_field(reader: &mut Reader<'_>) -> Result<(crate::Field, u128), DecodeError> {

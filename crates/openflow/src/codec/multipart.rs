@@ -180,12 +180,6 @@ fn reply_kind(reply: &MultipartReply) -> u16 {
     }
 }
 
-fn read_text(reader: &mut Reader<'_>, length: usize) -> Result<String, DecodeError> {
-    let bytes = reader.take(length)?;
-    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    Ok(String::from_utf8_lossy(text).into_owned())
-}
-
 fn write_text(writer: &mut Writer, text: &str, length: usize) {
     let cut = text.get(..text.floor_char_boundary(length - 1)).unwrap_or_default();
     writer.bytes(cut.as_bytes());
@@ -194,11 +188,11 @@ fn write_text(writer: &mut Writer, text: &str, length: usize) {
 
 fn read_desc(reader: &mut Reader<'_>) -> Result<SwitchDesc, DecodeError> {
     Ok(SwitchDesc {
-        manufacturer: read_text(reader, DESC_BYTES)?,
-        hardware: read_text(reader, DESC_BYTES)?,
-        software: read_text(reader, DESC_BYTES)?,
-        serial: read_text(reader, SERIAL_BYTES)?,
-        datapath: read_text(reader, DESC_BYTES)?,
+        manufacturer: reader.text(DESC_BYTES)?,
+        hardware: reader.text(DESC_BYTES)?,
+        software: reader.text(DESC_BYTES)?,
+        serial: reader.text(SERIAL_BYTES)?,
+        datapath: reader.text(DESC_BYTES)?,
     })
 }
 

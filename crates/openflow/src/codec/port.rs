@@ -17,16 +17,9 @@ pub(crate) fn read_port(reader: &mut Reader<'_>) -> Result<PortDesc, DecodeError
     body.skip(8)?;
     let mac = body.mac()?;
     body.zeros(2)?;
-    let name = read_name(&mut body)?;
+    let name = body.text(NAME_BYTES)?;
     let (config, state) = (PortConfig(body.u32()?), PortState(body.u32()?));
     Ok(PortDesc { port, mac, name, config, state, speed: read_speed(body)? })
-}
-
-/// A name ends at its first zero; what is no UTF-8 is replaced, as a name only serves to be shown and compared.
-fn read_name(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
-    let bytes = reader.take(NAME_BYTES)?;
-    let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    Ok(String::from_utf8_lossy(name).into_owned())
 }
 
 fn read_speed(mut body: Reader<'_>) -> Result<Option<(u32, u32)>, DecodeError> {

@@ -113,6 +113,15 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// A text that ends at its first zero or before the last of `length` bytes. What is no UTF-8 is replaced, as a text only
+    /// serves to be shown and compared; what has no room any more then is left out, so that it is written as it was read.
+    pub(crate) fn text(&mut self, length: usize) -> Result<String, DecodeError> {
+        let text = self.take(length)?.split(|byte| *byte == 0).next().unwrap_or_default();
+        let mut text = String::from_utf8_lossy(text).into_owned();
+        text.truncate(text.floor_char_boundary(length.saturating_sub(1)));
+        Ok(text)
+    }
+
     /// The next `length` bytes, as a structure of their own.
     pub(crate) fn sub(&mut self, what: &'static str, length: usize) -> Result<Reader<'a>, DecodeError> {
         Ok(Reader::new(what, self.take(length)?))
