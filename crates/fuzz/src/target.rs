@@ -22,7 +22,7 @@ pub struct Target {
     pub memory: Limit,
     /// Longest input that is made up, in bytes.
     pub max_bytes: usize,
-    /// Inputs in the short form that is a test: some seconds of an unoptimized build.
+    /// Inputs in the short form that is a test: a few seconds of an unoptimized build at most.
     pub brief: u64,
 }
 

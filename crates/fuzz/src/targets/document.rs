@@ -36,7 +36,7 @@ pub(super) const APPLIED: Target = Target {
     run,
     memory: Limit { base: 256 << 10, per_byte: 1024 },
     max_bytes: 8 << 10,
-    brief: 10_000,
+    brief: 20_000,
 };
 
 fn seeds() -> Vec<Vec<u8>> {

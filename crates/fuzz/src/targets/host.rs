@@ -45,7 +45,7 @@ pub(super) const MESSAGES: Target = Target {
     run: listen,
     memory: Limit { base: 128 << 10, per_byte: 512 },
     max_bytes: 16 << 10,
-    brief: 10_000,
+    brief: 20_000,
 };
 
 pub(super) const SIGNING_REQUEST: Target = Target {
@@ -67,7 +67,7 @@ pub(super) const SIGNING_REQUEST: Target = Target {
     run: certify,
     memory: Limit { base: 64 << 10, per_byte: 64 },
     max_bytes: 16 << 10,
-    brief: 5_000,
+    brief: 20_000,
 };
 
 /// A signing request of an agent's kind: `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /`.

@@ -23,7 +23,7 @@ pub(super) const MESSAGES: Target = Target {
     run: receive,
     memory: Limit { base: 128 << 10, per_byte: 512 },
     max_bytes: 16 << 10,
-    brief: 10_000,
+    brief: 20_000,
 };
 
 pub(super) const REPLICA_FILE: Target = Target {
@@ -35,7 +35,7 @@ pub(super) const REPLICA_FILE: Target = Target {
     run: load,
     memory: Limit { base: 128 << 10, per_byte: 256 },
     max_bytes: 16 << 10,
-    brief: 5_000,
+    brief: 20_000,
 };
 
 /// What the first line of a replica's file starts with.

@@ -29,7 +29,7 @@ pub(super) const REQUESTS: Target = Target {
     run: carry_out,
     memory: Limit { base: 256 << 10, per_byte: 512 },
     max_bytes: 16 << 10,
-    brief: 5_000,
+    brief: 20_000,
 };
 
 /// What bodies, objects and requests are made of.
