@@ -22,9 +22,11 @@ pub(crate) struct Options {
 pub(crate) fn fuzz(options: &Options) -> anyhow::Result<()> {
     let mut fuzz = cargo(["run", "--release", "--package", "fuzz", "--"]);
     fuzz.args(&options.target);
-    for (name, value) in [("--inputs", options.inputs), ("--seed", options.seed), ("--first", options.first)]
-    {
-        value.into_iter().for_each(|value| drop(fuzz.args([name, &value.to_string()])));
+    let numbers = [("--inputs", options.inputs), ("--seed", options.seed), ("--first", options.first)];
+    for (name, value) in numbers {
+        if let Some(value) = value {
+            fuzz.args([name, &value.to_string()]);
+        }
     }
     run(fuzz)
 }
