@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sync::manager::{Head, JoinError, Manager, RegisterError, SessionId};
 use tokio::sync::watch;
-use topology::binding::SeenPort;
+use topology::binding::{Refusal, SeenPort};
 use topology::datapath::Registration;
 use topology::{DatapathId, NodeId, ObjectRef, Revision};
 
@@ -25,6 +25,14 @@ pub struct Agents {
     pub writer: Writer,
     /// Keeps what hosts say.
     pub hosts: Arc<Hosts>,
+}
+
+impl Agents {
+    /// What a host shows and may not.
+    fn refusals(&self, datapath: &DatapathId) -> Vec<Refusal> {
+        let (head, seen) = (self.head.borrow().clone(), self.hosts.read().seen());
+        seen.refusals_on(&head.topology, datapath)
+    }
 }
 
 impl Manager for Agents {
@@ -73,7 +81,13 @@ impl Manager for Agents {
 
     fn ports(&self, datapath: DatapathId, ports: Vec<SeenPort>) -> BoxFuture<'_, ()> {
         async move {
+            let before = self.refusals(&datapath);
             self.hosts.report(&datapath, ports, Timestamp::now());
+            for Refusal { interface, reason } in self.refusals(&datapath) {
+                if !before.iter().any(|known| known.interface == interface) {
+                    tracing::warn!(%datapath, %interface, reason, "a host shows a port that is refused");
+                }
+            }
             // When the store does not take the bindings, the writer tries again by itself.
             if let Err(error) = self.writer.submit(Task::Bind(datapath.clone())).await {
                 tracing::warn!(%datapath, %error, "bindings wait to be stored");

@@ -21,7 +21,7 @@ use crate::realized::{DEFAULT_WAIT, MAX_WAIT};
 pub const MAX_BODY: usize = 1 << 20;
 
 /// How long a body may take to arrive: a batch of the largest size needs 2 MiB a second.
-const BODY_TIME: Duration = Duration::from_secs(30);
+pub const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The one attribute that is an object itself, and so is no wrapper when it comes alone.
 const OBJECT_ATTRIBUTE: &str = "labels";

@@ -26,6 +26,7 @@ pub mod list;
 pub mod look;
 pub mod mac_lease;
 pub mod network;
+pub mod patience;
 pub mod reply;
 pub mod resource;
 mod rewrite;

@@ -1,8 +1,8 @@
 //! The HTTP server: connections, and what each of them may cost.
 //!
 //! A connection carries one request at a time (HTTP/1.1), so bounds on connections are bounds on requests. A client
-//! that is slow to send loses its connection by the time limits on headers and bodies, one that is slow to read by the
-//! kernel's on data not taken.
+//! that is slow to send loses its connection by the time limits on headers and bodies, one that does not read by the
+//! kernel's on data not taken, and one that is slow to read by [`super::patience`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,19 +20,20 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::patience::Patient;
 use super::rewrite::canonical;
 
 /// Most connections at once. The next one waits in the kernel's backlog.
-const MAX_CONNECTIONS: usize = 1024;
+pub const MAX_CONNECTIONS: usize = 1024;
 
 /// How long a client may take to send a request's headers, and an idle connection may stay open.
-const HEADER_TIME: Duration = Duration::from_secs(60);
+pub const HEADER_TIME: Duration = Duration::from_secs(60);
 
 /// Most header lines of a request.
-const MAX_HEADERS: usize = 100;
+pub const MAX_HEADERS: usize = 100;
 
 /// What a connection buffers at most, in bytes: so long may the headers be, too, and the query string among them.
-const MAX_BUFFER: usize = 64 * 1024;
+pub const MAX_BUFFER: usize = 64 * 1024;
 
 /// How long sent data may stay unread, in milliseconds.
 const UNREAD_TIME_MS: u32 = 60_000;
@@ -45,7 +46,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the API until `stop`, then answers the requests that run and returns.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
+}
+
+/// As [`serve`], with another number of connections.
+pub async fn serve_at_most(
+    connections: usize,
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(connections));
     let connections = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -101,5 +112,5 @@ fn connection(
         .header_read_timeout(HEADER_TIME)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream)), service)
 }
