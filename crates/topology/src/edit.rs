@@ -201,8 +201,14 @@ impl Edit {
         if let Some(interface) = self.topology.interfaces().get(id) {
             interface.ports_are_free(self)?;
         }
+        let mut macs = BTreeMap::new();
         for lease in self.topology.mac_leases_of_interface(id) {
             let lease = self.mac_lease(&lease)?;
+            // A frame's port and source tell the domain it is in.
+            if let Some(other) = macs.insert(lease.mac_address, lease.uuid.clone()) {
+                let reason = format!("{} is leased to {id} already, by {other}", lease.mac_address);
+                return Err(Error::duplicate("mac_address", reason));
+            }
             self.one_domain(&lease)?;
             self.mac_is_free(&lease)?;
             self.link_local_is_free(&lease)?;
