@@ -79,6 +79,8 @@ impl Subnets {
     pub fn admit(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.ipv4.is_some_and(|net| is_host_address(net, address)),
+            // RFC 4291, section 2.5.5.2: an IPv4 address in other words, which may be leased as one.
+            IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => false,
             IpAddr::V6(address) if address.is_unicast_link_local() => self.ipv6.is_some(),
             // The subnet-router anycast address (RFC 4291, section 2.6.1) belongs to no one host.
             IpAddr::V6(address) => self.ipv6.is_some_and(|net| {
