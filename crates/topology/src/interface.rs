@@ -237,6 +237,7 @@ impl Interface {
                 "the interface has no such port",
             ));
         }
+        new.valid(edit)?;
         edit.replace(&*old, new, |interface| &mut interface.meta);
         Ok(removed)
     }
