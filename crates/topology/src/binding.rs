@@ -243,7 +243,7 @@ fn match_port(
         let Some(interface) = topology.interfaces().get(&id) else { continue };
         match admit(topology, datapath, interface, port) {
             // A record that names this host goes before one for any host.
-            Ok(()) if names(interface, datapath) => return Ok(Some(id)),
+            Ok(()) if interface.names_datapath(datapath) => return Ok(Some(id)),
             Ok(()) => anywhere = anywhere.or(Some(id)),
             // A port of the same name on a host that the record leaves out is some other port.
             Err(_) if !interface.ports.iter().any(|of| admits(of, datapath)) => {}
@@ -255,10 +255,6 @@ fn match_port(
         (None, Some(refusal)) => Err(refusal),
         (None, None) => Ok(None),
     }
-}
-
-fn names(interface: &Interface, datapath: &DatapathId) -> bool {
-    interface.ports.iter().any(|port| port.datapath_uuid.as_ref() == Some(datapath))
 }
 
 fn admits(port: &InterfacePort, datapath: &DatapathId) -> bool {

@@ -211,14 +211,19 @@ impl Datapath {
         Ok(uuid)
     }
 
-    /// Deletes it, with the claims of its ports.
+    /// Deletes it, with the claims of its ports. An interface that is pinned to it is the user's to change first: without
+    /// the pin any host could bind it, and an internal one could not be at all.
     pub(crate) fn delete(edit: &mut Edit, uuid: &DatapathId) -> Result<(), Error> {
         edit.datapath(uuid)?;
-        for binding in edit.topology().bindings().values().cloned().collect::<Vec<_>>() {
-            binding.without(uuid, edit);
+        let mut interfaces = edit.topology().interfaces().values();
+        if let Some(pinned) = interfaces.find(|interface| interface.names_datapath(uuid)) {
+            let message = format!("owner_datapath_uuid: {} has a port on {uuid}: change it first", pinned.uuid);
+            return Err(Error::new(ErrorKind::InvalidReference, "owner_datapath_uuid", message));
         }
-        for interface in edit.topology().interfaces().values().cloned().collect::<Vec<_>>() {
-            interface.forget_datapath(uuid, edit);
+        for interface in edit.topology().interfaces_claimed_by(uuid) {
+            if let Some(binding) = edit.topology().bindings().get(&interface).cloned() {
+                binding.without(uuid, edit);
+            }
         }
         edit.delete(uuid.clone());
         Ok(())

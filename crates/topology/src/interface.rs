@@ -242,11 +242,9 @@ impl Interface {
         Ok(removed)
     }
 
-    /// Drops what names a datapath that goes away: the port stays known by its name.
-    pub(crate) fn forget_datapath(&self, datapath: &DatapathId, edit: &mut Edit) {
-        let mut new = self.clone();
-        new.ports.retain(|port| port.datapath_uuid.as_ref() != Some(datapath));
-        edit.replace(self, new, |interface| &mut interface.meta);
+    /// Whether one of its ports is on this datapath only.
+    pub(crate) fn names_datapath(&self, datapath: &DatapathId) -> bool {
+        self.ports.iter().any(|port| port.datapath_uuid.as_ref() == Some(datapath))
     }
 
     fn merge(mut self, edit: &Edit, spec: InterfaceSpec) -> Result<Self, Error> {
