@@ -167,6 +167,7 @@ impl Datapath {
         }
         new.dpid = spec.dpid.unwrap_or(new.dpid);
         new.node_id = spec.node_id.unwrap_or(new.node_id);
+        new.is_as_registered(&old)?;
         Self::unique(edit, uuid, new.dpid, &new.node_id)?;
         edit.replace(&*old, new, |datapath| &mut datapath.meta);
         Ok(())
@@ -227,6 +228,17 @@ impl Datapath {
         }
         edit.delete(uuid.clone());
         Ok(())
+    }
+
+    /// What an agent has said of its host, a user cannot say otherwise: the agent would register as somebody else, and
+    /// be told that its own dpid is taken.
+    fn is_as_registered(&self, old: &Self) -> Result<(), Error> {
+        let fixed = |field| Error::unfit(field, format!("is what the agent of {} has registered", old.uuid));
+        match old.underlay {
+            Some(_) if self.node_id != old.node_id => Err(fixed("node_id")),
+            Some(_) if self.dpid != old.dpid => Err(fixed("dpid")),
+            _ => Ok(()),
+        }
     }
 
     fn unique(edit: &Edit, uuid: &DatapathId, dpid: Dpid, node_id: &NodeId) -> Result<(), Error> {
