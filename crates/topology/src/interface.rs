@@ -322,9 +322,20 @@ impl Interface {
         Err(Error::new(ErrorKind::InvalidReference, "segment_uuid", message))
     }
 
-    /// A port of one name on one host is one interface's.
+    /// A port of one name on one host is one interface's, and so is the bridge's own.
     pub(crate) fn ports_are_free(&self, edit: &Edit) -> Result<(), Error> {
-        self.ports.iter().try_for_each(|port| self.port_is_free(edit, port))
+        self.ports.iter().try_for_each(|port| self.port_is_free(edit, port))?;
+        let internal = self.ports.iter().filter(|_| self.mode == InterfaceMode::Internal);
+        internal.filter_map(|port| port.datapath_uuid.as_ref()).try_for_each(|on| self.bridge_is_free(edit, on))
+    }
+
+    fn bridge_is_free(&self, edit: &Edit, datapath: &DatapathId) -> Result<(), Error> {
+        let interfaces = edit.topology().interfaces_of_datapath_port(datapath);
+        let other = interfaces.into_iter().find(|other| *other != self.uuid);
+        other.map_or(Ok(()), |other| {
+            let reason = format!("{other} is the internal interface of {datapath} already");
+            Err(Error::duplicate("owner_datapath_uuid", reason))
+        })
     }
 
     fn port_is_free(&self, edit: &Edit, port: &InterfacePort) -> Result<(), Error> {
