@@ -200,6 +200,7 @@ impl Edit {
     fn check_interface(&self, id: &InterfaceId) -> Result<(), Error> {
         if let Some(interface) = self.topology.interfaces().get(id) {
             interface.ports_are_free(self)?;
+            interface.segment_fits(self)?;
         }
         let mut macs = BTreeMap::new();
         for lease in self.topology.mac_leases_of_interface(id) {

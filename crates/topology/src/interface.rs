@@ -210,7 +210,7 @@ impl Interface {
             return Err(Error::duplicate("port_name", "the interface has this port already"));
         }
         new.ports.push(port);
-        new.valid(edit)?;
+        new.valid()?;
         edit.replace(&*old, new, |interface| &mut interface.meta);
         Ok(())
     }
@@ -237,7 +237,7 @@ impl Interface {
                 "the interface has no such port",
             ));
         }
-        new.valid(edit)?;
+        new.valid()?;
         edit.replace(&*old, new, |interface| &mut interface.meta);
         Ok(removed)
     }
@@ -263,7 +263,7 @@ impl Interface {
             self.segment_uuid = segment.map(|id| edit.reference("segment_uuid", &id)).transpose()?;
         }
         self.merge_port(edit, spec.owner_datapath_uuid, spec.port_name)?;
-        self.valid(edit)?;
+        self.valid()?;
         Ok(self)
     }
 
@@ -300,7 +300,7 @@ impl Interface {
         Ok(())
     }
 
-    fn valid(&self, edit: &Edit) -> Result<(), Error> {
+    fn valid(&self) -> Result<(), Error> {
         if self.ports.len() > MAX_PORTS {
             return Err(Error::unfit("ports", format!("an interface has at most {MAX_PORTS} ports")));
         }
@@ -308,17 +308,18 @@ impl Interface {
         {
             return Err(Error::missing("owner_datapath_uuid"));
         }
-        self.valid_segment(edit)
+        Ok(())
     }
 
-    fn valid_segment(&self, edit: &Edit) -> Result<(), Error> {
+    /// The segment it names, if any, is that of the network it names.
+    pub(crate) fn segment_fits(&self, edit: &Edit) -> Result<(), Error> {
         let (Some(network), Some(segment)) = (&self.network_uuid, &self.segment_uuid) else { return Ok(()) };
         let of_network = edit.network(network)?.segment_uuid.clone();
         if of_network.as_ref() == Some(segment) {
             return Ok(());
         }
         let lies = of_network.map_or("on no segment".to_owned(), |of_network| format!("on {of_network}"));
-        let message = format!("segment_uuid: {network} lies {lies}, not on {segment}");
+        let message = format!("segment_uuid: {network} lies {lies}, not on {segment} as {} says", self.uuid);
         Err(Error::new(ErrorKind::InvalidReference, "segment_uuid", message))
     }
 
