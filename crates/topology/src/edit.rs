@@ -188,7 +188,7 @@ impl Edit {
         let wrong = std::mem::take(&mut self.unchecked).into_iter().filter_map(|(reference, step)| {
             let checked = match &reference {
                 ObjectRef::Interface(id) => self.check_interface(id),
-                ObjectRef::IpLease(id) => self.address_is_free(id),
+                ObjectRef::IpLease(id) => self.address_is_free(id).and_then(|()| self.is_nobodys_link_local(id)),
                 _ => Ok(()),
             };
             checked.err().map(|error| (step, error))
@@ -269,23 +269,24 @@ impl Edit {
                 "mac_address",
                 format!("its link-local address {address} is leased already, by {other}"),
             ))
-        })?;
-        for id in self.topology.ip_leases_of_mac_lease(&lease.uuid) {
-            let leased = self.ip_lease(&id)?;
-            let IpAddr::V6(address) = leased.address.ip() else { continue };
-            let Some(mac) = MacAddr::of_link_local(address).filter(|mac| *mac != lease.mac_address) else {
-                continue;
-            };
-            if let Some(other) =
-                self.topology.mac_leases_of_address(&DomainId::Network(network.clone()), mac).first()
-            {
-                return Err(Error::duplicate(
-                    "ipv6_address",
-                    format!("{address} is the link-local address of {other}"),
-                ));
-            }
-        }
-        Ok(())
+        })
+    }
+
+    /// Also of a released lease: it would keep the address from the one who has the MAC address.
+    fn is_nobodys_link_local(&self, id: &IpLeaseId) -> Result<(), Error> {
+        let Some(lease) = self.topology.ip_leases().get(id) else { return Ok(()) };
+        let IpAddr::V6(address) = lease.address.ip() else { return Ok(()) };
+        let (Some(mac), Some(domain @ DomainId::Network(_))) =
+            (MacAddr::of_link_local(address), self.topology.domain_of_network(&lease.network_uuid))
+        else {
+            return Ok(());
+        };
+        let holder = lease.holder.as_ref().map(|holder| &holder.mac_lease_uuid);
+        let owners = self.topology.mac_leases_of_address(&domain, mac);
+        owners.iter().find(|owner| Some(*owner) != holder).map_or(Ok(()), |owner| {
+            let reason = format!("{address} is the link-local address of {owner}");
+            Err(Error::duplicate("ipv6_address", reason))
+        })
     }
 
     fn foreign(&self, leases: Vec<IpLeaseId>, own: &MacLease) -> Option<IpLeaseId> {
