@@ -5,6 +5,7 @@
 //! `mac_address`, `ipv4_address` and `ipv6_address` too, when made and when changed, and keeps the one lease of each
 //! kind in step. Once there are several of a kind, only the leases themselves can tell which one is meant.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
@@ -185,7 +186,11 @@ impl Interface {
         let old = edit.interface(uuid)?;
         let addresses = Addresses::of(&spec);
         let new = Self::clone(&old).merge(edit, spec)?;
-        let moved = (old.network_uuid != new.network_uuid).then(|| old.network_uuid.clone()).flatten();
+        let moved = (old.network_uuid != new.network_uuid).then(|| old.network_of_leases(edit)).flatten();
+        if let (Some(network), None) = (&moved, &new.network_uuid) {
+            let reason = format!("{uuid} has IP leases in {network}: delete or release them first");
+            return Err(Error::unfit("network_uuid", reason));
+        }
         edit.replace(&*old, new, |interface| &mut interface.meta);
         addresses.lease(edit, uuid, moved)
     }
@@ -245,6 +250,19 @@ impl Interface {
     /// Whether one of its ports is on this datapath only.
     pub(crate) fn names_datapath(&self, datapath: &DatapathId) -> bool {
         self.ports.iter().any(|port| port.datapath_uuid.as_ref() == Some(datapath))
+    }
+
+    /// The network of the IP leases that move when the interface does: of those in the network it names, or, if it names
+    /// none, of all, when they agree on one.
+    fn network_of_leases(&self, edit: &Edit) -> Option<NetworkId> {
+        let leases = edit.topology().ip_leases_of_interface(&self.uuid);
+        let leases = leases.iter().filter_map(|id| edit.topology().ip_leases().get(id));
+        let networks: BTreeSet<_> = leases.map(|lease| lease.network_uuid.clone()).collect();
+        match &self.network_uuid {
+            Some(named) => networks.get(named).cloned(),
+            None if networks.len() == 1 => networks.into_iter().next(),
+            None => None,
+        }
     }
 
     fn merge(mut self, edit: &Edit, spec: InterfaceSpec) -> Result<Self, Error> {
