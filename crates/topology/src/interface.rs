@@ -446,6 +446,9 @@ impl Addresses {
             [] => {
                 let network = network.ok_or_else(|| Error::unfit(field, "needs a network_uuid"))?;
                 let mac_lease = mac_lease.ok_or_else(|| Error::unfit(field, "needs a mac_address"))?;
+                if edit.topology().mac_leases_of_interface(uuid).len() > 1 {
+                    return Err(Error::unfit(field, several_macs(uuid)));
+                }
                 IpLease::give(edit, network, mac_lease, ip).map(|_| ())
             }
             [one] => {
@@ -473,6 +476,11 @@ impl Addresses {
         }
         Ok(())
     }
+}
+
+/// Why an IP lease cannot be behind a MAC lease that nobody has named.
+pub(crate) fn several_macs(uuid: &InterfaceId) -> String {
+    format!("{uuid} has several MAC leases: make an IP lease with the mac_lease_uuid you mean")
 }
 
 fn several(field: &'static str, kind: &str) -> Error {

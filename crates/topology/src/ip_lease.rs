@@ -8,7 +8,7 @@ use crate::attributes::{Attributes, read};
 use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
 use crate::id::{InterfaceId, IpLeaseId, MacLeaseId, NetworkId};
-use crate::interface::{Interface, ip_field};
+use crate::interface::{Interface, ip_field, several_macs};
 use crate::meta::{Labels, Meta, MetaSpec};
 
 /// The one address of a lease.
@@ -87,7 +87,7 @@ pub struct IpLeaseSpec {
     /// The address, if it is an IPv6 one.
     #[schema(value_type = Option<String>)]
     ipv6_address: Option<Ipv6Addr>,
-    /// The interface that holds it, by its first MAC lease.
+    /// The interface that holds it, by its one MAC lease.
     interface_uuid: Option<String>,
     /// The MAC lease that holds it.
     mac_lease_uuid: Option<String>,
@@ -103,14 +103,18 @@ impl IpLeaseSpec {
         }
     }
 
-    fn holder(&self, edit: &Edit) -> Result<Option<Holder>, Error> {
+    /// The holder that is named. The interface alone is enough if it has one MAC lease, or is the holder `now`.
+    fn holder(&self, edit: &Edit, now: Option<&Holder>) -> Result<Option<Holder>, Error> {
         let find = |id: &String| edit.reference::<InterfaceId>("interface_uuid", id);
         let interface = self.interface_uuid.as_ref().map(find).transpose()?;
         let find = |id: &String| edit.reference::<MacLeaseId>("mac_lease_uuid", id);
         let mac_lease = self.mac_lease_uuid.as_ref().map(find).transpose()?;
         match (interface, mac_lease) {
             (None, None) => Ok(None),
-            (Some(interface), None) => first_holder(edit, interface).map(Some),
+            (Some(interface), None) => match now {
+                Some(now) if now.interface_uuid == interface => Ok(Some(now.clone())),
+                _ => only_holder(edit, interface).map(Some),
+            },
             (interface, Some(mac_lease_uuid)) => {
                 let interface_uuid = edit.mac_lease(&mac_lease_uuid)?.interface_uuid.clone();
                 if interface.is_some_and(|given| given != interface_uuid) {
@@ -123,11 +127,12 @@ impl IpLeaseSpec {
     }
 }
 
-fn first_holder(edit: &Edit, interface_uuid: InterfaceId) -> Result<Holder, Error> {
-    let first = edit.topology().mac_leases_of_interface(&interface_uuid).into_iter().next();
-    let mac_lease_uuid =
-        first.ok_or_else(|| Error::unfit("interface_uuid", format!("{interface_uuid} has no MAC lease")))?;
-    Ok(Holder { interface_uuid, mac_lease_uuid })
+fn only_holder(edit: &Edit, interface_uuid: InterfaceId) -> Result<Holder, Error> {
+    match edit.topology().mac_leases_of_interface(&interface_uuid).as_slice() {
+        [one] => Ok(Holder { interface_uuid, mac_lease_uuid: one.clone() }),
+        [] => Err(Error::unfit("interface_uuid", format!("{interface_uuid} has no MAC lease"))),
+        _ => Err(Error::unfit("mac_lease_uuid", several_macs(&interface_uuid))),
+    }
 }
 
 impl IpLease {
@@ -137,7 +142,7 @@ impl IpLease {
         let network = spec.network_uuid.as_ref().ok_or_else(|| Error::missing("network_uuid"))?;
         let network_uuid: NetworkId = edit.reference("network_uuid", network)?;
         let address = spec.address()?.ok_or_else(|| Error::missing("ipv4_address"))?;
-        let holder = spec.holder(edit)?;
+        let holder = spec.holder(edit, None)?;
         let meta = edit.new_meta(MetaSpec { project: spec.project, labels: spec.labels })?;
         Self { uuid: uuid.clone(), meta, network_uuid, address: address.into(), holder }.store(edit, None)?;
         Ok(uuid)
@@ -153,7 +158,7 @@ impl IpLease {
         if let Some(address) = spec.address()? {
             new.address = address.into();
         }
-        new.holder = spec.holder(edit)?.or(new.holder);
+        new.holder = spec.holder(edit, old.holder.as_ref())?.or(new.holder);
         new.meta.merge(MetaSpec { project: spec.project, labels: spec.labels })?;
         new.store(edit, Some(&old))
     }
@@ -168,7 +173,7 @@ impl IpLease {
                 format!("{uuid} is attached to {}", holder.interface_uuid),
             ));
         }
-        let holder = spec.holder(edit)?.ok_or_else(|| Error::missing("interface_uuid"))?;
+        let holder = spec.holder(edit, None)?.ok_or_else(|| Error::missing("interface_uuid"))?;
         Self { holder: Some(holder), ..(*old).clone() }.store(edit, Some(&old))
     }
 
