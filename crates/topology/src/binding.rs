@@ -42,6 +42,14 @@ pub struct SeenPort {
     pub error: Option<String>,
 }
 
+impl SeenPort {
+    /// The interface that its `iface-id` names. Hypervisors that know nothing of OpenVNet give ids of their own, which
+    /// name none.
+    pub fn named_interface(&self) -> Option<InterfaceId> {
+        self.iface_id.as_ref()?.parse().ok()
+    }
+}
+
 /// That a host shows an interface's port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Claim {
@@ -167,9 +175,13 @@ impl SeenPorts {
             match reference {
                 ObjectRef::Datapath(id) => hosts.extend([id.clone()]),
                 ObjectRef::Interface(id) => {
-                    let interface = edit.topology().interfaces().get(id);
-                    let ports = interface.map_or(&[][..], |interface| interface.ports.as_slice());
-                    hosts.extend(self.hosts_that_may_show(id, ports));
+                    // As it was, too: a port that it no longer has may be another's now.
+                    for interface in
+                        [edit.base(), edit.topology()].map(|topology| topology.interfaces().get(id))
+                    {
+                        let ports = interface.map_or(&[][..], |interface| interface.ports.as_slice());
+                        hosts.extend(self.hosts_that_may_show(id, ports));
+                    }
                     let claims = edit.topology().bindings().get(id).map(|binding| binding.claims.clone());
                     hosts.extend(claims.into_iter().flatten().map(|claim| claim.datapath_uuid));
                 }
@@ -222,15 +234,15 @@ fn bind_one(edit: &mut Edit, interface: InterfaceId, claim: Claim) {
     old.store(claims, edit);
 }
 
-/// The interface that a port on a host belongs to: by `iface-id`, the convention of hypervisors, else by its name.
+/// The interface that a port on a host belongs to: by `iface-id`, the convention of hypervisors, else by its name. One
+/// whose `iface-id` is that of an interface to come waits for it.
 fn match_port(
     topology: &Topology,
     datapath: &DatapathId,
     port: &SeenPort,
 ) -> Result<Option<InterfaceId>, Refusal> {
-    if let Some(id) = port.iface_id.as_ref().and_then(|id| id.parse::<InterfaceId>().ok())
-        && let Some(interface) = topology.interfaces().get(&id)
-    {
+    if let Some(id) = port.named_interface() {
+        let Some(interface) = topology.interfaces().get(&id) else { return Ok(None) };
         return admit(topology, datapath, interface, port).map(|()| Some(id));
     }
     let candidates: BTreeSet<_> = match port.name.as_str() {

@@ -55,6 +55,11 @@ impl Edit {
         &self.topology
     }
 
+    /// The topology it started from.
+    pub(crate) fn base(&self) -> &Topology {
+        &self.base
+    }
+
     /// The time of the edit.
     pub fn now(&self) -> Timestamp {
         self.now
@@ -188,7 +193,9 @@ impl Edit {
         let wrong = std::mem::take(&mut self.unchecked).into_iter().filter_map(|(reference, step)| {
             let checked = match &reference {
                 ObjectRef::Interface(id) => self.check_interface(id),
-                ObjectRef::IpLease(id) => self.address_is_free(id).and_then(|()| self.is_nobodys_link_local(id)),
+                ObjectRef::IpLease(id) => {
+                    self.address_is_free(id).and_then(|()| self.is_nobodys_link_local(id))
+                }
                 _ => Ok(()),
             };
             checked.err().map(|error| (step, error))
