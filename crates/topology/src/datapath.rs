@@ -2,6 +2,12 @@
 //!
 //! A host's agent registers its datapath by itself. One that a user made beforehand with the same dpid is the same
 //! one: the user names it, the agent fills in what only the host knows.
+//!
+//! # One host at an address
+//! Packets between hosts are told by their addresses, so an underlay address is one datapath's. A host that was
+//! installed anew comes back under another name, at the address of its former self: who registers last takes the
+//! address over, and the one before is as if it had never registered. Whether that one is alive, and not to be robbed,
+//! only the manager can see.
 
 use std::net::IpAddr;
 
@@ -173,7 +179,7 @@ impl Datapath {
         Ok(())
     }
 
-    /// Takes what an agent says of its host into the topology.
+    /// Takes what an agent says of its host into the topology. Another datapath at its address loses the address.
     ///
     /// # Errors
     /// The dpid belongs to a datapath that another agent has registered, or the underlay cannot carry an overlay.
@@ -185,13 +191,26 @@ impl Datapath {
         let known = edit.topology().datapath_of_node(&node_id).or_else(|| {
             edit.topology().datapath_of_dpid(dpid).filter(|datapath| datapath.underlay.is_none())
         });
-        let Some(old) = known.cloned() else {
-            return Self::register_new(edit, node_id, dpid, underlay);
+        let uuid = match known.cloned() {
+            None => Self::register_new(edit, node_id, dpid, underlay)?,
+            Some(old) => {
+                Self::unique(edit, &old.uuid, dpid, &node_id)?;
+                let new = Self { dpid, node_id, underlay: Some(underlay), ..Self::clone(&old) };
+                edit.replace(&*old, new, |datapath| &mut datapath.meta);
+                old.uuid.clone()
+            }
         };
-        Self::unique(edit, &old.uuid, dpid, &node_id)?;
-        let new = Self { dpid, node_id, underlay: Some(underlay), ..Self::clone(&old) };
-        edit.replace(&*old, new, |datapath| &mut datapath.meta);
-        Ok(old.uuid.clone())
+        Self::take_over(edit, &uuid, underlay.address)?;
+        Ok(uuid)
+    }
+
+    fn take_over(edit: &mut Edit, uuid: &DatapathId, address: IpAddr) -> Result<(), Error> {
+        for other in edit.topology().datapaths_at(&address).into_iter().filter(|other| other != uuid) {
+            let old = edit.datapath(&other)?;
+            let new = Self { underlay: None, ..Self::clone(&old) };
+            edit.replace(&*old, new, |datapath| &mut datapath.meta);
+        }
+        Ok(())
     }
 
     fn register_new(
@@ -218,7 +237,8 @@ impl Datapath {
         edit.datapath(uuid)?;
         let mut interfaces = edit.topology().interfaces().values();
         if let Some(pinned) = interfaces.find(|interface| interface.names_datapath(uuid)) {
-            let message = format!("owner_datapath_uuid: {} has a port on {uuid}: change it first", pinned.uuid);
+            let message =
+                format!("owner_datapath_uuid: {} has a port on {uuid}: change it first", pinned.uuid);
             return Err(Error::new(ErrorKind::InvalidReference, "owner_datapath_uuid", message));
         }
         for interface in edit.topology().interfaces_claimed_by(uuid) {

@@ -63,6 +63,7 @@ struct Index {
     datapath_by_node: MultiMap<NodeId, DatapathId>,
     datapath_by_dpid: MultiMap<Dpid, DatapathId>,
     datapath_by_key: MultiMap<HostKey, DatapathId>,
+    datapaths_at: MultiMap<IpAddr, DatapathId>,
     domain_by_key: MultiMap<DomainKey, DomainId>,
     networks_of_segment: MultiMap<SegmentId, NetworkId>,
     interface_by_key: MultiMap<InterfaceKey, InterfaceId>,
@@ -130,6 +131,7 @@ impl Topology {
     }
 
     lists! {
+        datapaths_at: IpAddr => DatapathId, "The datapaths at an underlay address: one at most, in a valid topology.";
         networks_of_segment: SegmentId => NetworkId, "The networks that lie on a segment.";
         interfaces_naming_network: NetworkId => InterfaceId, "The interfaces whose `network_uuid` it is.";
         interfaces_naming_segment: SegmentId => InterfaceId, "The interfaces whose `segment_uuid` it is.";
@@ -386,6 +388,9 @@ impl Topology {
                 note!(datapath_by_node, of.node_id.clone(), of.uuid.clone());
                 note!(datapath_by_dpid, of.dpid, of.uuid.clone());
                 note!(datapath_by_key, of.key, of.uuid.clone());
+                if let Some(underlay) = of.underlay {
+                    note!(datapaths_at, underlay.address, of.uuid.clone());
+                }
             }
             Object::Segment(of) => note!(domain_by_key, of.key, DomainId::Segment(of.uuid.clone())),
             Object::Network(of) => {
