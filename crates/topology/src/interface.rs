@@ -209,6 +209,9 @@ impl Interface {
     /// Adds a port, as `POST /interfaces/…/ports` asks.
     pub(crate) fn add_port(edit: &mut Edit, uuid: &InterfaceId, attributes: Attributes) -> Result<(), Error> {
         let port = InterfacePort::new(edit, read(attributes)?)?;
+        if port.datapath_uuid.is_none() && port.port_name.is_none() {
+            return Err(Error::missing("port_name"));
+        }
         let old = edit.interface(uuid)?;
         let mut new = Self::clone(&old);
         if new.ports.contains(&port) {
@@ -345,7 +348,9 @@ impl Interface {
     pub(crate) fn ports_are_free(&self, edit: &Edit) -> Result<(), Error> {
         self.ports.iter().try_for_each(|port| self.port_is_free(edit, port))?;
         let internal = self.ports.iter().filter(|_| self.mode == InterfaceMode::Internal);
-        internal.filter_map(|port| port.datapath_uuid.as_ref()).try_for_each(|on| self.bridge_is_free(edit, on))
+        internal
+            .filter_map(|port| port.datapath_uuid.as_ref())
+            .try_for_each(|on| self.bridge_is_free(edit, on))
     }
 
     fn bridge_is_free(&self, edit: &Edit, datapath: &DatapathId) -> Result<(), Error> {

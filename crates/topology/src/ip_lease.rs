@@ -239,7 +239,10 @@ impl IpLease {
             let reason = format!("IP Address {address} not in subnet {}.", network.subnets);
             return Err(Error::new(ErrorKind::Unfit, field, reason));
         }
-        self.lead_interface(edit)?;
+        let place = |lease: &Self| (lease.network_uuid.clone(), lease.holder.clone());
+        if old.map(place) != Some(place(&self)) {
+            self.lead_interface(edit)?;
+        }
         match old {
             Some(old) => edit.replace(old, self, |lease| &mut lease.meta),
             None => edit.put(self),

@@ -14,7 +14,7 @@ pub(crate) static IP_LEASES: Resource = Resource {
         Attribute::new(
             "interface_uuid",
             Kind::Uuid("if"),
-            "The interface that holds it, by its first MAC lease",
+            "The interface that holds it, by its one MAC lease",
         ),
         Attribute::new("mac_lease_uuid", Kind::Uuid("ml"), "The MAC lease that holds it"),
     ],

@@ -1,7 +1,10 @@
-//! Scopes over random lives of a topology: what a host is told of changes adds up to what it needs.
+//! Random lives of a topology: what a host is told of changes adds up to what it needs, and what users have made can be
+//! written back as it is.
 //!
 //! Requests of all kinds and port reports hit a small world, so that they meet: few names, few addresses, three hosts.
 //! What makes no sense at the time is refused and changes nothing.
+
+mod put_back;
 
 use std::collections::BTreeMap;
 
@@ -180,14 +183,16 @@ fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
     let mac = pick("02:00:00:00:00:0", 4);
     let address = pick("10.0.0.", 6);
     let networks =
-        (network.clone(), attribute(segment.clone()), pick("name", 3)).prop_map(|(id, segment, name)| {
-            let given = [
-                ("segment_uuid", segment),
-                ("display_name", Some(name.into())),
-                ("ipv4_network", Some("10.0.0.0".into())),
-            ];
-            ("networks", id, attributes(given))
-        });
+        (network.clone(), attribute(segment.clone()), pick("name", 3), rarely(Just("fd00::".to_owned())))
+            .prop_map(|(id, segment, name, ipv6)| {
+                let given = [
+                    ("segment_uuid", segment),
+                    ("display_name", Some(name.into())),
+                    ("ipv4_network", Some("10.0.0.0".into())),
+                    ("ipv6_network", ipv6),
+                ];
+                ("networks", id, attributes(given))
+            });
     let segments = (segment.clone(), pick("name", 3)).prop_map(|(id, name)| {
         ("segments", id, attributes([("mode", Some("virtual".into())), ("display_name", Some(name.into()))]))
     });
@@ -232,11 +237,15 @@ fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
             ("mac_leases", id, attributes(given))
         },
     );
+    let address = prop_oneof![
+        4 => address.prop_map(|address| ("ipv4_address", address)),
+        1 => pick("fe80::ff:fe00:", 4).prop_map(|address| ("ipv6_address", address)),
+    ];
     let ip_leases = (pick("il-", 4), network, address, attribute(interface), attribute(pick("ml-", 4)))
-        .prop_map(|(id, network, address, interface, mac_lease)| {
+        .prop_map(|(id, network, (family, address), interface, mac_lease)| {
             let given = [
                 ("network_uuid", Some(network.into())),
-                ("ipv4_address", Some(address.into())),
+                (family, Some(address.into())),
                 ("interface_uuid", interface),
                 ("mac_lease_uuid", mac_lease),
             ];
@@ -324,6 +333,18 @@ proptest! {
     ) {
         let mut world = World::new();
         events.into_iter().for_each(|event| world.happen(event));
+    }
+
+    #[test]
+    fn every_object_can_be_put_back_unchanged(events in proptest::collection::vec(event(), 1..60)) {
+        let mut world = World::new();
+        for event in events {
+            let before = world.topology.revision();
+            world.happen(event);
+            if world.topology.revision() != before {
+                put_back::check(&world.topology);
+            }
+        }
     }
 
     /// As a host needs it that has missed some commits.
