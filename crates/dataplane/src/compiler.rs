@@ -5,7 +5,8 @@
 //! units it may concern and compares their flows with what they were. So the cost of a change follows the change, and
 //! what comes out is, always, what compiling afresh would give.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use openflow::{Flow, Group};
 use topology::network::Network;
@@ -38,13 +39,35 @@ pub struct Compiler {
     local: Local,
     outputs: HashMap<Unit, Output>,
     program: Program,
+    twins: BTreeMap<Unit, Vec<Twin>>,
+}
+
+/// A flow or group that a unit wants while another holds its place: a defect of the compiler or a topology against the
+/// rules. The one that was there first stays, so that what works goes on working; the other gets its place when the first
+/// goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Twin {
+    /// The flow that is left out.
+    Flow(Flow),
+    /// The group that is left out.
+    Group(Group),
+}
+
+impl std::fmt::Display for Twin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flow(flow) => write!(f, "flow {flow}"),
+            Self::Group(group) => write!(f, "group {}", group.id.0),
+        }
+    }
 }
 
 impl Compiler {
     /// Compiles from scratch.
     pub fn new(topology: Topology, local: Local) -> Self {
         let program = Program::default();
-        let mut compiler = Self { topology, local, outputs: HashMap::new(), program };
+        let (outputs, twins) = (HashMap::new(), BTreeMap::new());
+        let mut compiler = Self { topology, local, outputs, program, twins };
         compiler.recompile(compiler.all_units());
         compiler
     }
@@ -64,6 +87,11 @@ impl Compiler {
         &self.local
     }
 
+    /// What is left out of the program, because another unit holds its place. Nothing, if all is well.
+    pub fn twins(&self) -> impl Iterator<Item = &Twin> {
+        self.twins.values().flatten()
+    }
+
     /// Goes on to another topology and other local facts, and tells what changes in the switch.
     pub fn update(&mut self, topology: Topology, local: Local) -> Delta {
         let before = std::mem::replace(&mut self.topology, topology);
@@ -78,20 +106,43 @@ impl Compiler {
     }
 
     fn recompile(&mut self, units: BTreeSet<Unit>) -> Delta {
-        let (mut before, mut after) = (Program::default(), Program::default());
+        // Those that were left out may have their turn now, after all others.
+        let left_out: BTreeSet<_> = std::mem::take(&mut self.twins).into_keys().collect();
+        let units: Vec<_> = units.difference(&left_out).chain(&left_out).cloned().collect();
+        let mut before = Program::default();
+        for unit in &units {
+            self.outputs.remove(unit).into_iter().for_each(|old| drop(insert(&mut before, old)));
+        }
+        let mut after = Program::default();
         for unit in units {
-            let output = self.compile(&unit);
-            let old = if output == Output::default() {
-                self.outputs.remove(&unit)
-            } else {
-                self.outputs.insert(unit, output.clone())
-            };
-            insert(&mut before, old.unwrap_or_default());
-            insert(&mut after, output);
+            let (output, mut twins) = self.without_held(self.compile(&unit), &before);
+            let (output, among_new) = insert(&mut after, output);
+            twins.extend(among_new);
+            if output != Output::default() {
+                self.outputs.insert(unit.clone(), output);
+            }
+            if !twins.is_empty() {
+                self.twins.insert(unit, twins);
+            }
         }
         let delta = before.difference(&after);
         self.program.apply(&delta);
         delta
+    }
+
+    /// Leaves out what units hold that are not compiled again: they are in the program and not in `before`.
+    fn without_held(&self, mut output: Output, before: &Program) -> (Output, Vec<Twin>) {
+        let held = |flow: &mut Flow| {
+            let key = FlowKey::from(&*flow);
+            self.program.flows.contains_key(&key) && !before.flows.contains_key(&key)
+        };
+        let flows = output.flows.extract_if(.., held).map(Twin::Flow);
+        let held = |group: &mut Group| {
+            self.program.groups.contains_key(&group.id) && !before.groups.contains_key(&group.id)
+        };
+        let groups = output.groups.extract_if(.., held).map(Twin::Group);
+        let twins = flows.chain(groups).collect();
+        (output, twins)
     }
 
     fn compile(&self, unit: &Unit) -> Output {
@@ -178,6 +229,9 @@ impl Compiler {
         units: &mut BTreeSet<Unit>,
     ) {
         units.insert(Unit::Peer(id.clone()));
+        let underlay = topology.datapaths().get(id).and_then(|datapath| datapath.underlay);
+        let alike = underlay.map(|underlay| self.topology.datapaths_at(&underlay.address));
+        units.extend(alike.into_iter().flatten().map(Unit::Peer));
         let reachable = |topology| {
             let view = View { topology, local: &self.local };
             let own = view.underlay().map(|underlay| underlay.address.is_ipv4());
@@ -212,15 +266,20 @@ fn members_of_network(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<
     }
 }
 
-/// # Panics
-/// When two units put the same flow or group into the switch: the one would undo the other.
-fn insert(program: &mut Program, output: Output) {
+/// Adds to a program what has a place in it, and gives back what was added and what was not.
+fn insert(program: &mut Program, output: Output) -> (Output, Vec<Twin>) {
+    let (mut added, mut twins) = (Output::default(), Vec::new());
     for flow in output.flows {
-        let twin = program.flows.insert(FlowKey::from(&flow), flow.clone());
-        debug_assert!(twin.is_none(), "two units share {flow}");
+        match program.flows.entry(FlowKey::from(&flow)) {
+            Entry::Vacant(place) => added.flows.push(place.insert(flow).clone()),
+            Entry::Occupied(_) => twins.push(Twin::Flow(flow)),
+        }
     }
     for group in output.groups {
-        let twin = program.groups.insert(group.id, group);
-        debug_assert!(twin.is_none(), "two units share a group");
+        match program.groups.entry(group.id) {
+            Entry::Vacant(place) => added.groups.push(place.insert(group).clone()),
+            Entry::Occupied(_) => twins.push(Twin::Group(group)),
+        }
     }
+    (added, twins)
 }

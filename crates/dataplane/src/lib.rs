@@ -25,7 +25,7 @@ mod peer;
 pub mod program;
 mod view;
 
-pub use compiler::Compiler;
+pub use compiler::{Compiler, Twin};
 pub use cookie::{Owner, Purpose};
 pub use domain::MAX_BUCKETS;
 pub use program::{Delta, FlowKey, Program};

@@ -21,12 +21,23 @@ pub(crate) fn flows(view: View<'_>, id: &DatapathId) -> Vec<Flow> {
         Flow::new(PEER, 100, matching, Instructions::apply(send(own, underlay, port.0)).then_goto(TUNNEL_OUT))
     });
     // A peer sends with its own encapsulation.
-    let inbound = view.local.tunnels.get(&underlay.encapsulation).map(|port| {
+    let port = view.local.tunnels.get(&underlay.encapsulation).filter(|_| admits(view, id, underlay));
+    let inbound = port.map(|port| {
         let matching = between(Match::new().in_port(*port), underlay.address, own.address);
         Flow::new(CLASSIFY, 100, matching, receive(underlay.encapsulation))
     });
     let cookie = Owner::Peer(peer.key).cookie();
     outbound.into_iter().chain(inbound).map(|flow| flow.with_cookie(cookie)).collect()
+}
+
+/// Whether it is this peer's part to admit its address. A valid topology has one datapath at an address; one of an
+/// earlier release may have more, and to admit the address the first of them is enough.
+fn admits(view: View<'_>, id: &DatapathId, underlay: Underlay) -> bool {
+    let at = view.topology.datapaths_at(&underlay.address);
+    let alike = |other: &&DatapathId| {
+        view.peer(other).is_some_and(|(_, of_other)| of_other.encapsulation == underlay.encapsulation)
+    };
+    at.iter().find(alike) == Some(id)
 }
 
 fn send(own: Underlay, peer: Underlay, port: u32) -> Vec<Action> {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use topology::binding::{SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
-use topology::{DatapathId, Edit, InterfaceId, Request, Topology, scope};
+use topology::{Change, DatapathId, Edit, InterfaceId, Request, Topology, scope};
 
 const HOSTS: u8 = 3;
 const NETWORKS: u8 = 2;
@@ -18,7 +18,10 @@ const INTERFACES: u8 = 6;
 /// Something that a user or a host does.
 #[derive(Clone, Debug)]
 enum Step {
-    Request(Value),
+    /// Several at once, as one commit.
+    Requests(Vec<Value>),
+    /// Two hosts have come to one address, as an earlier release allowed.
+    Share(u8, u8),
     /// A host registers, perhaps with another address, encapsulation or MTU.
     Register(u8, u8),
     /// A host shows the ports of these interfaces.
@@ -36,7 +39,7 @@ fn request() -> impl Strategy<Value = Value> {
         Just(json!({"segment_uuid": null})),
     ];
     let interface_attributes =
-        (0..10_u8, 0..NETWORKS, 1..5_u8).prop_map(|(kind, network, address)| match kind {
+        (0..11_u8, 0..NETWORKS, 1..5_u8).prop_map(|(kind, network, address)| match kind {
             0 => json!({"admin_state": "down"}),
             1 => json!({"admin_state": "up"}),
             2 => json!({"segment_uuid": "seg-0", "network_uuid": null}),
@@ -46,6 +49,7 @@ fn request() -> impl Strategy<Value = Value> {
             6 => json!({"ipv6_address": format!("fd00::{address}")}),
             7 => json!({"enable_routing": true}),
             8 => json!({"display_name": "other"}),
+            9 => json!({"segment_uuid": "seg-0"}),
             _ => json!({"requested_host": "host1"}),
         });
     prop_oneof![
@@ -68,9 +72,34 @@ fn request() -> impl Strategy<Value = Value> {
         4 => (interface.clone(), interface_attributes).prop_map(|(uuid, attributes)| {
             json!({"op": "update", "resource": "interfaces", "uuid": uuid, "attributes": attributes})
         }),
-        2 => (interface, network.clone(), 1..9_u8).prop_map(|(interface, network, address)| {
+        2 => (interface.clone(), network.clone(), 1..9_u8).prop_map(|(interface, network, address)| {
             json!({"op": "create", "resource": "ip_leases", "attributes": {"interface_uuid": interface,
                 "network_uuid": network, "ipv4_address": format!("10.0.0.1{address}")}})
+        }),
+        2 => (0..2_u8, interface.clone(), 1..9_u8, any::<bool>()).prop_map(|(n, interface, address, on_segment)| {
+            let segment = on_segment.then_some("seg-0");
+            json!({"op": "create", "resource": "mac_leases", "attributes": {"uuid": format!("ml-{n}"),
+                "interface_uuid": interface, "segment_uuid": segment, "mac_address": format!("02:00:00:00:01:0{address}")}})
+        }),
+        2 => (0..3_u8, 0..2_u8, network.clone(), 1..9_u8).prop_map(|(n, mac_lease, network, address)| {
+            json!({"op": "create", "resource": "ip_leases", "attributes": {"uuid": format!("il-{n}"),
+                "mac_lease_uuid": format!("ml-{mac_lease}"), "network_uuid": network, "ipv4_address": format!("10.0.0.2{address}")}})
+        }),
+        2 => (0..3_u8, 0..2_u8, 0..4_u8).prop_map(|(lease, mac_lease, kind)| {
+            let (uuid, holder) = (format!("il-{lease}"), json!({"mac_lease_uuid": format!("ml-{mac_lease}")}));
+            match kind {
+                0 => json!({"op": "act", "action": "attach_ip_lease", "uuid": uuid, "attributes": holder}),
+                1 => json!({"op": "delete", "resource": "ip_leases", "uuid": uuid}),
+                _ => json!({"op": "act", "action": "release_ip_lease", "uuid": uuid, "attributes": {}}),
+            }
+        }),
+        2 => (0..2_u8, interface.clone(), any::<bool>()).prop_map(|(n, interface, delete)| {
+            let uuid = format!("ml-{n}");
+            if delete {
+                return json!({"op": "delete", "resource": "mac_leases", "uuid": uuid});
+            }
+            let attributes = json!({"interface_uuid": interface});
+            json!({"op": "update", "resource": "mac_leases", "uuid": uuid, "attributes": attributes})
         }),
         1 => prop_oneof![
             network.prop_map(|uuid| json!({"op": "delete", "resource": "networks", "uuid": uuid})),
@@ -83,7 +112,8 @@ fn request() -> impl Strategy<Value = Value> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        5 => request().prop_map(Step::Request),
+        5 => proptest::collection::vec(request(), 1..4).prop_map(Step::Requests),
+        1 => (0..HOSTS, 0..HOSTS).prop_map(|(one, other)| Step::Share(one, other)),
         1 => (0..HOSTS, 0..4_u8).prop_map(|(host, variant)| Step::Register(host, variant)),
         2 => (0..HOSTS, any::<u8>()).prop_map(|(host, shown)| Step::Show(host, shown)),
     ]
@@ -107,10 +137,11 @@ fn registration(host: u8, variant: u8) -> Registration {
 fn take(topology: &Topology, seen: &mut SeenPorts, step: Step) -> Topology {
     let mut edit = Edit::new(topology, jiff::Timestamp::UNIX_EPOCH, topology.revision().0);
     let done = match step {
-        Step::Request(request) => {
-            let request: Request = serde_json::from_value(request).expect("a well-formed request");
-            request.execute(&mut edit).is_ok()
+        Step::Requests(requests) => {
+            let read = |request| serde_json::from_value::<Request>(request).expect("a well-formed request");
+            Request::execute_all(requests.into_iter().map(read), &mut edit).is_ok()
         }
+        Step::Share(one, other) => return share(topology, one, other),
         Step::Register(host, variant) => Datapath::register(&mut edit, registration(host, variant)).is_ok(),
         Step::Show(host, shown) => {
             let shown = (0..INTERFACES).filter(|n| shown & (1 << n) != 0);
@@ -133,6 +164,17 @@ fn take(topology: &Topology, seen: &mut SeenPorts, step: Step) -> Topology {
     seen.rebind(&mut edit);
     let mut after = topology.clone();
     after.commit(topology.revision().next(), &edit.into_changes());
+    after
+}
+
+/// No request leads there.
+fn share(topology: &Topology, one: u8, other: u8) -> Topology {
+    let [one, other] = [one, other].map(|host| topology.datapaths().get(&host_id(host)));
+    let mut after = topology.clone();
+    if let (Some(one), Some(other)) = (one, other) {
+        let moved = Datapath { underlay: one.underlay, ..Datapath::clone(other) };
+        after.commit(topology.revision().next(), &[Change::Put(moved.into())]);
+    }
     after
 }
 
@@ -172,6 +214,7 @@ proptest! {
                 let delta = compiler.update(part.clone(), local(host, &seen));
                 let fresh = Compiler::new(part, local(host, &seen));
                 prop_assert_eq!(compiler.program(), fresh.program());
+                prop_assert_eq!(compiler.twins().next(), None);
                 prop_assert_eq!(&follow(before, &delta), fresh.program());
                 // The whole topology means the same to a host as its part does.
                 let whole = Compiler::new(after.clone(), local(host, &seen));
