@@ -1,6 +1,5 @@
 //! Keeps the bridge and its tunnel ports as wanted, through the switch's database.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +7,9 @@ use ovsdb::vswitch::{self, EnsureError};
 use ovsdb::{Operation, Snapshot};
 use tokio::sync::watch;
 use topology::NodeId;
-use topology::datapath::Encapsulation;
 use tracing::{info, warn};
 
-use crate::host::{self, HostView};
+use crate::host::{self, HostView, Tunnels};
 use crate::settings::Settings;
 
 /// How long the switch may take for what the database asks of it.
@@ -25,7 +23,7 @@ pub async fn keep(
     settings: Arc<Settings>,
     node: NodeId,
     database: ovsdb::Replica,
-    mut tunnels: watch::Receiver<BTreeSet<Encapsulation>>,
+    mut tunnels: watch::Receiver<Tunnels>,
     host: watch::Sender<HostView>,
 ) {
     let mut views = database.watch();
@@ -63,13 +61,13 @@ fn repair(
     snapshot: &Snapshot,
     settings: &Settings,
     node: &NodeId,
-    tunnels: &BTreeSet<Encapsulation>,
+    tunnels: &Tunnels,
 ) -> Result<Option<Vec<Operation>>, EnsureError> {
     let bridge = vswitch::ensure_bridge(snapshot, &host::wanted_bridge(snapshot, settings, node))?;
     if bridge.is_some() {
         return Ok(bridge);
     }
-    for encapsulation in tunnels {
+    for encapsulation in tunnels.needed() {
         let port = vswitch::ensure_port(snapshot, &host::tunnel_port(&settings.bridge, *encapsulation))?;
         if port.is_some() {
             return Ok(port);

@@ -19,7 +19,7 @@
 
 use std::sync::Arc;
 
-use dataplane::{Compiler, Delta};
+use dataplane::{Compiler, Delta, Twin};
 use sync::Replica;
 use topology::Revision;
 
@@ -92,6 +92,11 @@ impl Course {
         }
         self.in_step = true;
         Step::Change(found.program.difference(wanted.compiler.program()))
+    }
+
+    /// What the tables lack because two units want one place: to be reported, it is a defect.
+    pub fn twins(&self) -> impl Iterator<Item = &Twin> {
+        self.wanted.iter().flat_map(|wanted| wanted.compiler.twins())
     }
 
     /// The replica that the tables are made equal to.

@@ -92,15 +92,18 @@ impl HostView {
     }
 
     /// The port of an interface that lives here. The very port the manager knows of, or else the one that has taken its
-    /// place: a host that boots without its manager has new ports under old names.
+    /// place: a host that boots without its manager has new ports under old names. Never one that names another interface;
+    /// a hypervisor's own ids name none.
     fn port_of(&self, topology: &Topology, id: &InterfaceId) -> Option<OfPort> {
         let claim = topology.active_claim(id)?;
-        let named = self.ports.get(&claim.port_name).filter(|port| port.seen.instance == claim.instance);
-        let by_iface_id = || {
-            self.ports.values().find(|port| port.seen.iface_id.as_deref() == Some(topology::Id::as_str(id)))
-        };
-        let by_name = || self.ports.get(&claim.port_name).filter(|port| port.seen.iface_id.is_none());
-        named.or_else(by_iface_id).or_else(by_name)?.number
+        let of_name = self
+            .ports
+            .get(&claim.port_name)
+            .filter(|port| port.seen.named_interface().is_none_or(|named| named == *id));
+        let very = of_name.filter(|port| port.seen.instance == claim.instance);
+        let by_iface_id =
+            || self.ports.values().find(|port| port.seen.named_interface().as_ref() == Some(id));
+        very.or_else(by_iface_id).or(of_name)?.number
     }
 }
 
@@ -147,8 +150,26 @@ fn tunnel_name(encapsulation: Encapsulation) -> String {
     format!("vn-{encapsulation}")
 }
 
-/// The tunnel ports that the agent wants: one for each encapsulation that this host or a peer sends with.
-pub fn wanted_tunnels(settings: &Settings, topology: Option<&Topology>) -> BTreeSet<Encapsulation> {
+/// The tunnel ports that the agent wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tunnels {
+    /// At least these. No manager has been heard yet, and what a replica from disk does not know may be in use.
+    AtLeast(BTreeSet<Encapsulation>),
+    /// These and no others.
+    Exactly(BTreeSet<Encapsulation>),
+}
+
+impl Tunnels {
+    /// The ports that are to be there.
+    pub fn needed(&self) -> &BTreeSet<Encapsulation> {
+        match self {
+            Self::AtLeast(needed) | Self::Exactly(needed) => needed,
+        }
+    }
+}
+
+/// One for each encapsulation that this host or a peer sends with.
+pub fn encapsulations(settings: &Settings, topology: Option<&Topology>) -> BTreeSet<Encapsulation> {
     let peers = topology.into_iter().flat_map(|topology| topology.datapaths().values());
     let peers = peers.filter_map(|datapath| datapath.underlay).map(|underlay| underlay.encapsulation);
     peers.chain([settings.encapsulation]).collect()
@@ -172,7 +193,8 @@ pub fn tunnel_port(bridge: &str, encapsulation: Encapsulation) -> PortSpec {
 }
 
 /// Names of tunnel ports on the bridge that nobody wants any more.
-pub fn stale_tunnels(snapshot: &Snapshot, bridge: &str, wanted: &BTreeSet<Encapsulation>) -> Vec<String> {
+pub fn stale_tunnels(snapshot: &Snapshot, bridge: &str, tunnels: &Tunnels) -> Vec<String> {
+    let Tunnels::Exactly(wanted) = tunnels else { return Vec::new() };
     let Ok(Some(bridge)) = Bridge::named(snapshot, bridge) else { return Vec::new() };
     let stale = |interface: &Interface| {
         let mark = interface.external_ids.get(TUNNEL_MARK);

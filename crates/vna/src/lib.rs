@@ -21,7 +21,6 @@ pub mod settings;
 pub mod switch;
 pub mod underlay;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,11 +33,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use topology::datapath::{Encapsulation, Registration, Underlay};
+use topology::datapath::{Registration, Underlay};
 use topology::{NodeId, Revision};
 use tracing::{info, warn};
 
-use crate::host::HostView;
+use crate::host::{HostView, Tunnels};
 use crate::reconciler::{Installed, Reconciler};
 use crate::settings::Settings;
 
@@ -48,6 +47,9 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the underlay device is looked at for another MTU.
 const UNDERLAY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Pause before it is looked at again while its MTU has never been known.
+const UNDERLAY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the agent until `shutdown`. The switch is left as it is, working.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -66,8 +68,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     };
     let (replica_out, replica) = watch::channel(saved.clone().map(Arc::new));
     let (host_out, host) = watch::channel(HostView::default());
-    let (tunnels_out, tunnels) =
-        watch::channel(host::wanted_tunnels(&settings, saved.as_ref().map(|it| &it.topology)));
+    let needed = host::encapsulations(&settings, saved.as_ref().map(|it| &it.topology));
+    let (tunnels_out, tunnels) = watch::channel(Tunnels::AtLeast(needed));
     let (installed_out, installed) = watch::channel(None);
     let (realized_out, realized) = watch::channel(Revision(0));
     let management = openflow::Endpoint::Unix(settings.ovs_rundir.join(format!("{}.mgmt", settings.bridge)));
@@ -109,7 +111,17 @@ async fn synchronize(
     let (ports_out, ports) = watch::channel(None);
     // Nothing can be said of a host before its switch has a number.
     let Ok(first) = host.wait_for(|view| view.dpid.is_some()).await.map(|view| view.clone()) else { return };
-    let mut mtu = underlay_mtu(&settings).await;
+    let of_saved = |replica: &Replica| replica.topology.datapaths().get(&replica.datapath)?.underlay;
+    let mut mtu = saved.as_ref().and_then(of_saved).map(|underlay| underlay.mtu);
+    // To register with a guess would make peers send what the underlay does not take.
+    let known = loop {
+        mtu = underlay_mtu(&settings).await.or(mtu);
+        match mtu {
+            Some(known) => break known,
+            None => tokio::time::sleep(UNDERLAY_PAUSE).await,
+        }
+    };
+    let mut mtu = known;
     let Some(registration) = registration(&settings, &node, &first, mtu) else { return };
     ports_out.send_replace(Some(first.seen()));
     let (registration_out, registration_in) = watch::channel(registration);
@@ -130,7 +142,7 @@ async fn synchronize(
                 Connection::Disconnected { reason, .. } => warn!(reason, "no manager"),
             },
             _ = host.changed() => {}
-            _ = look.tick() => mtu = underlay_mtu(&settings).await,
+            _ = look.tick() => mtu = underlay_mtu(&settings).await.unwrap_or(mtu),
         }
         let view = host.borrow_and_update().clone();
         let seen = Some(view.seen());
@@ -141,9 +153,9 @@ async fn synchronize(
     }
 }
 
-async fn underlay_mtu(settings: &Settings) -> u16 {
+async fn underlay_mtu(settings: &Settings) -> Option<u16> {
     match settings.underlay_mtu {
-        Some(mtu) => mtu,
+        Some(mtu) => Some(mtu),
         None => underlay::mtu(settings.underlay_address).await,
     }
 }
@@ -180,11 +192,12 @@ async fn realize(
 async fn want_tunnels(
     settings: Arc<Settings>,
     mut replica: watch::Receiver<Option<Arc<Replica>>>,
-    tunnels: watch::Sender<BTreeSet<Encapsulation>>,
+    tunnels: watch::Sender<Tunnels>,
 ) {
     while replica.changed().await.is_ok() {
-        let replica = replica.borrow_and_update().clone();
-        let wanted = host::wanted_tunnels(&settings, replica.as_ref().map(|replica| &replica.topology));
+        // What changes it is a manager: without one, nothing is known that could be taken away.
+        let Some(replica) = replica.borrow_and_update().clone() else { continue };
+        let wanted = Tunnels::Exactly(host::encapsulations(&settings, Some(&replica.topology)));
         tunnels.send_if_modified(|old| std::mem::replace(old, wanted.clone()) != wanted);
     }
 }

@@ -12,7 +12,7 @@ use sync::Replica;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use topology::Revision;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::answers;
 use crate::course::{Course, Step};
@@ -114,7 +114,11 @@ impl Reconciler {
     ) -> Result<(), SwitchError> {
         let replica = self.replica.borrow_and_update().clone();
         let host = self.host.borrow_and_update().clone();
-        match turn(&mut self.course, replica, host) {
+        let step = turn(&mut self.course, replica, host);
+        for twin in self.course.twins() {
+            error!(%twin, "left out: another part of the topology has its place in the switch");
+        }
+        match step {
             Step::Wait => Ok(()),
             Step::Read => self.compare(switch).await,
             Step::Change(difference) => self.change(switch, &difference).await,

@@ -5,17 +5,16 @@ use std::net::IpAddr;
 use futures::TryStreamExt;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::LinkAttribute;
-use topology::mtu::ETHERNET_MTU;
 use tracing::warn;
 
-/// MTU of the device with this address, in bytes; Ethernet's, with a warning, if it cannot be told.
-pub async fn mtu(address: IpAddr) -> u16 {
+/// MTU of the device with this address, in bytes; `None`, with a warning, if it cannot be told.
+pub async fn mtu(address: IpAddr) -> Option<u16> {
     match look_up(address).await {
-        Ok(Some(mtu)) => return mtu,
-        Ok(None) => warn!(%address, mtu = ETHERNET_MTU, "no device has the underlay address"),
-        Err(error) => warn!(%address, mtu = ETHERNET_MTU, %error, "the underlay's MTU is not known"),
+        Ok(Some(mtu)) => return Some(mtu),
+        Ok(None) => warn!(%address, "no device has the underlay address: its MTU is not known"),
+        Err(error) => warn!(%address, %error, "the underlay's MTU is not known"),
     }
-    ETHERNET_MTU
+    None
 }
 
 async fn look_up(address: IpAddr) -> Result<Option<u16>, rtnetlink::Error> {
