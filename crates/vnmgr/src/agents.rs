@@ -9,7 +9,7 @@ use sync::manager::{Head, JoinError, Manager, RegisterError, SessionId};
 use tokio::sync::watch;
 use topology::binding::{Refusal, SeenPort};
 use topology::datapath::Registration;
-use topology::{DatapathId, NodeId, ObjectRef, Revision};
+use topology::{DatapathId, Error, NodeId, ObjectRef, Revision};
 
 use crate::hosts::Hosts;
 use crate::plan::Task;
@@ -32,6 +32,23 @@ impl Agents {
     fn refusals(&self, datapath: &DatapathId) -> Vec<Refusal> {
         let (head, seen) = (self.head.borrow().clone(), self.hosts.read().seen());
         seen.refusals_on(&head.topology, datapath)
+    }
+
+    /// A host that was installed anew takes the address of its former self over; one that is connected is not its former
+    /// self, and keeps what it has.
+    fn address_is_free(&self, registration: &Registration) -> Result<(), Error> {
+        let (node, address) = (&registration.node_id, registration.underlay.address);
+        let topology = self.head.borrow().topology.clone();
+        let at = topology.datapaths_at(&address);
+        let mut others = at.iter().filter_map(|id| topology.datapaths().get(id));
+        let hosts = self.hosts.read();
+        let taken = others.find(|other| other.node_id != *node && hosts.is_connected(&other.uuid));
+        taken.map_or(Ok(()), |other| {
+            let reason =
+                format!("{address} belongs to {} of {}, which is connected", other.uuid, other.node_id);
+            tracing::warn!(%node, reason, "a host cannot register");
+            Err(Error::duplicate("underlay_address", reason))
+        })
     }
 }
 
@@ -56,6 +73,7 @@ impl Manager for Agents {
 
     fn register(&self, registration: Registration) -> BoxFuture<'_, Result<DatapathId, RegisterError>> {
         async move {
+            self.address_is_free(&registration)?;
             let plan = match self.writer.submit(Task::Register(registration)).await {
                 Ok(plan) => plan,
                 Err(WriteError::Refused(refused)) => return Err(refused.error.into()),

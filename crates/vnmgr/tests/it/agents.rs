@@ -1,7 +1,7 @@
 //! Agents: what hosts show decides where interfaces live.
 
 use serde_json::{Value, json};
-use sync::manager::Manager as _;
+use sync::manager::{Manager as _, SessionId};
 use topology::binding::SeenPort;
 
 use crate::support::{Lab, tutorial};
@@ -186,4 +186,25 @@ async fn hosts_are_listed_with_how_far_they_are() {
     lab.client.get("hosts/host1").await.expect(json!({"realized_revision": 3}));
     lab.client.get("hosts").await.expect(json!({"total_count": 2}));
     lab.client.get("hosts?connected=true").await.expect(json!({"total_count": 1}));
+}
+
+#[tokio::test]
+async fn an_underlay_address_is_taken_over_from_a_host_that_is_gone_and_from_no_other() {
+    let lab = Lab::start().await;
+    let host = lab.host("host1", 1).await;
+    let address = [192, 0, 2, 1].into();
+    let anew = topology::datapath::Registration {
+        node_id: "anew".parse().expect("a node id"),
+        dpid: topology::Dpid(0xbb01),
+        underlay: topology::datapath::Underlay {
+            encapsulation: topology::datapath::Encapsulation::Geneve,
+            address,
+            mtu: 1500,
+        },
+    };
+    let agents = lab.manager.agents();
+    agents.register(anew.clone()).await.expect_err("the other is connected");
+    agents.disconnected(host.datapath.clone(), SessionId(1));
+    agents.register(anew).await.expect("the other is gone");
+    lab.client.get("datapaths/dp-host1").await.expect(json!({"underlay": null}));
 }

@@ -297,7 +297,7 @@ async fn an_ip_lease_changes_hands() {
     make_all(&lab).await;
     let client = &lab.client;
     client
-        .put("ip_leases/il-a/attach", json!({"interface_uuid": "if-a"}))
+        .put("ip_leases/il-a/attach", json!({"interface_uuid": "if-a", "mac_lease_uuid": "ml-a"}))
         .await
         .expect_status(200)
         .expect(json!({"interface_uuid": "if-a"}));
