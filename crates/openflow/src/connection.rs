@@ -27,6 +27,9 @@ use crate::{AsyncConfig, DecodeError, Frame, Hello, Message, SwitchConfig, Xid};
 const SUBMISSIONS: usize = 16;
 /// Bytes that may wait to be written before no further request is taken.
 const HIGH_WATER: usize = 1 << 20;
+/// Bytes of answers to the switch's own questions that may wait to be written. A switch that asks on and does not read
+/// loses the connection; one that is well sends an echo request of 8 bytes every few seconds.
+const MAX_OWED: usize = 1 << 20;
 /// Bytes read at a time.
 const READ_BYTES: usize = 1 << 16;
 /// Form of packet-ins that carries user data (`NXPIF_NXT_PACKET_IN2`).
@@ -154,6 +157,7 @@ impl Connection {
             requests,
             unwritten: Vec::new(),
             written: 0,
+            owed: 0,
             queue: Arc::clone(&queue),
         };
         tokio::spawn(task.run(early, closing));
@@ -295,7 +299,10 @@ struct Task {
     session: Session<oneshot::Sender<Outcome>>,
     requests: mpsc::Receiver<Submission>,
     unwritten: Vec<u8>,
+    /// How much of `unwritten` is written.
     written: usize,
+    /// How much was added to it since it was last empty that the switch asked for.
+    owed: usize,
     queue: Arc<EventQueue>,
 }
 
@@ -359,6 +366,11 @@ impl Task {
         if self.written >= self.unwritten.len() {
             self.unwritten.clear();
             self.written = 0;
+            self.owed = 0;
+        } else if self.written >= HIGH_WATER {
+            // It may never be empty while requests follow each other.
+            self.unwritten.drain(..self.written);
+            self.written = 0;
         }
         Ok(())
     }
@@ -371,7 +383,13 @@ impl Task {
     fn perform(&mut self, outputs: Vec<Output<oneshot::Sender<Outcome>>>) -> Result<(), CloseReason> {
         for output in outputs {
             match output {
-                Output::Write(bytes) => self.unwritten.extend(bytes),
+                Output::Write(bytes) => {
+                    self.owed += bytes.len();
+                    if self.owed > MAX_OWED {
+                        return Err(CloseReason::NotReading);
+                    }
+                    self.unwritten.extend(bytes);
+                }
                 // Who asked may have lost interest.
                 Output::Done(reply, outcome) => drop(reply.send(outcome)),
                 Output::Event(event) => self.queue.push(event).map_err(|_| CloseReason::EventsNotTaken)?,

@@ -44,6 +44,9 @@ pub enum CloseReason {
     /// The switch did not answer an echo request.
     #[error("no answer for {0:?}")]
     Silent(Duration),
+    /// The switch asks on and on and does not take the answers.
+    #[error("the switch does not read its answers")]
+    NotReading,
     /// Nobody took the events, and those that may not be lost no longer fit the queue.
     #[error("events were not taken")]
     EventsNotTaken,
