@@ -22,6 +22,7 @@ use super::network::NetworkView;
 use super::reply::{Reply, Result};
 use super::resource::{Resource, id_text};
 use super::segment::SegmentView;
+use super::shape::Shape;
 use super::{Api, WriteParameters, compute};
 use crate::writer::WriteError;
 
@@ -31,7 +32,11 @@ pub const MAX_OPERATIONS: usize = 50_000;
 /// Largest body of a batch, in bytes: more than that many operations of usual size have.
 pub const MAX_BATCH_BODY: usize = 64 << 20;
 
-/// How many batches are read at once. Each may take ten times its body in memory; others wait.
+/// Most values of a batch: a real operation has three objects and a dozen attributes.
+const MAX_VALUES: Shape = Shape { containers: 4, followers: 40 }.times(MAX_OPERATIONS);
+
+/// How many batches are read at once. Each may take some hundred megabytes of memory, by what its values take; others
+/// wait.
 pub const BATCHES_AT_ONCE: usize = 2;
 
 /// Many requests for one commit.
@@ -99,6 +104,7 @@ async fn carry_out(State(api): State<Api>, request: Request) -> Result {
 }
 
 fn parse(body: &[u8]) -> Result<Batch> {
+    MAX_VALUES.admit(body)?;
     let mut reader = serde_json::Deserializer::from_slice(body);
     let batch: Batch = serde_path_to_error::deserialize(&mut reader).map_err(malformed)?;
     reader.end().map_err(ApiError::body)?;

@@ -55,6 +55,12 @@ impl ApiError {
         Error { kind: ErrorKind::TooLarge, field: None, message }.into()
     }
 
+    /// A body with more values than any request has.
+    pub fn too_many_values() -> Self {
+        let message = "the body has more values than any request needs".to_owned();
+        Error { kind: ErrorKind::TooLarge, field: None, message }.into()
+    }
+
     /// A body in a form that this API does not take.
     pub fn media_type() -> Self {
         let message = "send application/json or application/x-www-form-urlencoded";

@@ -15,6 +15,7 @@ use serde_json::Value;
 use topology::{Attributes, Error, Revision};
 
 use super::error::ApiError;
+use super::shape;
 use crate::realized::{DEFAULT_WAIT, MAX_WAIT};
 
 /// Largest body of a request about one resource, in bytes. The largest real one, full of labels, has a thirtieth.
@@ -158,6 +159,7 @@ fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Attributes, ApiError> 
     match media_type(headers).as_deref() {
         Some("application/x-www-form-urlencoded") if !looks_like_json => texts(pairs(body)),
         None | Some("application/json" | "text/json" | "application/x-www-form-urlencoded") => {
+            shape::RESOURCE.admit(body)?;
             serde_json::from_slice(body).map_err(ApiError::body).map(unwrapped)
         }
         Some(_) => Err(ApiError::media_type()),

@@ -33,6 +33,7 @@ mod rewrite;
 mod root;
 pub mod segment;
 pub mod server;
+mod shape;
 
 use std::sync::Arc;
 

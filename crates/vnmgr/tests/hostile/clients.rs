@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
+use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
@@ -12,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use vnmgr::api::input::{BODY_TIME, Input};
 use vnmgr::api::patience::ANSWER_TIME;
 use vnmgr::api::server::{HEADER_TIME, MAX_BUFFER, MAX_HEADERS, serve_at_most};
+
+use crate::support::Lab;
 
 /// Connections at once in these tests.
 const CONNECTIONS: usize = 3;
@@ -120,6 +123,21 @@ async fn headers_are_bounded_in_number_and_size() {
     for headers in [many, large] {
         let status = ask(address, &headers).await;
         assert!(matches!(status, None | Some(431)), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_more_values_than_any_request_has_is_refused_before_it_is_read() {
+    let lab = Lab::start().await;
+    let many = |count| vec![r#"{"":0}"#; count].join(",");
+    let batch = |count| {
+        let attributes = format!(r#"{{"labels":[{}]}}"#, many(count));
+        format!(r#"{{"operations":[{{"op":"create","resource":"networks","attributes":{attributes}}}]}}"#)
+    };
+    for (path, body) in [("networks", format!(r#"{{"labels":[{}]}}"#, many(1000))), ("batch", batch(300_000))]
+    {
+        let request = lab.client.request(Method::POST, path).header("content-type", "application/json");
+        lab.client.send(request.body(body)).await.expect_error(413, "RequestTooLarge", "116", None);
     }
 }
 
