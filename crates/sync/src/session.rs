@@ -49,10 +49,10 @@ const REGISTERED: Duration = Duration::from_secs(30);
 const STALL: Duration = Duration::from_secs(60);
 
 /// How often an agent may say what may cost a commit, for ever.
-const PACE: Duration = Duration::from_millis(100);
+pub(crate) const PACE: Duration = Duration::from_millis(100);
 
 /// How much of it an agent may say at once, as the time in which it might have: thirty times.
-const BURST: Duration = Duration::from_secs(3);
+pub(crate) const BURST: Duration = Duration::from_secs(3);
 
 /// How long an agent is given to take the reason for which its stream ends.
 const FAREWELL: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! Both ends, over real TLS on the loopback.
 
 mod connections;
+mod hostile;
 mod joining;
 mod machines;
 mod manager;
