@@ -35,7 +35,7 @@ pub(super) const HTTP: Target = Target {
     run,
     memory: Limit { base: 4 << 20, per_byte: 1024 },
     max_bytes: 16 << 10,
-    brief: 10_000,
+    brief: 5_000,
 };
 
 /// A manager with more commits than this is replaced.

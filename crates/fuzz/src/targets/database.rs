@@ -56,7 +56,7 @@ pub(super) const STREAM: Target = Target {
     run,
     memory: Limit { base: 128 << 10, per_byte: 512 },
     max_bytes: 16 << 10,
-    brief: 20_000,
+    brief: 10_000,
 };
 
 /// Pieces in which the stream is received, in bytes, one after the other.

@@ -35,7 +35,7 @@ pub(super) const REPLICA_FILE: Target = Target {
     run: load,
     memory: Limit { base: 128 << 10, per_byte: 256 },
     max_bytes: 16 << 10,
-    brief: 20_000,
+    brief: 10_000,
 };
 
 /// What the first line of a replica's file starts with.
