@@ -46,7 +46,7 @@ const HELLO: Duration = Duration::from_secs(10);
 const REGISTERED: Duration = Duration::from_secs(30);
 
 /// How long an agent may read nothing while there is something to read.
-const STALL: Duration = Duration::from_secs(60);
+pub(crate) const STALL: Duration = Duration::from_secs(60);
 
 /// How often an agent may say what may cost a commit, for ever.
 pub(crate) const PACE: Duration = Duration::from_millis(100);

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use topology::datapath::Datapath;
 
 use super::manager::{Heard, Memory, Served, node, registration};
 use crate::history::History;
 use crate::manager::{Manager, SessionId};
 use crate::pki::Peer;
-use crate::session::{BURST, PACE, ROOM, Session};
+use crate::session::{BURST, Outbound, PACE, ROOM, STALL, Session};
 use crate::wire::{AgentMessage, Hello, PROTOCOL, Ports, Said};
 
 /// How long an agent talks.
@@ -23,40 +24,84 @@ const WHILE: Duration = Duration::from_secs(60);
 /// More than any limit of time here.
 const LONG: Duration = Duration::from_secs(300);
 
-#[tokio::test(start_paused = true)]
-async fn an_agent_that_talks_without_end_is_heard_at_a_bounded_pace() {
-    let memory = Arc::new(Memory::new("store-1"));
-    let history = Arc::new(History::new(&memory.head().borrow()));
-    let (outbound, mut messages) = mpsc::channel(ROOM);
-    let session = Session {
-        id: SessionId(1),
-        peer: Peer { node: node("host1"), until: SystemTime::now() + LONG },
-        manager: memory.clone(),
-        history: history.clone(),
-        sessions: Arc::default(),
-    };
-    let registration = serde_json::to_vec(&registration("host1")).expect("JSON");
-    let hello = Said::Hello(Hello { protocol: PROTOCOL, registration, resume: None });
-    let ports = Said::Ports(Ports { ports: Vec::new(), last: true });
-    let said = stream::once(async { hello }).chain(stream::repeat(ports));
-    let said = Box::pin(said.map(|said| Ok(AgentMessage::from(said))));
-    let talking = timeout(WHILE, session.run(said, outbound, CancellationToken::new()));
-    let following = async {
-        let mut heads = memory.head();
+/// A manager in memory, and the session of its one agent.
+struct One {
+    memory: Arc<Memory>,
+    history: Arc<History>,
+}
+
+impl One {
+    fn new() -> Self {
+        let memory = Arc::new(Memory::new("store-1"));
+        let history = Arc::new(History::new(&memory.head().borrow()));
+        Self { memory, history }
+    }
+
+    /// Carries the stream of an agent that says hello and then these.
+    fn run(&self, said: impl Stream<Item = Said> + Unpin, outbound: Outbound) -> impl Future<Output = ()> {
+        let session = Session {
+            id: SessionId(1),
+            peer: Peer { node: node("host1"), until: SystemTime::now() + LONG },
+            manager: self.memory.clone(),
+            history: self.history.clone(),
+            sessions: Arc::default(),
+        };
+        let registration = serde_json::to_vec(&registration("host1")).expect("JSON");
+        let hello = Said::Hello(Hello { protocol: PROTOCOL, registration, resume: None });
+        let said = stream::iter([hello]).chain(said).map(|said| Ok(AgentMessage::from(said)));
+        session.run(said, outbound, CancellationToken::new())
+    }
+
+    /// Takes what is committed into the history, for ever.
+    async fn follow(&self) {
+        let mut heads = self.memory.head();
         while heads.changed().await.is_ok() {
             let head = heads.borrow_and_update().clone();
-            history.push(&head);
+            self.history.push(&head);
         }
-    };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_talks_without_end_is_heard_at_a_bounded_pace() {
+    let one = One::new();
+    let (outbound, mut messages) = mpsc::channel(ROOM);
+    let ports = Said::Ports(Ports { ports: Vec::new(), last: true });
+    let talking = timeout(WHILE, one.run(stream::repeat(ports), outbound));
     let reading = async { while messages.recv().await.is_some() {} };
     tokio::select! {
         ended = talking => assert!(ended.is_err(), "it is not thrown out: it may be an agent that has much to say"),
-        ((), ()) = async { tokio::join!(following, reading) } => {}
+        ((), ()) = async { tokio::join!(one.follow(), reading) } => {}
     }
-    let heard = memory.all_heard();
+    let heard = one.memory.all_heard();
     let lists = heard.iter().filter(|heard| matches!(heard, Heard::Ports(..))).count();
     let bound = (WHILE + BURST).as_millis() / PACE.as_millis();
     assert!(lists > 1 && lists as u128 <= bound + 1, "{lists} lists of ports, of {bound}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_reads_nothing_is_let_go_in_time() {
+    let one = One::new();
+    let (outbound, messages) = mpsc::channel(ROOM);
+    let silent = Box::pin(stream::pending());
+    let changing = async {
+        // What concerns an agent comes as long as it is there.
+        let address = |number: u8| [192, 0, 2, number].into();
+        for number in (1..=250).cycle() {
+            let mut registration = registration("host1");
+            registration.underlay.address = address(number);
+            one.memory.edit(|edit, _| Datapath::register(edit, registration)).expect("registered");
+            tokio::time::sleep(PACE).await;
+        }
+    };
+    let started = Instant::now();
+    tokio::select! {
+        ended = timeout(LONG, one.run(silent, outbound)) => assert!(ended.is_ok(), "it is still there"),
+        ((), ()) = async { tokio::join!(one.follow(), changing) } => {}
+    }
+    assert!(started.elapsed() <= STALL + WHILE / 2, "{:?}", started.elapsed());
+    assert_eq!(one.memory.presence().len(), 2, "it came and went");
+    drop(messages);
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ const UNREAD: u8 = 60;
 
 /// By how much hostile agents may slow down a change. They share the processors with the test: each connection costs both
 /// ends a handshake. Without limits the change would not arrive at all, or after time-outs of many seconds.
-const FACTOR: u32 = 100;
+const FACTOR: u32 = 40;
 
 /// An agent as it should be, on host `good`, where the interface `if-good` lives.
 struct Good {
