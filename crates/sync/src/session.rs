@@ -156,7 +156,7 @@ impl Session {
                         self.manager.ports(seat.datapath().clone(), std::mem::take(&mut ports)).await;
                     }
                 }
-                // It may be of another store, if the agent has not applied this one's snapshot yet.
+                // What the agent was not told it cannot have: it would be another store's.
                 Some(Said::Realized(realized)) if realized.revision <= told.load(Ordering::Relaxed) => {
                     self.manager.realized(seat.datapath().clone(), Revision(realized.revision));
                 }

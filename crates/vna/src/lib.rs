@@ -71,7 +71,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let needed = host::encapsulations(&settings, saved.as_ref().map(|it| &it.topology));
     let (tunnels_out, tunnels) = watch::channel(Tunnels::AtLeast(needed));
     let (installed_out, installed) = watch::channel(None);
-    let (realized_out, realized) = watch::channel(Revision(0));
+    let (realized_out, realized) = watch::channel(None);
     let management = openflow::Endpoint::Unix(settings.ovs_rundir.join(format!("{}.mgmt", settings.bridge)));
     let request = vswitch::monitor_request();
     let database =
@@ -105,7 +105,7 @@ async fn synchronize(
     identity: Identity,
     saved: Option<Replica>,
     mut host: watch::Receiver<HostView>,
-    realized: watch::Receiver<Revision>,
+    realized: watch::Receiver<Option<Arc<Replica>>>,
     replica: watch::Sender<Option<Arc<Replica>>>,
 ) {
     let (ports_out, ports) = watch::channel(None);
@@ -166,26 +166,32 @@ fn registration(settings: &Settings, node: &NodeId, host: &HostView, mtu: u16) -
     Some(Registration { node_id: node.clone(), dpid: host.dpid?, underlay })
 }
 
-/// Says of each installed revision when packets meet it. What is not known is not said.
+/// Says of each installed replica when packets meet it. What is not known is not said.
 async fn realize(
     rundir: PathBuf,
     mut installed: watch::Receiver<Option<Installed>>,
-    realized: watch::Sender<Revision>,
+    realized: watch::Sender<Option<Arc<Replica>>>,
 ) {
     while installed.changed().await.is_ok() {
-        let Some(Installed { revision, switch }) = installed.borrow_and_update().clone() else { continue };
+        let Some(Installed { replica, switch }) = installed.borrow_and_update().clone() else { continue };
         // The tables have nothing new: a check has found them as they should be.
-        if *realized.borrow() == revision {
+        if realized.borrow().as_deref().is_some_and(|realized| stands_for(realized) == stands_for(&replica)) {
             continue;
         }
         match control::wait_for_datapath(&rundir, &switch).await {
-            Ok(()) => drop(realized.send_replace(revision)),
+            Ok(()) => drop(realized.send_replace(Some(replica))),
             // The switch is read again when it is back, and then this is tried again.
             Err(error) => {
-                warn!(%error, revision = revision.0, "cannot tell whether the datapath has caught up")
+                let revision = replica.topology.revision().0;
+                warn!(%error, revision, "cannot tell whether the datapath has caught up")
             }
         }
     }
+}
+
+/// What tells one state of a topology from all others.
+fn stands_for(replica: &Replica) -> (&str, Revision) {
+    (&replica.store_id, replica.topology.revision())
 }
 
 /// Wants a tunnel port for every encapsulation that a peer uses.

@@ -11,7 +11,6 @@ use openflow::{Connection, PacketIn};
 use sync::Replica;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
-use topology::Revision;
 use tracing::{debug, error, info, warn};
 
 use crate::answers;
@@ -28,11 +27,11 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// Longest pause, after connections that failed in their turn: a switch that refuses a flow is not to be worn out.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// That the tables of a switch stand for a revision.
+/// That the tables of a switch stand for a replica.
 #[derive(Clone, Debug)]
 pub struct Installed {
-    /// The revision.
-    pub revision: Revision,
+    /// The replica.
+    pub replica: Arc<Replica>,
     /// The switch.
     pub switch: Connection,
 }
@@ -151,7 +150,7 @@ impl Reconciler {
             switch.apply(difference, revision).await?;
         }
         if let Some(replica) = self.course.installed() {
-            let installed = Installed { revision: replica.topology.revision(), switch: switch.connection() };
+            let installed = Installed { replica: replica.clone(), switch: switch.connection() };
             self.installed.send_replace(Some(installed));
         }
         Ok(())

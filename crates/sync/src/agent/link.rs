@@ -113,7 +113,7 @@ impl Link {
                 let current = CancellationToken::new();
                 tokio::select! {
                     ended = receive(inbound, inbox, &self.replica, &current) => ended,
-                    ended = speak(self.inputs.clone(), &outbound, &current) => ended,
+                    ended = speak(self.inputs.clone(), self.replica.subscribe(), &outbound, &current) => ended,
                     () = renew(&mut self.identity, client) => Ended::Closed,
                 }
             }
@@ -169,6 +169,7 @@ async fn receive(
 /// Says what the host knows: all of it once, then what changes.
 async fn speak(
     mut inputs: Inputs,
+    replica: watch::Receiver<Option<Arc<Replica>>>,
     outbound: &mpsc::Sender<AgentMessage>,
     current: &CancellationToken,
 ) -> Ended {
@@ -178,8 +179,7 @@ async fn speak(
         let sent = tokio::select! {
             registration = newest(&mut inputs.registration) => send(outbound, hello(&registration, None)).await,
             ports = newest(&mut inputs.ports) => send_ports(outbound, ports).await,
-            // Before the first update, the revision may be one of another store.
-            revision = realized(&mut inputs.realized, current) => {
+            revision = realized(&mut inputs.realized, &replica, current) => {
                 send(outbound, Said::Realized(Realized { revision: revision.0 })).await
             }
         };
@@ -189,9 +189,23 @@ async fn speak(
     }
 }
 
-async fn realized(input: &mut watch::Receiver<Revision>, current: &CancellationToken) -> Revision {
+/// The next revision that the switch has realized of the manager's store. Once `current`, the replica is of that; the
+/// switch may still stand for another store's, whose revisions mean something else.
+async fn realized(
+    input: &mut watch::Receiver<Option<Arc<Replica>>>,
+    replica: &watch::Receiver<Option<Arc<Replica>>>,
+    current: &CancellationToken,
+) -> Revision {
     current.cancelled().await;
-    newest(input).await
+    loop {
+        let realized = newest(input).await;
+        let realized = realized.as_deref().zip(replica.borrow().as_deref()).and_then(|(switch, newest)| {
+            (switch.store_id == newest.store_id).then(|| switch.topology.revision())
+        });
+        if let Some(revision) = realized {
+            return revision;
+        }
+    }
 }
 
 /// The next value, or none ever if its source is gone.

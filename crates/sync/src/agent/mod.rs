@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Uri;
-use topology::Revision;
 use topology::binding::SeenPort;
 use topology::datapath::Registration;
 
@@ -32,8 +31,8 @@ pub struct Inputs {
     pub registration: watch::Receiver<Registration>,
     /// All its ports, once they are known.
     pub ports: watch::Receiver<Option<Vec<SeenPort>>>,
-    /// The revision of the replica that its switch has realized.
-    pub realized: watch::Receiver<Revision>,
+    /// The replica that its switch has realized.
+    pub realized: watch::Receiver<Option<Arc<Replica>>>,
 }
 
 /// Whether a manager hears the agent.

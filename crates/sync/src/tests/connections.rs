@@ -32,7 +32,7 @@ async fn an_agent_reports_its_ports_gets_what_they_need_and_says_when_it_is_real
     let replica = test.replica(|replica| replica.topology.interfaces().len() == 2).await;
     assert_eq!((replica.store_id.as_str(), &replica.datapath), ("store-1", &datapath(&served)));
     let revision = replica.topology.revision();
-    test.realized.send_replace(revision);
+    test.realized.send_replace(Some(replica));
     served.manager.heard(&Heard::Realized(datapath(&served), revision)).await;
     test.agent.stop().await;
     served.manager.heard(&Heard::Disconnected(datapath(&served))).await;
@@ -167,6 +167,29 @@ async fn a_revision_that_the_agent_was_not_sent_is_not_believed() {
     raw.say(Said::Realized(Realized { revision: revision.0 })).await;
     served.manager.heard(&Heard::Realized(datapath(&served), revision)).await;
     assert!(!served.manager.all_heard().contains(&Heard::Realized(datapath(&served), Revision(u64::MAX))));
+}
+
+#[tokio::test]
+async fn what_the_switch_has_of_another_store_is_not_said_to_be_realized() {
+    let served = Served::start().await;
+    let host = served.join("host1").await;
+    let test = TestAgent::start(&served, &host, None);
+    let before = test.replica(|_| true).await;
+    let is_before = Heard::Realized(datapath(&served), before.topology.revision());
+    test.realized.send_replace(Some(before));
+    served.manager.heard(&is_before).await;
+    populate(&served.manager, &[]);
+    served.manager.replace_store("store-2");
+    let after = test.replica(|replica| replica.store_id == "store-2").await;
+    // What is said after it is heard after it.
+    test.ports.send_replace(Some(vec![port("p1")]));
+    served.manager.heard(&Heard::Ports(datapath(&served), vec![port("p1")])).await;
+    let is_after = Heard::Realized(datapath(&served), after.topology.revision());
+    test.realized.send_replace(Some(after));
+    served.manager.heard(&is_after).await;
+    let mut realized = served.manager.all_heard();
+    realized.retain(|heard| matches!(heard, Heard::Realized(..)));
+    assert_eq!(realized, [is_before, is_after]);
 }
 
 #[tokio::test]

@@ -288,7 +288,7 @@ pub(super) struct TestAgent {
     pub(super) agent: Agent,
     pub(super) registration: watch::Sender<Registration>,
     pub(super) ports: watch::Sender<Option<Vec<SeenPort>>>,
-    pub(super) realized: watch::Sender<Revision>,
+    pub(super) realized: watch::Sender<Option<Arc<Replica>>>,
 }
 
 impl TestAgent {
@@ -299,8 +299,8 @@ impl TestAgent {
     pub(super) fn start_at(managers: Vec<Uri>, host: &Host, saved: Option<Replica>) -> Self {
         let (registration, registrations) = watch::channel(registration(host.identity.node().as_str()));
         let (ports, all_ports) = watch::channel(None);
-        let (realized, revisions) = watch::channel(Revision::default());
-        let inputs = Inputs { registration: registrations, ports: all_ports, realized: revisions };
+        let (realized, replicas) = watch::channel(None);
+        let inputs = Inputs { registration: registrations, ports: all_ports, realized: replicas };
         let agent = Agent::start(managers, host.identity.clone(), saved, inputs);
         Self { agent, registration, ports, realized }
     }

@@ -8,7 +8,7 @@ use sync::{Agent, Connection, Inputs, Replica};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::Code;
-use topology::{Id, InterfaceId, Revision};
+use topology::{Id, InterfaceId};
 
 use crate::log;
 use crate::raw::{Joined, port};
@@ -41,7 +41,7 @@ impl Good {
         let joined = Joined::new(lab, "good", 1).await;
         let (_, registration) = watch::channel(joined.registration.clone());
         let (_, ports) = watch::channel(Some(vec![port("tap0", None)]));
-        let (_, realized) = watch::channel(Revision(0));
+        let (_, realized) = watch::channel(None);
         let managers = vec![joined.manager.parse().expect("an address")];
         let agent = Agent::start(managers, joined.identity, None, Inputs { registration, ports, realized });
         Self { agent }

@@ -5,9 +5,9 @@ use sync::agent::{Agent, Inputs, join};
 use sync::pki::Identity;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use topology::Dpid;
 use topology::binding::SeenPort;
 use topology::datapath::{Encapsulation, Registration, Underlay};
-use topology::{Dpid, Revision};
 use vnmgr::manager::{Manager, Options};
 
 use crate::support::{Client, options, until};
@@ -27,15 +27,13 @@ impl Host {
         let registration = Registration { node_id: identity.node().clone(), dpid: Dpid(0xaa01), underlay };
         let (registration_sender, registration) = watch::channel(registration);
         let (ports_sender, ports) = watch::channel(Some(Vec::new()));
-        let (realized_sender, realized) = watch::channel(Revision::default());
+        let (realized_sender, realized) = watch::channel(None);
         let inputs = Inputs { registration, ports, realized };
         let agent = Agent::start(vec![uri(manager)], identity, None, inputs);
         let mut replica = agent.replica();
         let realizing = tokio::spawn(async move {
             while replica.changed().await.is_ok() {
-                if let Some(replica) = replica.borrow_and_update().as_ref() {
-                    realized_sender.send_replace(replica.topology.revision());
-                }
+                realized_sender.send_replace(replica.borrow_and_update().clone());
             }
         });
         Self { agent, ports: ports_sender, _registration: registration_sender, realizing }
