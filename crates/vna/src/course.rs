@@ -12,8 +12,9 @@
 //! replica nothing is touched: an agent without knowledge leaves a working switch.
 //!
 //! # A replica from disk
-//! It is written a moment after the switch is changed, so after a crash it may be older than what the switch has. Then the
-//! switch is left as it is until a manager has been heard: to go back would cost packets.
+//! It is written a moment after the switch is changed, so after a crash it may be older than what the switch has, or of
+//! the store that was there before a backup took its place. Then the switch is left as it is until a manager has been
+//! heard: to go back would cost packets.
 //!
 //! [`reconciler`]: crate::reconciler
 
@@ -21,10 +22,9 @@ use std::sync::Arc;
 
 use dataplane::{Compiler, Delta, Twin};
 use sync::Replica;
-use topology::Revision;
 
 use crate::host::HostView;
-use crate::switch::Found;
+use crate::switch::{Found, Mark};
 
 /// What to do with the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Course {
     pub fn compare(&mut self, found: &Found) -> Step {
         let Some(wanted) = &self.wanted else { return Step::Wait };
         let is_saved = self.saved.as_ref().is_some_and(|saved| Arc::ptr_eq(saved, &wanted.replica));
-        if is_saved && found.revision > Some(wanted.revision()) {
+        if is_saved && found.mark.is_some_and(|mark| may_be_newer(mark, &wanted.replica)) {
             return Step::Wait;
         }
         self.in_step = true;
@@ -134,8 +134,11 @@ impl Course {
     }
 }
 
-impl Wanted {
-    fn revision(&self) -> Revision {
-        self.replica.topology.revision()
-    }
+/// Whether a switch may have been changed to something newer than a replica from disk. Of two stores nobody but a manager
+/// knows which is the newer.
+fn may_be_newer(mark: Mark, saved: &Replica) -> bool {
+    let ours = Mark::of(saved);
+    // One that another version has written names no store.
+    let is_comparable = mark.is_of_store_of(&ours) || saved.store_id.is_empty();
+    !is_comparable || mark.revision > ours.revision
 }

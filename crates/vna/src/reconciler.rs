@@ -16,7 +16,7 @@ use tracing::{debug, error, info, warn};
 use crate::answers;
 use crate::course::{Course, Step};
 use crate::host::HostView;
-use crate::switch::{Switch, SwitchError, SwitchEvent};
+use crate::switch::{Mark, Switch, SwitchError, SwitchEvent};
 
 /// How often the switch is read to see whether it is still as it should be.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
@@ -144,10 +144,9 @@ impl Reconciler {
     /// Changes the switch, and says what its tables stand for.
     async fn change(&mut self, switch: &Switch, difference: &Delta) -> Result<(), SwitchError> {
         let Some(aim) = self.course.aim() else { return Ok(()) };
-        let revision = aim.topology.revision();
         if !difference.is_empty() {
-            debug!(revision = revision.0, changes = difference.len(), "changing the switch");
-            switch.apply(difference, revision).await?;
+            debug!(revision = aim.topology.revision().0, changes = difference.len(), "changing the switch");
+            switch.apply(difference, Mark::of(aim)).await?;
         }
         if let Some(replica) = self.course.installed() {
             let installed = Installed { replica: replica.clone(), switch: switch.connection() };

@@ -11,6 +11,8 @@ use openflow::{
     Meter, MeterId, MeterMod, MeterUnit, PacketIn, PacketOut, RequestError, SwitchConfig, TableId,
     TlvMapping, TlvTableMod,
 };
+use sha2::{Digest, Sha256};
+use sync::Replica;
 use topology::Revision;
 use tracing::{debug, warn};
 
@@ -26,6 +28,9 @@ const UNREACHED: TableId = TableId(253);
 
 /// Priority of the flow there whose cookie is the revision that the tables were last changed to.
 const MARK: u16 = 1;
+
+/// Priority of the flow there whose cookie tells that revision's store from others.
+const STORE_MARK: u16 = 2;
 
 /// Packet-ins of `controller` actions (OpenFlow 1.5.1, section 7.3.10: `OFPR_APPLY_ACTION`).
 const PACKET_INS: u32 = 1 << 1;
@@ -61,8 +66,42 @@ pub enum SwitchError {
 pub struct Found {
     /// Its flows and groups.
     pub program: Program,
-    /// The revision that they were last changed to; `None` if no agent has changed them.
-    pub revision: Option<Revision>,
+    /// What they were last changed to; `None` if no agent has changed them.
+    pub mark: Option<Mark>,
+}
+
+/// Says in a switch which revision of which store its tables stand for, to an agent that starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The revision.
+    pub revision: Revision,
+    /// 64 bits of a digest of the store's id.
+    store: u64,
+}
+
+impl Mark {
+    /// The mark of tables that are made equal to a replica.
+    pub fn of(replica: &Replica) -> Self {
+        let digest = Sha256::digest(&replica.store_id);
+        let store = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        Self { revision: replica.topology.revision(), store }
+    }
+
+    /// Whether both are revisions of one store.
+    pub fn is_of_store_of(&self, other: &Self) -> bool {
+        self.store == other.store
+    }
+
+    fn find(notes: &[Flow]) -> Option<Self> {
+        let cookie = |priority| notes.iter().find(|flow| flow.priority == priority).map(|flow| flow.cookie.0);
+        Some(Self { revision: Revision(cookie(MARK)?), store: cookie(STORE_MARK)? })
+    }
+
+    fn flows(self) -> [Flow; 2] {
+        [(MARK, self.revision.0), (STORE_MARK, self.store)].map(|(priority, cookie)| {
+            Flow::new(UNREACHED, priority, Match::new(), Instructions::drop()).with_cookie(Cookie(cookie))
+        })
+    }
 }
 
 /// A connection to the bridge.
@@ -130,18 +169,17 @@ impl Switch {
         let groups = self.connection.groups().await?;
         let (notes, flows): (Vec<_>, Vec<_>) =
             entries.into_iter().map(|entry| entry.flow).partition(|flow| flow.table == UNREACHED);
-        let mark = notes.iter().find(|flow| flow.priority == MARK);
         let program = Program {
             flows: flows.into_iter().map(|flow| (FlowKey::from(&flow), flow)).collect(),
             groups: groups.into_iter().map(|group| (group.id, group)).collect(),
         };
-        Ok(Found { program, revision: mark.map(|flow| Revision(flow.cookie.0)) })
+        Ok(Found { program, mark: Mark::find(&notes) })
     }
 
-    /// Makes the difference to `revision`, all of it at once, and waits until the tables have it.
-    pub async fn apply(&self, difference: &Delta, revision: Revision) -> Result<(), SwitchError> {
+    /// Makes a difference, all of it and the mark at once, and waits until the tables have it.
+    pub async fn apply(&self, difference: &Delta, mark: Mark) -> Result<(), SwitchError> {
         let mut items = items(difference);
-        items.push(BundleItem::Flow(FlowMod::Add(mark(revision))));
+        items.extend(mark.flows().map(FlowMod::Add).map(BundleItem::Flow));
         let named = items.clone();
         self.connection
             .bundle(items)
@@ -186,11 +224,6 @@ pub(crate) async fn nudge(connection: &Connection) -> Result<(), RequestError> {
     let gone = FlowMod::delete_exactly(&flow);
     let refused = connection.send_all(&[FlowMod::Add(flow), gone].map(Message::FlowMod)).await?;
     refused.into_iter().next().map_or(Ok(()), |(_, error)| Err(RequestError::Refused(error)))
-}
-
-/// Says which revision the tables stand for, to an agent that starts.
-fn mark(revision: Revision) -> Flow {
-    Flow::new(UNREACHED, MARK, Match::new(), Instructions::drop()).with_cookie(Cookie(revision.0))
 }
 
 /// Groups in, then flows, then groups out, so that no flow ever names a group that is not there.
