@@ -37,7 +37,7 @@ const QUEUE: usize = 1024;
 /// a sign of something else.
 const MAX_CONFLICTS: usize = 8;
 
-/// How long bindings that could not be stored wait until they are tried again.
+/// How long bindings wait that could not be stored, or that another manager's commit may have left wrong.
 const REBIND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a task changed nothing.
@@ -109,7 +109,7 @@ struct Desk {
     hosts: Arc<Hosts>,
     queue: mpsc::Receiver<Job>,
     stop: CancellationToken,
-    /// Hosts whose bindings could not be stored.
+    /// Hosts whose bindings could not be stored, or may not fit what another manager has written.
     unbound: BTreeSet<DatapathId>,
     /// The published topology may lag behind the store's.
     stale: bool,
@@ -125,8 +125,7 @@ struct Group {
 
 impl Desk {
     fn run(mut self, runtime: &Handle) {
-        while let Some(first) = runtime.block_on(self.next()) {
-            let mut jobs = VecDeque::from([first]);
+        while let Some(mut jobs) = runtime.block_on(self.next()) {
             while jobs.len() < QUEUE
                 && let Ok(job) = self.queue.try_recv()
             {
@@ -136,8 +135,8 @@ impl Desk {
         }
     }
 
-    /// The next task, or `None` when all are done and no more are wanted.
-    async fn next(&mut self) -> Option<Job> {
+    /// The next tasks, or `None` when all are done and no more are wanted.
+    async fn next(&mut self) -> Option<VecDeque<Job>> {
         let (queue, stop) = (&mut self.queue, self.stop.clone());
         let again = async {
             match self.unbound.first() {
@@ -147,16 +146,19 @@ impl Desk {
         };
         tokio::select! {
             biased;
-            job = queue.recv() => job,
+            job = queue.recv() => job.map(|job| VecDeque::from([job])),
             () = stop.cancelled() => {
                 // Those that wait are still done; new ones are turned away.
                 self.queue.close();
-                self.queue.try_recv().ok()
+                self.queue.try_recv().ok().map(|job| VecDeque::from([job]))
             }
-            () = again => self.unbound.first().cloned().map(|datapath| Job {
-                task: Task::Bind(datapath),
-                answer: oneshot::channel().0,
-            }),
+            () = again => {
+                let bind = |datapath: &DatapathId| Job {
+                    task: Task::Bind(datapath.clone()),
+                    answer: oneshot::channel().0,
+                };
+                Some(self.unbound.iter().take(QUEUE).map(bind).collect())
+            }
         }
     }
 
@@ -270,10 +272,15 @@ impl Desk {
         }
     }
 
-    fn publish_anew(&self, topology: Topology) {
+    fn publish_anew(&mut self, topology: Topology) {
         if topology.revision() != self.head.borrow().topology.revision() {
             let store_id = self.head.borrow().store_id.clone();
             self.hosts.retain(|datapath| topology.datapaths().contains_key(datapath));
+            // Whoever wrote it may not see what these hosts show; what others show, this manager may have seen long ago.
+            let hosts = self.hosts.read();
+            let seen = hosts.seen();
+            self.unbound.extend(seen.hosts().filter(|datapath| hosts.is_connected(datapath)).cloned());
+            drop(hosts);
             self.head.send_replace(fresh(store_id, topology));
         }
     }

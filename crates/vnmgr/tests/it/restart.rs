@@ -76,12 +76,14 @@ struct Faulty {
     full: AtomicBool,
     /// How many appends somebody else gets in before.
     rivals: AtomicU32,
+    /// Another manager, which does not see our hosts, gets in before the next append.
+    is_unbound: AtomicBool,
 }
 
 impl Faulty {
     fn new() -> Arc<Self> {
         let (full, rivals) = (AtomicBool::new(false), AtomicU32::new(0));
-        Arc::new(Self { inner: MemoryStore::new(), full, rivals })
+        Arc::new(Self { inner: MemoryStore::new(), full, rivals, is_unbound: AtomicBool::new(false) })
     }
 }
 
@@ -99,7 +101,12 @@ impl Store for Faulty {
             return Box::pin(async { Err(AppendError::Full) });
         }
         let rival = self.rivals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let is_unbound = self.is_unbound.swap(false, Ordering::SeqCst);
         Box::pin(async move {
+            if is_unbound {
+                let mutations = vec![Mutation::Delete { key: "bindings/if-a".try_into().expect("a key") }];
+                self.inner.append(expected_head, Commit { mutations }).await?;
+            }
             if rival.is_ok() {
                 // What another manager would have written: the same commit under other names.
                 let key = format!("host_tokens/ht-{}", expected_head.0).try_into().expect("a key");
@@ -149,6 +156,23 @@ async fn bindings_that_could_not_be_stored_are_tried_again() {
     store.full.store(true, Ordering::SeqCst);
     host.shows(&["tap0"]).await;
     store.full.store(false, Ordering::SeqCst);
+    crate::support::until("the interface is bound", async || {
+        lab.client.get("interfaces/if-a").await.body["status"]["state"] == "active"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_another_manager_has_unbound_without_seeing_its_host_is_bound_again() {
+    let store = Faulty::new();
+    let lab = Lab::start_on(store.clone()).await;
+    let interface = json!({"uuid": "if-a", "port_name": "tap0"});
+    lab.client.post("interfaces", interface).await.expect_status(201);
+    lab.host("host1", 1).await.shows(&["tap0"]).await;
+    store.is_unbound.store(true, Ordering::SeqCst);
+    lab.client.post("networks", json!({"ipv4_network": "10.0.0.0"})).await.expect_status(201);
+    let shown = lab.client.get("interfaces/if-a").await;
+    assert_eq!(shown.body["status"]["state"], "unbound");
     crate::support::until("the interface is bound", async || {
         lab.client.get("interfaces/if-a").await.body["status"]["state"] == "active"
     })
