@@ -1,7 +1,7 @@
 //! Makes the switch equal to the topology: one code path for the first start, a change and recovery.
 //!
 //! It takes the steps that [`course`](crate::course) decides on: after a connection, whenever the replica, the ports or
-//! the tunnels have changed, and every [`CHECK_INTERVAL`].
+//! the tunnels have changed, and every `CHECK_INTERVAL`.
 
 use std::sync::Arc;
 use std::time::Duration;
