@@ -6,6 +6,7 @@
 //! - [`plan`] says what a task would change, and [`writer`] makes it real: one at a time, made durable together.
 //! - [`state`] is what everyone else sees: the newest topology. [`hosts`] is what changes too often to be stored.
 //! - [`api`] serves users, [`agents`] the agents.
+//! - [`metrics`] counts what happens.
 //! - [`manager`] starts and stops all of it.
 
 pub mod agents;
@@ -13,6 +14,7 @@ pub mod api;
 pub mod hosts;
 pub mod load;
 pub mod manager;
+pub mod metrics;
 pub mod plan;
 pub mod realized;
 pub mod state;

@@ -20,6 +20,7 @@ use crate::agents::Agents;
 use crate::api::{self, Api, batch::BATCHES_AT_ONCE};
 use crate::hosts::Hosts;
 use crate::load::{LoadError, load};
+use crate::metrics::Metrics;
 use crate::state::fresh;
 use crate::writer::Writer;
 
@@ -144,9 +145,10 @@ impl Manager {
             sync: local(&sync_listener, options.sync_listen)?,
         };
         let (stop, stop_writer) = (CancellationToken::new(), CancellationToken::new());
-        let hosts: Arc<Hosts> = Arc::default();
+        let (hosts, metrics) = (Arc::<Hosts>::default(), Arc::<Metrics>::default());
         let (sender, head) = watch::channel(fresh(store.id().to_string(), topology));
-        let (writer, store, writer_task) = Writer::start(store, sender, hosts.clone(), stop_writer.clone());
+        let (writer, store, writer_task) =
+            Writer::start(store, sender, hosts.clone(), metrics.clone(), stop_writer.clone());
         let agents = Agents { head: head.clone(), writer: writer.clone(), hosts: hosts.clone() };
         let sync_stop = stop.clone().cancelled_owned();
         let served = sync::serve(sync_listener, authority.clone(), Arc::new(agents.clone()), sync_stop);
@@ -157,11 +159,11 @@ impl Manager {
             served.await
         };
         let batches = Arc::new(Semaphore::new(BATCHES_AT_ONCE));
-        let router = api::router(Api { head, writer, store, hosts, authority, batches, stop: stop.clone() });
+        let api = Api { head, writer, store, hosts, authority, metrics, batches, stop: stop.clone() };
         Ok(Self {
             addresses,
             agents,
-            api: tokio::spawn(api::server::serve(api_listener, router, stop.clone())),
+            api: tokio::spawn(web::serve(api_listener, api::service(api), stop.clone())),
             sync: tokio::spawn(sync),
             writer: writer_task,
             stop,

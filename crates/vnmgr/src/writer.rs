@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use store::{AppendError, Commit, MAX_APPEND_BYTES, MAX_APPEND_COMMITS, Store};
@@ -27,6 +27,7 @@ use topology::{Change, DatapathId, ObjectRef, Topology};
 
 use crate::hosts::Hosts;
 use crate::load::load;
+use crate::metrics::Metrics;
 use crate::plan::{Plan, Refused, Task};
 use crate::state::{HeadSender, fresh};
 
@@ -77,11 +78,13 @@ impl Writer {
         store: Arc<dyn Store>,
         head: HeadSender,
         hosts: Arc<Hosts>,
+        metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> (Self, StoreReceiver, JoinHandle<()>) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let (obstacle, seen) = watch::channel(None);
-        let desk = Desk { store, obstacle, head, hosts, queue, stop, unbound: BTreeSet::new(), stale: false };
+        let (unbound, stale) = (BTreeSet::new(), false);
+        let desk = Desk { store, obstacle, head, hosts, metrics, queue, stop, unbound, stale };
         let runtime = Handle::current();
         let thread = tokio::task::spawn_blocking(move || desk.run(&runtime));
         (Self { queue: sender }, seen, thread)
@@ -107,6 +110,7 @@ struct Desk {
     obstacle: watch::Sender<Option<String>>,
     head: HeadSender,
     hosts: Arc<Hosts>,
+    metrics: Arc<Metrics>,
     queue: mpsc::Receiver<Job>,
     stop: CancellationToken,
     /// Hosts whose bindings could not be stored, or may not fit what another manager has written.
@@ -186,6 +190,7 @@ impl Desk {
         while let Some(job) = jobs.pop_front() {
             let plan = Plan::make(&newest, &seen, &job.task, Timestamp::now(), rand::random());
             let commit = plan.and_then(|plan| plan.commit().map(|commit| (plan, commit)));
+            commit.as_ref().err().inspect(|_| self.metrics.refused());
             match commit {
                 Err(refused) if group.commits.is_empty() => answer(job, Err(refused.into())),
                 // What it was refused for may be among what comes before it and is not yet real.
@@ -208,8 +213,10 @@ impl Desk {
     fn append(&mut self, group: Group, runtime: &Handle) -> Option<Vec<Job>> {
         if !group.commits.is_empty() {
             let head = store::Revision(self.head.borrow().topology.revision().0);
+            let (began, commits) = (Instant::now(), group.commits.len());
             match runtime.block_on(self.store.append_many(head, group.commits)) {
                 Ok(_) => {
+                    self.metrics.appended(commits, began.elapsed());
                     self.obstacle.send_replace(None);
                     self.publish(&group.planned);
                 }
@@ -219,6 +226,7 @@ impl Desk {
                     return Some(group.planned.into_iter().map(|(job, _)| job).collect());
                 }
                 Err(error) => {
+                    self.metrics.append_failed();
                     self.obstacle.send_replace(Some(error.to_string()));
                     self.stale |= matches!(error, AppendError::Unknown(_));
                     tracing::error!(

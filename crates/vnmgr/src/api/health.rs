@@ -1,8 +1,7 @@
 //! What a supervisor asks: is the manager alive, and can it do its work?
 //!
 //! # Alive is not ready
-//! `/healthz` answers as long as requests are answered at all: who restarts processes goes by it, and a restart does
-//! not help a full disk. `/readyz` says 503 with the reason while changes cannot be made; reading goes on then.
+//! A restart does not help a full disk: the manager is then alive, and not ready for changes. Reading goes on.
 //!
 //! # As of the last write
 //! The store is not tried for the question's sake. What [`crate::writer`] last met counts until its next write.
@@ -19,15 +18,12 @@ use crate::writer::StoreReceiver;
 
 /// The routes, beside those of the API.
 pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/healthz", get(async || "alive\n")).route("/readyz", get(ready))
+    Router::new().route("/healthz", get(web::health::alive)).route("/readyz", get(ready))
 }
 
 /// There is no API before the topology is loaded, so that need not be asked.
 async fn ready(State(api): State<Api>) -> (StatusCode, String) {
-    match obstacle(&api.store) {
-        None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason + "\n"),
-    }
+    web::health::ready(obstacle(&api.store))
 }
 
 /// Why no change can be made now, if so.

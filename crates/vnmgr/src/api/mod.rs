@@ -25,16 +25,16 @@ pub mod ip_lease;
 pub mod list;
 pub mod look;
 pub mod mac_lease;
+mod measure;
 pub mod network;
-pub mod patience;
 pub mod reply;
 pub mod resource;
 mod rewrite;
 mod root;
 pub mod segment;
-pub mod server;
 mod shape;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
@@ -48,11 +48,13 @@ use sync::pki::Authority;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use topology::Revision;
+use tower::{Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::hosts::Hosts;
+use crate::metrics::Metrics;
 use crate::plan::{Plan, Task};
 use crate::realized::{self, Realized};
 use crate::state::HeadReceiver;
@@ -107,6 +109,8 @@ pub struct Api {
     pub hosts: Arc<Hosts>,
     /// Makes tokens for hosts that join.
     pub authority: Authority,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
     /// Places for batches, which take the most memory.
     pub batches: Arc<Semaphore>,
     /// The manager is to stop: nobody waits any longer.
@@ -193,16 +197,29 @@ pub fn openapi() -> String {
     document.expect("the document has only texts for map keys") + "\n"
 }
 
-/// The API as a service, for paths in their one spelling.
+/// The API as a service. Paths have many spellings, and are brought into one before anything looks at them.
+pub fn service(
+    api: Api,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send {
+    let canonical = |mut request: Request| {
+        *request.uri_mut() = rewrite::canonical(std::mem::take(request.uri_mut()));
+        request
+    };
+    ServiceBuilder::new().map_request(canonical).service(router(api))
+}
+
+/// The API for paths in their one spelling.
 pub fn router(api: Api) -> Router {
     let (router, _) = documented().split_for_parts();
     router
         .merge(health::routes())
+        .merge(measure::routes())
         .fallback(|uri: Uri| async move { ApiError::unknown_route(uri.path()) })
         .method_not_allowed_fallback(|method: Method| async move { ApiError::method_not_allowed(&method) })
         .layer(CatchPanicLayer::custom(|_| ApiError::internal("a handler panicked").into_response()))
         .layer(middleware::from_fn(same_origin))
         .layer(middleware::from_fn_with_state(api.clone(), with_revision))
+        .layer(middleware::from_fn_with_state(api.metrics.clone(), measure::request))
         .with_state(api)
 }
 

@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use vnmgr::api::input::{BODY_TIME, Input};
-use vnmgr::api::patience::ANSWER_TIME;
-use vnmgr::api::server::{HEADER_TIME, MAX_BUFFER, MAX_HEADERS, serve_at_most};
+use web::patience::ANSWER_TIME;
+use web::server::{HEADER_TIME, MAX_BUFFER, MAX_HEADERS, serve_at_most};
 
 use crate::support::Lab;
 

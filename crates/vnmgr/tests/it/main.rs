@@ -6,6 +6,7 @@ mod health;
 mod hosts;
 mod input;
 mod lists;
+mod metrics;
 mod openapi;
 mod process;
 mod realized;

@@ -2,14 +2,15 @@
 //!
 //! A connection carries one request at a time (HTTP/1.1), so bounds on connections are bounds on requests. A client
 //! that is slow to send loses its connection by the time limits on headers and bodies, one that does not read by the
-//! kernel's on data not taken, and one that is slow to read by [`super::patience`].
+//! kernel's on data not taken, and one that is slow to read by [`crate::patience`].
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::extract::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,10 +19,9 @@ use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
-use super::patience::Patient;
-use super::rewrite::canonical;
+use crate::patience::Patient;
 
 /// Most connections at once. The next one waits in the kernel's backlog.
 pub const MAX_CONNECTIONS: usize = 1024;
@@ -38,24 +38,27 @@ pub const MAX_BUFFER: usize = 64 * 1024;
 /// How long sent data may stay unread, in milliseconds.
 const UNREAD_TIME_MS: u32 = 60_000;
 
-/// How long running requests have, when the manager stops, to be answered.
+/// How long running requests have, when the program stops, to be answered.
 const STOP_TIME: Duration = Duration::from_secs(10);
 
 /// How long to wait after a failed accept: the usual cause, too many open files, takes a while to go.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the API until `stop`, then answers the requests that run and returns.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
+/// Serves `service` until `stop`, then answers the requests that run and returns.
+pub async fn serve<S>(listener: TcpListener, service: S, stop: CancellationToken)
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    serve_at_most(MAX_CONNECTIONS, listener, service, stop).await;
 }
 
 /// As [`serve`], with another number of connections.
-pub async fn serve_at_most(
-    connections: usize,
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) {
+pub async fn serve_at_most<S>(connections: usize, listener: TcpListener, service: S, stop: CancellationToken)
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     let places = Arc::new(Semaphore::new(connections));
     let connections = GracefulShutdown::new();
     loop {
@@ -64,11 +67,11 @@ pub async fn serve_at_most(
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
-        let connection = connections.watch(connection(stream, router.clone()));
+        let connection = connections.watch(connection(stream, service.clone()));
         tokio::spawn(async move {
             // A connection that breaks is its client's affair.
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection of the Web API broke");
+                tracing::debug!(%error, "a connection broke");
             }
             drop(place);
         });
@@ -94,18 +97,20 @@ async fn accept(
     }
 }
 
-fn connection(
+fn connection<S>(
     stream: TcpStream,
-    router: Router,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
+    service: S,
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     // tcp(7): closes the connection when data that was sent, or waits for the peer's window to open, is not
     // acknowledged. Without it a client that never reads would keep its place for ever.
     let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &UNREAD_TIME_MS);
     let _ = stream.set_nodelay(true);
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        *request.uri_mut() = canonical(std::mem::take(request.uri_mut()));
-        router.clone().oneshot(request)
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        service.clone().oneshot(request.map(Body::new))
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
