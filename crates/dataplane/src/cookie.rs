@@ -90,6 +90,12 @@ impl Owner {
         Cookie(kind << 56 | u64::from(key))
     }
 
+    /// What the cookies of the base have in common, and by which bits they are known.
+    pub fn of_base() -> (Cookie, u64) {
+        let kind = 0xff << 56;
+        (Cookie(Self::Base(Purpose::Pipeline).cookie().0 & kind), kind)
+    }
+
     /// From a flow; `None` if it is not one of ours.
     pub fn of_cookie(cookie: Cookie) -> Option<Self> {
         let key = u32::try_from(cookie.0 & 0x00ff_ffff_ffff_ffff).ok()?;

@@ -20,7 +20,7 @@
 
 use std::sync::Arc;
 
-use dataplane::{Compiler, Delta, Twin};
+use dataplane::{Compiler, Delta, Program, Twin};
 use sync::Replica;
 
 use crate::host::HostView;
@@ -97,6 +97,11 @@ impl Course {
     /// What the tables lack because two units want one place: to be reported, it is a defect.
     pub fn twins(&self) -> impl Iterator<Item = &Twin> {
         self.wanted.iter().flat_map(|wanted| wanted.compiler.twins())
+    }
+
+    /// What the switch shall have; `None` while nothing is known.
+    pub fn program(&self) -> Option<&Program> {
+        self.wanted.as_ref().map(|wanted| wanted.compiler.program())
     }
 
     /// The replica that the tables are made equal to.

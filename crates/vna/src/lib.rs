@@ -1,8 +1,8 @@
 //! The agent of a hypervisor host: makes its Open vSwitch equal to the topology.
 //!
 //! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`course`] (what the tables are to become),
-//! [`answers`] (packets that flows cannot answer). Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`] (the tables), [`control`] (the datapath),
-//! [`underlay`] (the host's devices). Between them go the newest values, never events:
+//! [`answers`] (packets that flows cannot answer), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
+//! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`status`] (who looks after the host). Between them go the newest values, never events:
 //!
 //! ```text
 //! manager <──ports, realized──┐                        ┌── tunnels wanted ──┐
@@ -16,11 +16,14 @@ pub mod bridge;
 pub mod control;
 pub mod course;
 pub mod host;
+pub mod metrics;
 pub mod reconciler;
 pub mod settings;
+pub mod status;
 pub mod switch;
 pub mod underlay;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,8 +41,10 @@ use topology::{NodeId, Revision};
 use tracing::{info, warn};
 
 use crate::host::{HostView, Tunnels};
+use crate::metrics::Metrics;
 use crate::reconciler::{Installed, Reconciler};
 use crate::settings::Settings;
+use crate::status::Status;
 
 /// Least time between two writes of the replica to disk. What is lost by a crash in between, the manager sends again;
 /// an agent that leaves in order writes what it knows.
@@ -72,6 +77,15 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let (tunnels_out, tunnels) = watch::channel(Tunnels::AtLeast(needed));
     let (installed_out, installed) = watch::channel(None);
     let (realized_out, realized) = watch::channel(None);
+    let metrics = Arc::<Metrics>::default();
+    let status = Status {
+        metrics: metrics.clone(),
+        replica: replica.clone(),
+        host: host.clone(),
+        installed: installed.clone(),
+        realized: realized.clone(),
+        drops: Arc::default(),
+    };
     let management = openflow::Endpoint::Unix(settings.ovs_rundir.join(format!("{}.mgmt", settings.bridge)));
     let request = vswitch::monitor_request();
     let database =
@@ -80,11 +94,14 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     // Dropping the set at the end aborts what still runs; none of it holds anything that must be put down.
     let mut tasks = JoinSet::new();
     tasks.spawn(bridge::keep(settings.clone(), node.clone(), database, tunnels, host_out));
-    tasks.spawn(Reconciler::new(replica.clone(), host.clone(), installed_out).run(management));
+    tasks.spawn(
+        Reconciler::new(replica.clone(), host.clone(), installed_out, metrics.clone()).run(management),
+    );
     tasks.spawn(realize(settings.ovs_rundir.clone(), installed, realized_out));
     tasks.spawn(want_tunnels(settings.clone(), replica.clone(), tunnels_out));
     let saving = AbortOnDropHandle::new(tokio::spawn(save(file, replica, shutdown.clone())));
-    tasks.spawn(synchronize(settings, node, identity, saved, host, realized, replica_out));
+    tasks.spawn(tell(status, settings.status_listen, shutdown.clone()));
+    tasks.spawn(synchronize(settings, identity, saved, host, realized, replica_out, metrics));
     tokio::select! {
         () = shutdown.cancelled() => {
             saving.await.context("the newest replica is not kept")?;
@@ -98,16 +115,27 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     Ok(())
 }
 
+/// Tells the status, if anywhere. A host whose status nobody can see still has to be served.
+async fn tell(status: Status, address: Option<SocketAddr>, shutdown: CancellationToken) {
+    if let Some(address) = address
+        && let Err(error) = status::serve(status, address, shutdown).await
+    {
+        warn!(error = format!("{error:#}"), "the status is told nowhere");
+    }
+    std::future::pending().await
+}
+
 /// Talks to the managers: what this host is and shows, and what it needs.
 async fn synchronize(
     settings: Arc<Settings>,
-    node: NodeId,
     identity: Identity,
     saved: Option<Replica>,
     mut host: watch::Receiver<HostView>,
     realized: watch::Receiver<Option<Arc<Replica>>>,
     replica: watch::Sender<Option<Arc<Replica>>>,
+    metrics: Arc<Metrics>,
 ) {
+    let node = identity.node().clone();
     let (ports_out, ports) = watch::channel(None);
     // Nothing can be said of a host before its switch has a number.
     let Ok(first) = host.wait_for(|view| view.dpid.is_some()).await.map(|view| view.clone()) else { return };
@@ -138,8 +166,14 @@ async fn synchronize(
                 Err(_) => return,
             },
             _ = connection.changed() => match &*connection.borrow_and_update() {
-                Connection::Connected { .. } => info!("connected to a manager"),
-                Connection::Disconnected { reason, .. } => warn!(reason, "no manager"),
+                Connection::Connected { .. } => {
+                    metrics.manager_connected(true);
+                    info!("connected to a manager");
+                }
+                Connection::Disconnected { reason, .. } => {
+                    metrics.manager_connected(false);
+                    warn!(reason, "no manager");
+                }
             },
             _ = host.changed() => {}
             _ = look.tick() => mtu = underlay_mtu(&settings).await.unwrap_or(mtu),

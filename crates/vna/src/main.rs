@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use sync::pki::Identity;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -20,9 +20,19 @@ struct Arguments {
     /// Settings file (TOML; the names are those of the flags) [default: /etc/openvnet/vna.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One line of JSON per log entry
-    #[arg(long, global = true)]
-    log_json: bool,
+    /// The form of the log on standard error
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -48,7 +58,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    log(arguments.log_json);
+    log(arguments.log_format);
     let of_file = Options::of_file(arguments.config.as_deref())?;
     match arguments.command {
         Command::Join { options, node_id, token_file } => {
@@ -61,10 +71,13 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-fn log(json: bool) {
+fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json { builder.json().init() } else { builder.with_ansi(false).init() }
+    match format {
+        LogFormat::Text => builder.with_ansi(false).init(),
+        LogFormat::Json => builder.json().init(),
+    }
 }
 
 async fn join(options: Options, node_id: Option<NodeId>, token_file: PathBuf) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::Delta;
+use dataplane::layout::Question;
 use openflow::{Connection, PacketIn};
 use sync::Replica;
 use tokio::sync::watch;
@@ -16,6 +17,7 @@ use tracing::{debug, error, info, warn};
 use crate::answers;
 use crate::course::{Course, Step};
 use crate::host::HostView;
+use crate::metrics::Metrics;
 use crate::switch::{Mark, Switch, SwitchError, SwitchEvent};
 
 /// How often the switch is read to see whether it is still as it should be.
@@ -45,6 +47,7 @@ pub struct Reconciler {
     pub host: watch::Receiver<HostView>,
     /// What the switch's tables stand for.
     pub installed: watch::Sender<Option<Installed>>,
+    metrics: Arc<Metrics>,
     course: Course,
 }
 
@@ -54,9 +57,10 @@ impl Reconciler {
         replica: watch::Receiver<Option<Arc<Replica>>>,
         host: watch::Receiver<HostView>,
         installed: watch::Sender<Option<Installed>>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let course = Course::new(replica.borrow().clone());
-        Self { replica, host, installed, course }
+        Self { replica, host, installed, metrics, course }
     }
 
     /// Keeps the switch equal to the topology, for ever, through whatever connections it takes.
@@ -68,7 +72,9 @@ impl Reconciler {
                 Ok(switch) => {
                     info!("connected to the switch");
                     reachable = true;
+                    self.metrics.switch_connected(true);
                     let error = self.serve(switch).await;
+                    self.metrics.switch_connected(false);
                     warn!(error = describe(&error), "the switch is to be read anew");
                     let refused = matches!(error, SwitchError::Bundle { .. });
                     pause = if refused { LONGEST_PAUSE.min(pause * 2) } else { RECONNECT_PAUSE };
@@ -95,7 +101,7 @@ impl Reconciler {
                 _ = self.replica.changed() => self.turn(&switch, Course::follow).await,
                 _ = self.host.changed() => self.turn(&switch, Course::follow).await,
                 event = switch.event() => match event {
-                    SwitchEvent::PacketIn(packet) => answer(&switch, &packet).await,
+                    SwitchEvent::PacketIn(packet) => self.answer(&switch, &packet).await,
                     SwitchEvent::Closed(error) => return error,
                 },
             };
@@ -120,7 +126,10 @@ impl Reconciler {
         match step {
             Step::Wait => Ok(()),
             Step::Read => self.compare(switch).await,
-            Step::Change(difference) => self.change(switch, &difference).await,
+            Step::Change(difference) => {
+                self.metrics.followed(&difference);
+                self.change(switch, &difference).await
+            }
         }
     }
 
@@ -129,8 +138,11 @@ impl Reconciler {
         let found = switch.read().await?;
         match self.course.compare(&found) {
             Step::Change(difference) => {
+                self.metrics.checked(&difference);
                 if !difference.is_empty() {
-                    info!(changes = difference.len(), "putting the switch right");
+                    let revision = self.course.aim().map(|aim| aim.topology.revision().0);
+                    let (missing, foreign) = (difference.put_flows.len(), difference.delete_flows.len());
+                    info!(revision, changes = difference.len(), missing, foreign, "putting the switch right");
                 }
                 self.change(switch, &difference).await
             }
@@ -148,18 +160,21 @@ impl Reconciler {
             debug!(revision = aim.topology.revision().0, changes = difference.len(), "changing the switch");
             switch.apply(difference, Mark::of(aim)).await?;
         }
+        self.course.program().into_iter().for_each(|program| self.metrics.wanted(program));
         if let Some(replica) = self.course.installed() {
             let installed = Installed { replica: replica.clone(), switch: switch.connection() };
             self.installed.send_replace(Some(installed));
         }
         Ok(())
     }
-}
 
-async fn answer(switch: &Switch, packet: &PacketIn) -> Result<(), SwitchError> {
-    match answers::answer(packet) {
-        Some(answer) => switch.packet_out(answer).await,
-        None => Ok(()),
+    async fn answer(&self, switch: &Switch, packet: &PacketIn) -> Result<(), SwitchError> {
+        let answer = answers::answer(packet);
+        self.metrics.asked(Question::of_userdata(&packet.userdata), answer.is_some());
+        match answer {
+            Some(answer) => switch.packet_out(answer).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Settings: flags, and a file with the same names for what the flags leave out.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -11,6 +11,9 @@ use topology::datapath::Encapsulation;
 
 /// Where the settings file is looked for when no flag names one.
 const DEFAULT_FILE: &str = "/etc/openvnet/vna.toml";
+
+/// Where the status is told: to the host alone, unless the operator says otherwise.
+const STATUS_LISTEN: &str = "127.0.0.1:9093";
 
 /// What an operator can set.
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
@@ -46,6 +49,9 @@ pub struct Options {
     /// The largest IP packet the underlay takes, in bytes [default: that of the address's device]
     #[arg(long, value_name = "BYTES")]
     pub underlay_mtu: Option<u16>,
+    /// Where metrics and health are told over HTTP, ADDRESS:PORT, or `none` [default: 127.0.0.1:9093]
+    #[arg(long, value_name = "ADDRESS")]
+    pub status_listen: Option<String>,
 }
 
 /// The settings in force.
@@ -71,6 +77,8 @@ pub struct Settings {
     pub underlay_address: IpAddr,
     /// The largest IP packet the underlay takes, if the operator has a say.
     pub underlay_mtu: Option<u16>,
+    /// Where metrics and health are told, if anywhere.
+    pub status_listen: Option<SocketAddr>,
 }
 
 impl Options {
@@ -99,6 +107,7 @@ impl Options {
             encapsulation: self.encapsulation.or(other.encapsulation),
             underlay_address: self.underlay_address.or(other.underlay_address),
             underlay_mtu: self.underlay_mtu.or(other.underlay_mtu),
+            status_listen: self.status_listen.or(other.status_listen),
         }
     }
 
@@ -122,6 +131,10 @@ impl Options {
         let Some(underlay_address) = self.underlay_address else {
             bail!("--underlay-address is needed: the address of this host that other hosts send to");
         };
+        let status_listen = match self.status_listen.as_deref().unwrap_or(STATUS_LISTEN) {
+            "none" => None,
+            address => Some(address.parse().with_context(|| format!("--status-listen {address}"))?),
+        };
         Ok(Settings {
             state_dir,
             ovs_rundir,
@@ -133,6 +146,7 @@ impl Options {
             encapsulation: self.encapsulation.unwrap_or_default(),
             underlay_address,
             underlay_mtu: self.underlay_mtu,
+            status_listen,
         })
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! - [`plan`] says what a task would change, and [`writer`] makes it real: one at a time, made durable together.
 //! - [`state`] is what everyone else sees: the newest topology. [`hosts`] is what changes too often to be stored.
+//! - [`problem`] says in words what is wrong with a host.
 //! - [`api`] serves users, [`agents`] the agents.
 //! - [`metrics`] counts what happens.
 //! - [`manager`] starts and stops all of it.
@@ -16,6 +17,7 @@ pub mod load;
 pub mod manager;
 pub mod metrics;
 pub mod plan;
+pub mod problem;
 pub mod realized;
 pub mod state;
 pub mod writer;

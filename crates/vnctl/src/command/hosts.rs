@@ -27,7 +27,7 @@ const COLUMNS: &[Column] = &[
     Column::new("UNDERLAY", &["/underlay/address"]),
     Column::new("ENCAP", &["/underlay/encapsulation"]),
     Column::new("MTU", &["/underlay/mtu"]),
-    Column::optional("PROBLEMS", &["/refusals"]),
+    Column::optional("PROBLEM", &["/problems/0/what"]),
 ];
 
 /// Only the owner reads and writes: a token admits a host.

@@ -20,6 +20,7 @@ use super::list::{ListParameters, Listing, Page};
 use super::look::Look;
 use super::reply::{Reply, Result};
 use crate::plan::Task;
+use crate::problem::{self, Problem};
 
 /// Longest lifetime of a token: whoever finds one later must not get in with it.
 pub const MAX_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 30);
@@ -59,6 +60,8 @@ pub struct HostView {
     pub underlay: Option<Underlay>,
     /// Ports that name an interface and do not bind it.
     pub refusals: Vec<RefusalView>,
+    /// What is wrong, the worst first, and what to do about it.
+    pub problems: Vec<Problem>,
 }
 
 /// A port that names an interface and does not bind it.
@@ -190,7 +193,8 @@ fn view(datapath: &Datapath, look: &Look<'_>) -> HostView {
         .map(|claim| claim.instance.clone())
         .collect();
     let ports = seen.of(&datapath.uuid);
-    let refusals = seen.refusals_on(look.topology, &datapath.uuid).into_iter();
+    let refusals = seen.refusals_on(look.topology, &datapath.uuid);
+    let problems = problem::problems(look.topology, datapath, &live, &refusals);
     HostView {
         node_id: datapath.node_id.clone(),
         datapath_uuid: datapath.uuid.clone(),
@@ -204,7 +208,8 @@ fn view(datapath: &Datapath, look: &Look<'_>) -> HostView {
         ports_seen: ports.len(),
         ports_unclaimed: ports.iter().filter(|port| waits(port) && !claimed.contains(&port.instance)).count(),
         underlay: datapath.underlay,
-        refusals: refusals.map(RefusalView::from).collect(),
+        refusals: refusals.into_iter().map(RefusalView::from).collect(),
+        problems,
     }
 }
 
