@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use vnmgr::api::{self, Api, batch::BATCHES_AT_ONCE};
 use vnmgr::hosts::Hosts;
+use vnmgr::metrics::Metrics;
 use vnmgr::state::{HeadReceiver, fresh};
 use vnmgr::writer::Writer;
 
@@ -106,11 +107,12 @@ impl Lab {
         let authority = Authority::open(folder.path()).expect("an authority");
         let topology = world::topology().clone();
         let (sender, head) = watch::channel(fresh("fuzz".to_owned(), topology));
-        let hosts: Arc<Hosts> = Arc::default();
+        let (hosts, metrics) = (Arc::<Hosts>::default(), Arc::<Metrics>::default());
         let (writer, store, _) =
-            Writer::start(Arc::new(MemoryStore::new()), sender, hosts.clone(), stop.clone());
+            Writer::start(Arc::new(MemoryStore::new()), sender, hosts.clone(), metrics.clone(), stop.clone());
         let batches = Arc::new(Semaphore::new(BATCHES_AT_ONCE));
-        let api = Api { head: head.clone(), writer, store, hosts, authority, batches, stop: stop.clone() };
+        let (seen, ends) = (head.clone(), stop.clone());
+        let api = Api { head: seen, writer, store, hosts, authority, metrics, batches, stop: ends };
         Self { router: api::router(api), head, stop }
     }
 }
