@@ -15,9 +15,8 @@ async fn value(lab: &Lab, line: &str) -> Option<f64> {
     text.lines().find_map(|of| of.strip_prefix(line)?.strip_prefix(' ')?.parse().ok())
 }
 
-#[track_caller]
-fn check(lab: &Lab, line: &str, expected: f64) -> impl Future<Output = ()> {
-    async move { assert_eq!(value(lab, line).await, Some(expected), "{line}") }
+async fn check(lab: &Lab, line: &str, expected: f64) {
+    assert_eq!(value(lab, line).await, Some(expected), "{line}");
 }
 
 #[tokio::test]
