@@ -46,7 +46,7 @@ pub struct Status {
     /// What the switch's tables stand for.
     pub installed: watch::Receiver<Option<Installed>>,
     /// What packets meet.
-    pub realized: watch::Receiver<Revision>,
+    pub realized: watch::Receiver<Option<Arc<Replica>>>,
     /// The switch's counters when last looked at.
     pub drops: Arc<Mutex<Option<Look>>>,
 }
@@ -98,7 +98,7 @@ impl Status {
         if !self.metrics.is_switch_connected() {
             return Some("the switch is not connected: is ovs-vswitchd running?".to_owned());
         }
-        let installed = self.installed.borrow().as_ref().map(|installed| installed.revision);
+        let installed = self.installed.borrow().as_ref().map(|installed| revision(&installed.replica));
         (installed != Some(wanted)).then(|| match installed {
             Some(installed) => format!("the switch is at revision {installed}, and {wanted} is the newest"),
             None => format!("the switch is not in step yet; {wanted} is the newest revision"),
@@ -108,17 +108,24 @@ impl Status {
     /// How things are.
     fn now(&self, drops: &BTreeMap<Purpose, u64>) -> Registry {
         let mut registry = Registry::with_prefix("vna");
-        let replica =
-            self.replica.borrow().as_ref().map_or(Revision(0), |replica| replica.topology.revision());
-        let installed = self.installed.borrow().as_ref().map_or(Revision(0), |installed| installed.revision);
+        let of = |replica: Option<&Arc<Replica>>| gauge(replica.map_or(0, |replica| revision(replica).0));
+        let installed = self.installed.borrow().as_ref().map(|installed| installed.replica.clone());
         let (ports, tunnels) = (self.host.borrow().ports.len(), self.host.borrow().tunnels.len());
-        registry.register("replica_revision", "Newest revision that the agent knows", gauge(replica.0));
+        registry.register(
+            "replica_revision",
+            "Newest revision that the agent knows",
+            of(self.replica.borrow().as_ref()),
+        );
         registry.register(
             "installed_revision",
             "Revision that the switch's tables stand for",
-            gauge(installed.0),
+            of(installed.as_ref()),
         );
-        registry.register("realized_revision", "Revision that packets meet", gauge(self.realized.borrow().0));
+        registry.register(
+            "realized_revision",
+            "Revision that packets meet",
+            of(self.realized.borrow().as_ref()),
+        );
         registry.register("ports", "Ports of the bridge that are no tunnels", gauge(ports as u64));
         registry.register("tunnels", "Tunnel ports that are ready", gauge(tunnels as u64));
         metrics::drops(&mut registry, drops);
@@ -146,6 +153,10 @@ impl Status {
             Err(_) => last.as_ref().map(|look| look.drops.clone()).unwrap_or_default(),
         }
     }
+}
+
+fn revision(replica: &Replica) -> Revision {
+    replica.topology.revision()
 }
 
 /// Reads the counters of all drops from the switch.
