@@ -1,6 +1,8 @@
 //! Answers to packets that flows cannot give: packet in, packet out.
 //!
-//! - [`too_big()`]: the ICMP error for a packet that does not fit the way it has to take.
+//! - [`icmp_error()`]: the ICMP error that a router sends about a packet it does not pass on.
+//! - [`too_big()`]: the one for a packet that does not fit the way it has to take, where no router is.
+//! - [`tcp_reset()`]: the reset that a filter sends which rejects.
 //! - [`neighbour_advertisement()`]: the answer to a solicitation that no rewriting makes an advertisement.
 //!
 //! # Silence is an answer
@@ -12,8 +14,13 @@
 //! the addresses exchanged. This crate owns no socket; the agent sends the frame.
 
 mod ethernet;
+pub mod icmp_error;
+mod ip;
 pub mod neighbour;
+pub mod tcp_reset;
 pub mod too_big;
 
+pub use icmp_error::{Problem, Sender, icmp_error};
 pub use neighbour::{Neighbour, neighbour_advertisement};
+pub use tcp_reset::tcp_reset;
 pub use too_big::too_big;

@@ -4,13 +4,14 @@ mod support;
 
 use etherparse::{Icmpv6Type, PacketBuilder};
 use proptest::prelude::*;
-use responder::{neighbour_advertisement, too_big};
+use responder::{Problem, Sender, icmp_error, neighbour_advertisement, tcp_reset, too_big};
 use support::*;
 
-/// Largest answers: 576 and 1280 bytes of packet, 72 of advertisement, in an Ethernet frame with two tags.
+/// Largest answers: 576 and 1280 bytes of packet, 72 of advertisement, 60 of reset, in an Ethernet frame with two tags.
 const HEADER: usize = 14 + 2 * 4;
 const LARGEST: usize = HEADER + 1280;
 const ADVERTISEMENT: usize = HEADER + 72;
+const RESET: usize = HEADER + 60;
 
 /// Frames that are answered, to start from.
 fn sound() -> impl Strategy<Value = Vec<u8>> {
@@ -24,6 +25,12 @@ fn sound() -> impl Strategy<Value = Vec<u8>> {
         let echo = Icmpv6Type::EchoRequest(ECHO);
         icmpv6(ASKER_IPV6, OTHER_IPV6, 64, echo, &vec![1; size])
     };
+    let tcp = |size| {
+        let mut frame = Vec::new();
+        let packet = PacketBuilder::ethernet2(ASKER, OTHER).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
+        packet.tcp(1, 2, 3, 4).write(&mut frame, &vec![1; size]).expect("it fits");
+        frame
+    };
     let solicitation = |options: Vec<u8>| {
         let rest = [OTHER_IPV6.octets().as_slice(), &options].concat();
         icmpv6(ASKER_IPV6, OTHER_IPV6, 255, Icmpv6Type::NeighborSolicitation, &rest)
@@ -31,6 +38,7 @@ fn sound() -> impl Strategy<Value = Vec<u8>> {
     let frame = prop_oneof![
         (0..2000_usize).prop_map(ipv4),
         (0..2000_usize).prop_map(ipv6),
+        (0..2000_usize).prop_map(tcp),
         proptest::collection::vec(0..16_u8, 0..24).prop_map(solicitation),
     ];
     (frame, proptest::collection::vec(1..9_u8, 0..3)).prop_map(|(frame, ids)| tagged(&frame, &ids))
@@ -67,6 +75,20 @@ proptest! {
             prop_assert!(answer.len() <= LARGEST);
             prop_assert_eq!(too_big(&answer, 0), None);
             prop_assert_eq!(neighbour_advertisement(&answer, OTHER), None);
+        }
+        for address in [[10, 0, 0, 254].into(), OTHER_IPV6.into()] {
+            let from = Sender { mac: OTHER, address };
+            for problem in [Problem::TimeExceeded, Problem::TooBig { mtu: 1280 }] {
+                let Some(answer) = icmp_error(&frame, problem, from, ASKER) else { continue };
+                read(&answer);
+                prop_assert!(answer.len() <= LARGEST);
+                prop_assert_eq!(icmp_error(&answer, problem, from, ASKER), None);
+            }
+        }
+        if let Some(answer) = tcp_reset(&frame, OTHER, ASKER) {
+            read(&answer);
+            prop_assert!(answer.len() <= RESET);
+            prop_assert_eq!(tcp_reset(&answer, ASKER, OTHER), None);
         }
         if let Some(answer) = neighbour_advertisement(&frame, OTHER) {
             read(&answer);

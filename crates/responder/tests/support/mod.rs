@@ -53,18 +53,26 @@ pub(crate) fn checksum(parts: &[&[u8]]) -> u16 {
 /// Reads an answer, and every checksum in it.
 pub(crate) fn read(frame: &[u8]) -> SlicedPacket<'_> {
     let packet = SlicedPacket::from_ethernet(frame).expect("a well-formed frame");
-    match (&packet.net, &packet.transport) {
-        (Some(NetSlice::Ipv4(ip)), Some(TransportSlice::Icmpv4(icmp))) => {
+    let (from, to) = match &packet.net {
+        Some(NetSlice::Ipv4(ip)) => {
             assert_eq!(checksum(&[ip.header().slice()]), 0);
-            assert_eq!(checksum(&[icmp.slice()]), 0);
+            (ip.header().source().to_vec(), ip.header().destination().to_vec())
         }
-        (Some(NetSlice::Ipv6(ip)), Some(TransportSlice::Icmpv6(icmp))) => {
-            let size = u32::try_from(icmp.slice().len()).expect("a packet's size");
-            let (from, to) = (ip.header().source(), ip.header().destination());
-            // RFC 8200, section 8.1: the pseudo header.
-            assert_eq!(checksum(&[&from, &to, &size.to_be_bytes(), &[0, 0, 0, 58], icmp.slice()]), 0);
-        }
+        Some(NetSlice::Ipv6(ip)) => (ip.header().source().to_vec(), ip.header().destination().to_vec()),
         other => panic!("not an answer: {other:?}"),
-    }
+    };
+    let (kind, transport) = match &packet.transport {
+        Some(TransportSlice::Icmpv4(icmp)) => {
+            assert_eq!(checksum(&[icmp.slice()]), 0);
+            return packet;
+        }
+        Some(TransportSlice::Icmpv6(icmp)) => (58, icmp.slice()),
+        Some(TransportSlice::Tcp(tcp)) => (6, tcp.slice()),
+        Some(TransportSlice::Udp(udp)) => (17, udp.slice()),
+        other => panic!("not an answer: {other:?}"),
+    };
+    let size = u32::try_from(transport.len()).expect("a packet's size");
+    // RFC 8200, section 8.1, and in effect RFC 9293, section 3.1: the pseudo header.
+    assert_eq!(checksum(&[&from, &to, &size.to_be_bytes(), &[0, 0, 0, kind], transport]), 0);
     packet
 }
