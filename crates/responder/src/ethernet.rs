@@ -11,6 +11,9 @@ const TAG: u16 = 4;
 /// Size of both addresses, in bytes.
 const ADDRESSES: usize = 12;
 
+/// To all (IEEE 802, section 8.2).
+pub(crate) const BROADCAST: [u8; 6] = [0xff; 6];
+
 /// A frame, its tags taken apart from its packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame<'a> {

@@ -3,6 +3,7 @@
 //! - [`icmp_error()`]: the ICMP error that a router sends about a packet it does not pass on.
 //! - [`too_big()`]: the one for a packet that does not fit the way it has to take, where no router is.
 //! - [`tcp_reset()`]: the reset that a filter sends which rejects.
+//! - [`dhcpv4()`]: the answer to a DHCPv4 client.
 //! - [`neighbour_advertisement()`]: the answer to a solicitation that no rewriting makes an advertisement.
 //!
 //! # Silence is an answer
@@ -13,13 +14,18 @@
 //! Back to the port that the question came from, within the same VLAN: its Ethernet header is the question's with
 //! the addresses exchanged. This crate owns no socket; the agent sends the frame.
 
+mod dhcp;
+pub mod dhcpv4;
 mod ethernet;
 pub mod icmp_error;
 mod ip;
 pub mod neighbour;
 pub mod tcp_reset;
 pub mod too_big;
+mod udp;
 
+pub use dhcpv4::dhcpv4;
+pub use hickory_proto::rr::Name;
 pub use icmp_error::{Problem, Sender, icmp_error};
 pub use neighbour::{Neighbour, neighbour_advertisement};
 pub use tcp_reset::tcp_reset;
