@@ -4,6 +4,8 @@
 //! - [`too_big()`]: the one for a packet that does not fit the way it has to take, where no router is.
 //! - [`tcp_reset()`]: the reset that a filter sends which rejects.
 //! - [`dhcpv4()`]: the answer to a DHCPv4 client.
+//! - [`dhcpv6()`]: the answer to a DHCPv6 client.
+//! - [`router_advertisement()`]: the answer to a router solicitation; [`unsolicited()`] is the same, unasked.
 //! - [`neighbour_advertisement()`]: the answer to a solicitation that no rewriting makes an advertisement.
 //!
 //! # Silence is an answer
@@ -16,17 +18,23 @@
 
 mod dhcp;
 pub mod dhcpv4;
+pub mod dhcpv6;
 mod ethernet;
 pub mod icmp_error;
 mod ip;
+mod name;
+mod ndp;
 pub mod neighbour;
+pub mod router_advertisement;
 pub mod tcp_reset;
 pub mod too_big;
 mod udp;
 
 pub use dhcpv4::dhcpv4;
+pub use dhcpv6::dhcpv6;
 pub use hickory_proto::rr::Name;
 pub use icmp_error::{Problem, Sender, icmp_error};
 pub use neighbour::{Neighbour, neighbour_advertisement};
+pub use router_advertisement::{router_advertisement, unsolicited};
 pub use tcp_reset::tcp_reset;
 pub use too_big::too_big;
