@@ -6,11 +6,12 @@
 //! - [`dhcpv4()`]: the answer to a DHCPv4 client.
 //! - [`dhcpv6()`]: the answer to a DHCPv6 client.
 //! - [`router_advertisement()`]: the answer to a router solicitation; [`unsolicited()`] is the same, unasked.
+//! - [`dns()`]: the answer to a DNS query.
 //! - [`neighbour_advertisement()`]: the answer to a solicitation that no rewriting makes an advertisement.
 //!
 //! # Silence is an answer
-//! What comes in was written by a guest, and may be anything. Every function gives `None` for what is malformed and
-//! for what must not be answered, and never answers its own answers.
+//! What comes in was written by a guest, and may be anything. No function answers what is malformed or must not be
+//! answered, nor ever its own answers; those that give a reason for it do so for the log.
 //!
 //! # Where an answer goes
 //! Back to the port that the question came from, within the same VLAN: its Ethernet header is the question's with
@@ -19,6 +20,7 @@
 mod dhcp;
 pub mod dhcpv4;
 pub mod dhcpv6;
+pub mod dns;
 mod ethernet;
 pub mod icmp_error;
 mod ip;
@@ -32,6 +34,7 @@ mod udp;
 
 pub use dhcpv4::dhcpv4;
 pub use dhcpv6::dhcpv6;
+pub use dns::dns;
 pub use hickory_proto::rr::Name;
 pub use icmp_error::{Problem, Sender, icmp_error};
 pub use neighbour::{Neighbour, neighbour_advertisement};
