@@ -180,6 +180,10 @@ keys! {
     InterfaceKey <= 0x00ff_ffff;
     /// Stands for a host in registers.
     HostKey <= 0x00ff_ffff;
+    /// Stands for a route link in registers.
+    RouteLinkKey <= 0x00ff_ffff;
+    /// Stands for a route among groups and in cookies.
+    RouteKey <= 0x00ff_ffff;
 }
 
 /// How many commits had been made when something was true.

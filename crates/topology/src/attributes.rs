@@ -95,6 +95,17 @@ impl<'de> Deserializer<'de> for Lenient {
         }
     }
 
+    /// Lists in a query string: `10.0.0.1,10.0.0.2`.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        match &self.0 {
+            Value::String(text) => {
+                let items = text.split(',').map(|item| Value::from(item.trim())).collect();
+                Lenient(Value::Array(items)).deserialize_any(visitor)
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
         match &self.0 {
             Value::String(text) => Lenient(pairs(text)?).deserialize_any(visitor),
@@ -112,7 +123,7 @@ impl<'de> Deserializer<'de> for Lenient {
     }
 
     forward_to_deserialize_any! {
-        i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct struct
+        i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple tuple_struct struct
         identifier ignored_any
     }
 }

@@ -294,6 +294,12 @@ fn admit(
     if bound_elsewhere {
         return refuse(format!("port {} is on {datapath}, and its ports belong elsewhere", port.name));
     }
+    if interface.mode == InterfaceMode::Simulated {
+        return refuse(format!(
+            "port {} on {datapath} names a simulated interface, which has no port",
+            port.name
+        ));
+    }
     if (port.name == LOCAL_PORT) != (interface.mode == InterfaceMode::Internal) {
         return refuse(format!("port {} on {datapath} does not fit the interface's mode", port.name));
     }

@@ -9,17 +9,23 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::address::{DomainKey, HostKey, InterfaceKey, MacAddr};
+use crate::address::{DomainKey, HostKey, InterfaceKey, MacAddr, RouteKey, RouteLinkKey};
 use crate::datapath::Datapath;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{DomainId, Topology};
-use crate::id::{DatapathId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, SegmentId};
+use crate::id::{
+    DatapathId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, NetworkServiceId, RouteId, RouteLinkId,
+    SegmentId,
+};
 use crate::interface::{Interface, ip_field};
 use crate::ip_lease::IpLease;
 use crate::mac_lease::MacLease;
 use crate::meta::{Meta, MetaSpec};
 use crate::network::Network;
+use crate::network_service::NetworkService;
 use crate::object::{Change, Object, ObjectRef};
+use crate::route::Route;
+use crate::route_link::RouteLink;
 use crate::segment::Segment;
 use crate::sequences::next_key;
 
@@ -155,31 +161,6 @@ impl Edit {
         }
     }
 
-    pub(crate) fn domain_key(&mut self) -> Result<DomainKey, Error> {
-        let mut sequences = self.topology.sequences();
-        let taken = |key| self.topology.domain_of_key(DomainKey(key)).is_some();
-        sequences.domain = next_key(sequences.domain, DomainKey::MAX, taken).ok_or_else(exhausted)?;
-        self.put(sequences);
-        Ok(DomainKey(sequences.domain))
-    }
-
-    pub(crate) fn interface_key(&mut self) -> Result<InterfaceKey, Error> {
-        let mut sequences = self.topology.sequences();
-        let taken = |key| self.topology.interface_of_key(InterfaceKey(key)).is_some();
-        sequences.interface =
-            next_key(sequences.interface, InterfaceKey::MAX, taken).ok_or_else(exhausted)?;
-        self.put(sequences);
-        Ok(InterfaceKey(sequences.interface))
-    }
-
-    pub(crate) fn host_key(&mut self) -> Result<HostKey, Error> {
-        let mut sequences = self.topology.sequences();
-        let taken = |key| self.topology.datapath_of_key(HostKey(key)).is_some();
-        sequences.host = next_key(sequences.host, HostKey::MAX, taken).ok_or_else(exhausted)?;
-        self.put(sequences);
-        Ok(HostKey(sequences.host))
-    }
-
     /// Says which step the changes from here on belong to.
     pub(crate) fn begin(&mut self, step: usize) {
         self.step = step;
@@ -196,6 +177,14 @@ impl Edit {
                 ObjectRef::IpLease(id) => {
                     self.address_is_free(id).and_then(|()| self.is_nobodys_link_local(id))
                 }
+                ObjectRef::Route(id) => self.topology.routes().get(id).map_or(Ok(()), |of| of.check(self)),
+                ObjectRef::NetworkService(id) => {
+                    self.topology.network_services().get(id).map_or(Ok(()), |of| of.check(self))
+                }
+                ObjectRef::Network(id) => {
+                    let mut routes = self.topology.routes_of_network(id).into_iter();
+                    routes.try_for_each(|route| self.route(&route)?.check(self))
+                }
                 _ => Ok(()),
             };
             checked.err().map(|error| (step, error))
@@ -208,6 +197,12 @@ impl Edit {
         if let Some(interface) = self.topology.interfaces().get(id) {
             interface.ports_are_free(self)?;
             interface.segment_fits(self)?;
+        }
+        for route in self.topology.routes_of_interface(id) {
+            self.route(&route)?.check(self)?;
+        }
+        for service in self.topology.services_of_interface(id) {
+            self.network_service(&service)?.check(self)?;
         }
         let mut macs = BTreeMap::new();
         for lease in self.topology.mac_leases_of_interface(id) {
@@ -309,6 +304,28 @@ fn exhausted() -> Error {
     Error::new(ErrorKind::Exhausted, "key", "every key is in use")
 }
 
+macro_rules! new_keys {
+    ($($name:ident: $key:ident = $sequence:ident unless $owner:ident;)*) => {
+        impl Edit {$(
+            pub(crate) fn $name(&mut self) -> Result<$key, Error> {
+                let mut sequences = self.topology.sequences();
+                let taken = |key| self.topology.$owner($key(key)).is_some();
+                sequences.$sequence =
+                    next_key(sequences.$sequence, $key::MAX, taken).ok_or_else(exhausted)?;
+                self.put(sequences);
+                Ok($key(sequences.$sequence))
+            }
+        )*}
+    };
+}
+new_keys! {
+    domain_key: DomainKey = domain unless domain_of_key;
+    interface_key: InterfaceKey = interface unless interface_of_key;
+    host_key: HostKey = host unless datapath_of_key;
+    route_link_key: RouteLinkKey = route_link unless route_link_of_key;
+    route_key: RouteKey = route unless route_of_key;
+}
+
 macro_rules! getters {
     ($($name:ident in $table:ident: $id:ident => $object:ident;)*) => {
         impl Edit {$(
@@ -325,4 +342,7 @@ getters! {
     interface in interfaces: InterfaceId => Interface;
     mac_lease in mac_leases: MacLeaseId => MacLease;
     ip_lease in ip_leases: IpLeaseId => IpLease;
+    route_link in route_links: RouteLinkId => RouteLink;
+    route in routes: RouteId => Route;
+    network_service in network_services: NetworkServiceId => NetworkService;
 }

@@ -15,17 +15,25 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
-use crate::address::{DomainKey, Dpid, HostKey, InterfaceKey, MacAddr, NodeId, Revision};
+use crate::address::{
+    DomainKey, Dpid, HostKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
+};
 use crate::binding::{Binding, Claim};
 use crate::datapath::Datapath;
 use crate::host_token::HostToken;
-use crate::id::{DatapathId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, SegmentId};
+use crate::id::{
+    DatapathId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, NetworkServiceId, RouteId,
+    RouteLinkId, SegmentId,
+};
 use crate::interface::{Interface, InterfaceMode};
 use crate::ip_lease::IpLease;
 use crate::mac_lease::MacLease;
 use crate::multimap::MultiMap;
 use crate::network::Network;
+use crate::network_service::NetworkService;
 use crate::object::{Change, Object, ObjectRef};
+use crate::route::Route;
+use crate::route_link::RouteLink;
 use crate::segment::Segment;
 use crate::sequences::Sequences;
 
@@ -51,6 +59,9 @@ pub struct Topology {
     interfaces: Table<InterfaceId, Interface>,
     mac_leases: Table<MacLeaseId, MacLease>,
     ip_leases: Table<IpLeaseId, IpLease>,
+    route_links: Table<RouteLinkId, RouteLink>,
+    routes: Table<RouteId, Route>,
+    network_services: Table<NetworkServiceId, NetworkService>,
     bindings: Table<InterfaceId, Binding>,
     host_tokens: Table<HostTokenId, HostToken>,
     sequences: Arc<Sequences>,
@@ -77,6 +88,13 @@ struct Index {
     ip_leases_of_interface: MultiMap<InterfaceId, IpLeaseId>,
     ip_leases_of_network: MultiMap<NetworkId, IpLeaseId>,
     ip_leases_of_address: MultiMap<(NetworkId, IpAddr), IpLeaseId>,
+    route_link_by_key: MultiMap<RouteLinkKey, RouteLinkId>,
+    route_by_key: MultiMap<RouteKey, RouteId>,
+    routes_of_route_link: MultiMap<RouteLinkId, RouteId>,
+    routes_of_interface: MultiMap<InterfaceId, RouteId>,
+    routes_of_network: MultiMap<NetworkId, RouteId>,
+    routes_by_next_hop: MultiMap<(NetworkId, IpAddr), RouteId>,
+    services_of_interface: MultiMap<InterfaceId, NetworkServiceId>,
     interfaces_claimed_by: MultiMap<DatapathId, InterfaceId>,
     interfaces_on: MultiMap<DatapathId, InterfaceId>,
     // From several objects together: see `Topology::derive`.
@@ -126,6 +144,9 @@ impl Topology {
         interfaces: InterfaceId => Interface, "interfaces";
         mac_leases: MacLeaseId => MacLease, "MAC leases";
         ip_leases: IpLeaseId => IpLease, "IP leases";
+        route_links: RouteLinkId => RouteLink, "route links";
+        routes: RouteId => Route, "routes";
+        network_services: NetworkServiceId => NetworkService, "network services";
         bindings: InterfaceId => Binding, "bindings, by interface";
         host_tokens: HostTokenId => HostToken, "host tokens";
     }
@@ -141,6 +162,10 @@ impl Topology {
         ip_leases_of_mac_lease: MacLeaseId => IpLeaseId, "The IP leases behind a MAC lease.";
         ip_leases_of_interface: InterfaceId => IpLeaseId, "An interface's IP leases.";
         ip_leases_of_network: NetworkId => IpLeaseId, "A network's IP leases.";
+        routes_of_route_link: RouteLinkId => RouteId, "The routes of a route link.";
+        routes_of_interface: InterfaceId => RouteId, "The routes by a leg.";
+        routes_of_network: NetworkId => RouteId, "The routes by legs in a network.";
+        services_of_interface: InterfaceId => NetworkServiceId, "The services of a simulated interface.";
         interfaces_claimed_by: DatapathId => InterfaceId, "The interfaces that a host claims, also in vain.";
         interfaces_on: DatapathId => InterfaceId, "The interfaces that live on a host.";
         domains_of_interface: InterfaceId => DomainId, "The L2 domains an interface is in.";
@@ -190,6 +215,21 @@ impl Topology {
         self.interfaces.get(self.index.interface_by_key.first(&key)?)
     }
 
+    /// The route link a key stands for.
+    pub fn route_link_of_key(&self, key: RouteLinkKey) -> Option<&Arc<RouteLink>> {
+        self.route_links.get(self.index.route_link_by_key.first(&key)?)
+    }
+
+    /// The route a key stands for.
+    pub fn route_of_key(&self, key: RouteKey) -> Option<&Arc<Route>> {
+        self.routes.get(self.index.route_by_key.first(&key)?)
+    }
+
+    /// The routes with an address as next hop.
+    pub fn routes_by_next_hop(&self, network: &NetworkId, hop: IpAddr) -> Vec<RouteId> {
+        self.index.routes_by_next_hop.collect(&(network.clone(), hop))
+    }
+
     /// The keys given last.
     pub fn sequences(&self) -> Sequences {
         *self.sequences
@@ -208,6 +248,14 @@ impl Topology {
     /// The claim that says where an interface lives.
     pub fn active_claim(&self, interface: &InterfaceId) -> Option<&Claim> {
         self.bindings.get(interface)?.active()
+    }
+
+    /// The host an interface is on: of a simulated one its owner, if it has one, since others are on every host.
+    pub fn host_of_interface(&self, id: &InterfaceId) -> Option<&DatapathId> {
+        match self.interfaces.get(id).filter(|of| of.mode == InterfaceMode::Simulated) {
+            Some(simulated) => simulated.owner(),
+            None => self.active_claim(id).map(|claim| &claim.datapath_uuid),
+        }
     }
 
     /// The L2 domain of a network.
@@ -253,6 +301,11 @@ impl Topology {
             ObjectRef::Interface(id) => self.interfaces.get(id).cloned().map(Object::Interface),
             ObjectRef::MacLease(id) => self.mac_leases.get(id).cloned().map(Object::MacLease),
             ObjectRef::IpLease(id) => self.ip_leases.get(id).cloned().map(Object::IpLease),
+            ObjectRef::RouteLink(id) => self.route_links.get(id).cloned().map(Object::RouteLink),
+            ObjectRef::Route(id) => self.routes.get(id).cloned().map(Object::Route),
+            ObjectRef::NetworkService(id) => {
+                self.network_services.get(id).cloned().map(Object::NetworkService)
+            }
             ObjectRef::Binding(id) => self.bindings.get(id).cloned().map(Object::Binding),
             ObjectRef::HostToken(id) => self.host_tokens.get(id).cloned().map(Object::HostToken),
             ObjectRef::Sequences => Some(Object::Sequences(self.sequences.clone())),
@@ -269,6 +322,9 @@ impl Topology {
             .chain(self.interfaces.values().cloned().map(Object::Interface))
             .chain(self.mac_leases.values().cloned().map(Object::MacLease))
             .chain(self.ip_leases.values().cloned().map(Object::IpLease))
+            .chain(self.route_links.values().cloned().map(Object::RouteLink))
+            .chain(self.routes.values().cloned().map(Object::Route))
+            .chain(self.network_services.values().cloned().map(Object::NetworkService))
             .chain(self.bindings.values().cloned().map(Object::Binding))
             .chain(self.host_tokens.values().cloned().map(Object::HostToken))
     }
@@ -290,7 +346,8 @@ impl Topology {
         }
         compare!(
             Datapath in datapaths, Segment in segments, Network in networks, Interface in interfaces,
-            MacLease in mac_leases, IpLease in ip_leases, Binding in bindings, HostToken in host_tokens
+            MacLease in mac_leases, IpLease in ip_leases, RouteLink in route_links, Route in routes,
+            NetworkService in network_services, Binding in bindings, HostToken in host_tokens
         );
         if before.sequences != self.sequences {
             changes.push(Change::Put(Object::Sequences(self.sequences.clone())));
@@ -371,7 +428,8 @@ impl Topology {
         }
         put!(
             Datapath in datapaths, Segment in segments, Network in networks, Interface in interfaces,
-            MacLease in mac_leases, IpLease in ip_leases, Binding in bindings, HostToken in host_tokens
+            MacLease in mac_leases, IpLease in ip_leases, RouteLink in route_links, Route in routes,
+            NetworkService in network_services, Binding in bindings, HostToken in host_tokens
         );
     }
 
@@ -431,6 +489,19 @@ impl Topology {
                     note!(ip_leases_of_interface, holder.interface_uuid.clone(), of.uuid.clone());
                 }
             }
+            Object::RouteLink(of) => note!(route_link_by_key, of.key, of.uuid.clone()),
+            Object::Route(of) => {
+                note!(route_by_key, of.key, of.uuid.clone());
+                note!(routes_of_route_link, of.route_link_uuid.clone(), of.uuid.clone());
+                note!(routes_of_interface, of.interface_uuid.clone(), of.uuid.clone());
+                note!(routes_of_network, of.network_uuid.clone(), of.uuid.clone());
+                for hop in &of.next_hops {
+                    note!(routes_by_next_hop, (of.network_uuid.clone(), *hop), of.uuid.clone());
+                }
+            }
+            Object::NetworkService(of) => {
+                note!(services_of_interface, of.interface_uuid.clone(), of.uuid.clone())
+            }
             Object::Binding(of) => {
                 for claim in &of.claims {
                     note!(interfaces_claimed_by, claim.datapath_uuid.clone(), of.interface_uuid.clone());
@@ -455,7 +526,7 @@ impl Topology {
         if addresses.is_empty() {
             domains.extend(named);
         }
-        let host = self.active_claim(id).map(|claim| claim.datapath_uuid.clone());
+        let host = self.host_of_interface(id).cloned();
         update(&mut self.index, id, &Place { addresses, domains, host });
     }
 }

@@ -103,6 +103,12 @@ ids! {
     MacLeaseId = "ml";
     /// An IP address given to an interface.
     IpLeaseId = "il";
+    /// A virtual router.
+    RouteLinkId = "rl";
+    /// A route of a virtual router.
+    RouteId = "r";
+    /// What a simulated interface answers.
+    NetworkServiceId = "ns";
     /// Permission for one host to join.
     HostTokenId = "ht";
 }

@@ -33,6 +33,8 @@ pub enum InterfaceMode {
     Vif,
     /// The bridge's own port: the host itself as a guest.
     Internal,
+    /// No port at all: switches and agents speak for it, on every host or on its owner's. A router's leg, or a server.
+    Simulated,
 }
 
 /// Whether an interface takes part.
@@ -81,7 +83,8 @@ pub struct Interface {
     /// Whether it takes part.
     #[serde(default)]
     pub admin_state: AdminState,
-    /// It may speak as a router: send router advertisements.
+    /// If simulated, it is a router's leg. Else it may speak as a router: send router advertisements, and from the addresses
+    /// of routes whose next hop it is.
     #[serde(default)]
     pub enable_routing: bool,
     /// The network of a MAC lease without IP leases.
@@ -201,6 +204,12 @@ impl Interface {
         for lease in edit.topology().mac_leases_of_interface(uuid) {
             MacLease::delete(edit, &lease)?;
         }
+        for route in edit.topology().routes_of_interface(uuid) {
+            edit.delete(route);
+        }
+        for service in edit.topology().services_of_interface(uuid) {
+            edit.delete(service);
+        }
         edit.delete(crate::object::ObjectRef::Binding(uuid.clone()));
         edit.delete(uuid.clone());
         Ok(())
@@ -268,6 +277,11 @@ impl Interface {
         }
     }
 
+    /// The host that a simulated interface is on, if it is not on every one.
+    pub fn owner(&self) -> Option<&DatapathId> {
+        self.ports.iter().find_map(|port| port.datapath_uuid.as_ref())
+    }
+
     fn merge(mut self, edit: &Edit, spec: InterfaceSpec) -> Result<Self, Error> {
         self.meta.merge(MetaSpec { project: spec.project, labels: spec.labels })?;
         if let Some(name) = spec.display_name {
@@ -328,6 +342,9 @@ impl Interface {
         if self.mode == InterfaceMode::Internal && !self.ports.iter().any(|port| port.datapath_uuid.is_some())
         {
             return Err(Error::missing("owner_datapath_uuid"));
+        }
+        if self.mode == InterfaceMode::Simulated && self.ports.iter().any(|port| port.port_name.is_some()) {
+            return Err(Error::unfit("port_name", "a simulated interface has no port"));
         }
         Ok(())
     }

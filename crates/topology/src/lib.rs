@@ -1,7 +1,7 @@
 //! The domain of OpenVNet: what users describe, held to its rules, and worked out as far as it goes without I/O.
 //!
 //! - Objects, one file a noun: [`datapath`], [`network`], [`segment`], [`interface`], [`mac_lease`], [`ip_lease`],
-//!   [`binding`], [`host_token`], [`sequences`]. One serde type serves the API, the store and the wire.
+//!   [`route_link`], [`route`], [`network_service`], [`binding`], [`host_token`], [`sequences`]. One serde type serves the API, the store and the wire.
 //! - [`graph`]: all of them in memory, with indexes; cheap to clone.
 //! - [`request`] and [`edit`]: pure functions from (topology, request) to (changes, error).
 //! - [`scope`]: which part a host needs, and what it must be told when that changes.
@@ -24,17 +24,25 @@ pub mod meta;
 pub mod mtu;
 mod multimap;
 pub mod network;
+pub mod network_service;
 pub mod object;
 pub mod request;
+pub mod route;
+pub mod route_link;
 pub mod scope;
 pub mod segment;
 pub mod sequences;
 
-pub use address::{DomainKey, Dpid, HostKey, InterfaceKey, MacAddr, NodeId, Revision};
+pub use address::{
+    DomainKey, Dpid, HostKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
+};
 pub use attributes::Attributes;
 pub use edit::Edit;
 pub use error::{Error, ErrorKind};
 pub use graph::{DomainId, Topology};
-pub use id::{DatapathId, HostTokenId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, SegmentId};
+pub use id::{
+    DatapathId, HostTokenId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, NetworkServiceId, RouteId,
+    RouteLinkId, SegmentId,
+};
 pub use object::{Change, Object, ObjectRef};
 pub use request::{Action, Collection, Request};

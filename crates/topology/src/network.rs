@@ -205,6 +205,9 @@ impl Network {
         for lease in edit.topology().ip_leases_of_network(uuid) {
             edit.delete(lease);
         }
+        for route in edit.topology().routes_of_network(uuid) {
+            edit.delete(route);
+        }
         for interface in edit.topology().interfaces_naming_network(uuid) {
             let old = edit.interface(&interface)?;
             let new = crate::interface::Interface { network_uuid: None, ..(*old).clone() };

@@ -9,11 +9,17 @@ use serde::Serialize;
 use crate::binding::Binding;
 use crate::datapath::Datapath;
 use crate::host_token::HostToken;
-use crate::id::{DatapathId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, SegmentId};
+use crate::id::{
+    DatapathId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, NetworkServiceId, RouteId,
+    RouteLinkId, SegmentId,
+};
 use crate::interface::Interface;
 use crate::ip_lease::IpLease;
 use crate::mac_lease::MacLease;
 use crate::network::Network;
+use crate::network_service::NetworkService;
+use crate::route::Route;
+use crate::route_link::RouteLink;
 use crate::segment::Segment;
 use crate::sequences::Sequences;
 
@@ -136,6 +142,9 @@ objects! {
     Interface(InterfaceId, uuid) = "interfaces";
     MacLease(MacLeaseId, uuid) = "mac_leases";
     IpLease(IpLeaseId, uuid) = "ip_leases";
+    RouteLink(RouteLinkId, uuid) = "route_links";
+    Route(RouteId, uuid) = "routes";
+    NetworkService(NetworkServiceId, uuid) = "network_services";
     Binding(InterfaceId, interface_uuid) = "bindings";
     HostToken(HostTokenId, uuid) = "host_tokens";
 }
@@ -165,5 +174,6 @@ macro_rules! references {
 // An interface's id names the interface; its binding is named in full.
 references!(
     DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface,
-    MacLeaseId => MacLease, IpLeaseId => IpLease, HostTokenId => HostToken
+    MacLeaseId => MacLease, IpLeaseId => IpLease, RouteLinkId => RouteLink, RouteId => Route,
+    NetworkServiceId => NetworkService, HostTokenId => HostToken
 );

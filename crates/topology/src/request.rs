@@ -15,7 +15,10 @@ use crate::ip_lease::IpLease;
 use crate::mac_lease::MacLease;
 use crate::meta::Meta;
 use crate::network::Network;
+use crate::network_service::NetworkService;
 use crate::object::{Object, ObjectRef};
+use crate::route::Route;
+use crate::route_link::RouteLink;
 use crate::segment::Segment;
 
 /// The collections of resources that users make, change and delete.
@@ -36,12 +39,27 @@ pub enum Collection {
     MacLeases,
     /// IP addresses of interfaces.
     IpLeases,
+    /// Virtual routers.
+    RouteLinks,
+    /// What virtual routers reach, and how.
+    Routes,
+    /// What simulated interfaces answer.
+    NetworkServices,
 }
 
 impl Collection {
     /// Every collection, in an order in which objects can be made: what is referred to comes first.
-    pub const ALL: [Self; 6] =
-        [Self::Datapaths, Self::Segments, Self::Networks, Self::Interfaces, Self::MacLeases, Self::IpLeases];
+    pub const ALL: [Self; 9] = [
+        Self::Datapaths,
+        Self::Segments,
+        Self::Networks,
+        Self::Interfaces,
+        Self::MacLeases,
+        Self::IpLeases,
+        Self::RouteLinks,
+        Self::Routes,
+        Self::NetworkServices,
+    ];
 
     /// Its name in paths.
     pub fn name(self) -> &'static str {
@@ -52,6 +70,9 @@ impl Collection {
             Self::Interfaces => "interfaces",
             Self::MacLeases => "mac_leases",
             Self::IpLeases => "ip_leases",
+            Self::RouteLinks => "route_links",
+            Self::Routes => "routes",
+            Self::NetworkServices => "network_services",
         }
     }
 
@@ -70,6 +91,9 @@ impl Collection {
             Self::Interfaces => parse::<crate::id::InterfaceId>(text),
             Self::MacLeases => parse::<crate::id::MacLeaseId>(text),
             Self::IpLeases => parse::<crate::id::IpLeaseId>(text),
+            Self::RouteLinks => parse::<crate::id::RouteLinkId>(text),
+            Self::Routes => parse::<crate::id::RouteId>(text),
+            Self::NetworkServices => parse::<crate::id::NetworkServiceId>(text),
         }
     }
 }
@@ -197,6 +221,9 @@ fn create(edit: &mut Edit, resource: Collection, attributes: Attributes) -> Resu
         Collection::Interfaces => Interface::create(edit, attributes)?.into(),
         Collection::MacLeases => MacLease::create(edit, attributes)?.into(),
         Collection::IpLeases => IpLease::create(edit, attributes)?.into(),
+        Collection::RouteLinks => RouteLink::create(edit, attributes)?.into(),
+        Collection::Routes => Route::create(edit, attributes)?.into(),
+        Collection::NetworkServices => NetworkService::create(edit, attributes)?.into(),
     })
 }
 
@@ -214,6 +241,9 @@ fn update(edit: &mut Edit, reference: &ObjectRef, mut attributes: Attributes) ->
         ObjectRef::Interface(id) => Interface::update(edit, id, attributes),
         ObjectRef::MacLease(id) => MacLease::update(edit, id, attributes),
         ObjectRef::IpLease(id) => IpLease::update(edit, id, attributes),
+        ObjectRef::RouteLink(id) => RouteLink::update(edit, id, attributes),
+        ObjectRef::Route(id) => Route::update(edit, id, attributes),
+        ObjectRef::NetworkService(id) => NetworkService::update(edit, id, attributes),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -226,6 +256,9 @@ fn delete(edit: &mut Edit, reference: &ObjectRef) -> Result<(), Error> {
         ObjectRef::Interface(id) => Interface::delete(edit, id),
         ObjectRef::MacLease(id) => MacLease::delete(edit, id),
         ObjectRef::IpLease(id) => IpLease::delete(edit, id),
+        ObjectRef::RouteLink(id) => RouteLink::delete(edit, id),
+        ObjectRef::Route(id) => Route::delete(edit, id),
+        ObjectRef::NetworkService(id) => NetworkService::delete(edit, id),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -280,6 +313,9 @@ impl Object {
             Self::Interface(of) => Some(&of.meta),
             Self::MacLease(of) => Some(&of.meta),
             Self::IpLease(of) => Some(&of.meta),
+            Self::RouteLink(of) => Some(&of.meta),
+            Self::Route(of) => Some(&of.meta),
+            Self::NetworkService(of) => Some(&of.meta),
             Self::Binding(of) => Some(&of.meta),
             Self::HostToken(of) => Some(&of.meta),
             Self::Sequences(_) => None,

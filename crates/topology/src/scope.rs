@@ -1,22 +1,23 @@
 //! Scope: which objects a host needs, and what it must be told when they change.
 //!
-//! A host needs its own datapath, and for every L2 domain with an interface on it: the domain, its interfaces with
-//! their leases and bindings, and the datapaths these live on. Whatever else there is does not concern it.
+//! A host needs its own datapath, and for every L2 domain within its reach: the domain, its interfaces with their leases,
+//! services and bindings, the datapaths these live on, and the routers with a leg there. Within reach are the domains with
+//! an interface on the host, and those that routers join to them. Whatever else there is does not concern it.
 //!
 //! # Cost
-//! [`delta`] looks at the objects that changed and those whose place hangs on them, never at the whole scope, unless
-//! a domain comes or goes on the host.
+//! [`delta`] looks at the objects that changed and those whose place hangs on them, and at the domains within reach,
+//! never at the whole scope, unless a domain comes within reach or leaves it.
 
 use std::collections::BTreeSet;
 
 use crate::graph::{DomainId, Topology};
-use crate::id::{DatapathId, InterfaceId};
+use crate::id::{DatapathId, InterfaceId, NetworkId, RouteId, RouteLinkId};
 use crate::object::{Change, Object, ObjectRef};
 
 /// Every object that a host needs.
 pub fn snapshot(topology: &Topology, host: &DatapathId) -> Vec<Object> {
     let mut references: BTreeSet<_> =
-        topology.domains_on(host).iter().flat_map(|of| part(topology, of)).collect();
+        reach(topology, host).iter().flat_map(|of| part(topology, of)).collect();
     references.insert(ObjectRef::Datapath(host.clone()));
     references.iter().filter_map(|reference| topology.get(reference)).collect()
 }
@@ -32,13 +33,16 @@ pub fn delta(before: &Topology, after: &Topology, changes: &[Change], host: &Dat
         candidates.insert(reference);
     }
     let changed: BTreeSet<_> = changes.iter().map(Change::reference).collect();
-    let had: BTreeSet<_> = before.domains_on(host).into_iter().collect();
-    let has: BTreeSet<_> = after.domains_on(host).into_iter().collect();
+    let (had, has) = (reach(before, host), reach(after, host));
     had.difference(&has).for_each(|domain| candidates.extend(part(before, domain)));
     has.difference(&had).for_each(|domain| candidates.extend(part(after, domain)));
+    let needs = |topology, within: &BTreeSet<DomainId>, reference: &ObjectRef| {
+        *reference == ObjectRef::Datapath(host.clone())
+            || domains_of(topology, reference).iter().any(|domain| within.contains(domain))
+    };
     let change = |reference: ObjectRef| {
-        let needed = needs(before, host, &reference);
-        match after.get(&reference).filter(|_| needs(after, host, &reference)) {
+        let needed = before.get(&reference).is_some() && needs(before, &had, &reference);
+        match after.get(&reference).filter(|_| needs(after, &has, &reference)) {
             Some(object) if !needed || changed.contains(&reference) => Some(Change::Put(object)),
             Some(_) => None,
             None => needed.then_some(Change::Delete(reference)),
@@ -58,25 +62,52 @@ pub fn concerned(before: &Topology, after: &Topology, changes: &[Change]) -> BTr
         }
         candidates.insert(reference);
     }
-    for reference in &candidates {
-        for topology in [before, after] {
+    for topology in [before, after] {
+        let mut domains = BTreeSet::new();
+        for reference in &candidates {
             if let ObjectRef::Datapath(id) = reference {
                 hosts.insert(id.clone());
             }
-            for domain in domains_of(topology, reference) {
-                hosts.extend(topology.hosts_of_domain(&domain));
-            }
+            domains.extend(domains_of(topology, reference));
         }
+        hosts.extend(joined(topology, domains).iter().flat_map(|domain| topology.hosts_of_domain(domain)));
     }
     hosts
 }
 
-/// Whether an object is in a host's scope.
-fn needs(topology: &Topology, host: &DatapathId, reference: &ObjectRef) -> bool {
-    match reference {
-        ObjectRef::Datapath(id) if id == host => topology.datapaths().contains_key(id),
-        _ if topology.get(reference).is_none() => false,
-        _ => domains_of(topology, reference).iter().any(|domain| topology.is_domain_on(domain, host)),
+/// The L2 domains within a host's reach.
+fn reach(topology: &Topology, host: &DatapathId) -> BTreeSet<DomainId> {
+    joined(topology, topology.domains_on(host))
+}
+
+/// These domains, and those that routers join to them, over however many routers.
+fn joined(topology: &Topology, domains: impl IntoIterator<Item = DomainId>) -> BTreeSet<DomainId> {
+    let mut found: BTreeSet<_> = domains.into_iter().collect();
+    let mut routers = BTreeSet::new();
+    let mut ahead: Vec<_> = found.iter().cloned().collect();
+    while let Some(domain) = ahead.pop() {
+        for router in routers_of(topology, &domain) {
+            if routers.insert(router.clone()) {
+                let behind = domains_of(topology, &router.into());
+                ahead.extend(behind.into_iter().filter(|domain| found.insert(domain.clone())));
+            }
+        }
+    }
+    found
+}
+
+/// The routers with a leg in a domain.
+fn routers_of(topology: &Topology, domain: &DomainId) -> BTreeSet<RouteLinkId> {
+    let routes =
+        networks_of(topology, domain).into_iter().flat_map(|network| topology.routes_of_network(&network));
+    routes.filter_map(|route| Some(topology.routes().get(&route)?.route_link_uuid.clone())).collect()
+}
+
+/// The networks of a domain.
+fn networks_of(topology: &Topology, domain: &DomainId) -> Vec<NetworkId> {
+    match domain {
+        DomainId::Network(id) => vec![id.clone()],
+        DomainId::Segment(id) => topology.networks_of_segment(id),
     }
 }
 
@@ -94,6 +125,18 @@ fn domains_of(topology: &Topology, reference: &ObjectRef) -> Vec<DomainId> {
         ObjectRef::IpLease(id) => {
             let holder = topology.ip_leases().get(id).and_then(|lease| lease.holder.as_ref());
             holder.map_or_else(Vec::new, |holder| interface(&holder.interface_uuid))
+        }
+        ObjectRef::RouteLink(id) => {
+            let routes = topology.routes_of_route_link(id).into_iter().map(ObjectRef::from);
+            routes.flat_map(|route| domains_of(topology, &route)).collect()
+        }
+        ObjectRef::Route(id) => {
+            let network = topology.routes().get(id).map(|route| &route.network_uuid);
+            network.and_then(|network| topology.domain_of_network(network)).into_iter().collect()
+        }
+        ObjectRef::NetworkService(id) => {
+            let service = topology.network_services().get(id);
+            service.map_or_else(Vec::new, |service| interface(&service.interface_uuid))
         }
         ObjectRef::HostToken(_) | ObjectRef::Sequences => Vec::new(),
     }
@@ -120,8 +163,17 @@ fn relatives(topology: &Topology, reference: &ObjectRef, found: &mut BTreeSet<Ob
             let named = topology.interfaces_naming_network(id);
             let interfaces: BTreeSet<_> = holders.map(|holder| holder.interface_uuid).chain(named).collect();
             interfaces.iter().for_each(|interface| household(topology, interface, found));
+            found.extend(routing(topology, id));
         }
-        ObjectRef::Datapath(_) | ObjectRef::Segment(_) | ObjectRef::HostToken(_) | ObjectRef::Sequences => {}
+        ObjectRef::Route(id) => {
+            found.extend(topology.routes().get(id).map(|route| route.route_link_uuid.clone().into()));
+        }
+        ObjectRef::Datapath(_)
+        | ObjectRef::Segment(_)
+        | ObjectRef::RouteLink(_)
+        | ObjectRef::NetworkService(_)
+        | ObjectRef::HostToken(_)
+        | ObjectRef::Sequences => {}
     }
 }
 
@@ -131,22 +183,29 @@ fn household(topology: &Topology, interface: &InterfaceId, found: &mut BTreeSet<
     found.insert(ObjectRef::Binding(interface.clone()));
     found.extend(topology.mac_leases_of_interface(interface).into_iter().map(ObjectRef::from));
     found.extend(topology.ip_leases_of_interface(interface).into_iter().map(ObjectRef::from));
-    if let Some(claim) = topology.active_claim(interface) {
-        found.insert(claim.datapath_uuid.clone().into());
-    }
+    found.extend(topology.services_of_interface(interface).into_iter().map(ObjectRef::from));
+    found.extend(topology.host_of_interface(interface).map(|host| host.clone().into()));
+}
+
+/// The routes of legs in a network, and their routers.
+fn routing(topology: &Topology, network: &NetworkId) -> BTreeSet<ObjectRef> {
+    let routes = topology.routes_of_network(network).into_iter();
+    let with_router = |route: RouteId| {
+        let router = topology.routes().get(&route).map(|route| route.route_link_uuid.clone().into());
+        [Some(route.into()), router]
+    };
+    routes.flat_map(with_router).flatten().collect()
 }
 
 /// A domain and all that is in it.
 fn part(topology: &Topology, domain: &DomainId) -> BTreeSet<ObjectRef> {
     let mut found = BTreeSet::new();
-    match domain {
-        DomainId::Network(id) => {
-            found.insert(id.clone().into());
-        }
-        DomainId::Segment(id) => {
-            found.insert(id.clone().into());
-            found.extend(topology.networks_of_segment(id).into_iter().map(ObjectRef::from));
-        }
+    if let DomainId::Segment(id) = domain {
+        found.insert(id.clone().into());
+    }
+    for network in networks_of(topology, domain) {
+        found.extend(routing(topology, &network));
+        found.insert(network.into());
     }
     topology
         .interfaces_in_domain(domain)

@@ -15,6 +15,10 @@ pub struct Sequences {
     pub interface: u32,
     /// Of hosts.
     pub host: u32,
+    /// Of route links.
+    pub route_link: u32,
+    /// Of routes.
+    pub route: u32,
 }
 
 /// The next number in 1..=`max` after `last` that is not `taken`, or `None` if all are.

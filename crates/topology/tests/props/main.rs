@@ -70,6 +70,22 @@ impl World {
             world.happen(create("ip_leases", attributes));
         }
         assert_eq!(world.topology.ip_leases().len(), 4);
+        // A router between two of them, with a leg in each.
+        world.happen(create("route_links", json!({"uuid": "rl-0"})));
+        for number in 0..2 {
+            let (leg, network) = (format!("if-{}", number + 4), format!("nw-{number}"));
+            world.happen(create(
+                "interfaces",
+                json!({"uuid": leg, "mode": "simulated", "network_uuid": network,
+                    "mac_address": format!("02:00:00:00:01:0{number}")}),
+            ));
+            world.happen(create(
+                "routes",
+                json!({"uuid": format!("r-{number}"), "interface_uuid": leg, "network_uuid": network,
+                    "route_link_uuid": "rl-0", "ipv4_network": format!("10.{number}.0.0")}),
+            ));
+        }
+        assert_eq!(world.topology.routes().len(), 2);
         for host in [0, 1] {
             world.happen(Event::Register(host, 0));
             world.happen(Event::Ports(
@@ -179,7 +195,7 @@ fn attributes<const N: usize>(named: [(&str, Option<Value>); N]) -> Value {
 
 /// What is created is also what is updated: the id tells them apart.
 fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
-    let (network, segment, interface) = (pick("nw-", 3), pick("seg-", 2), pick("if-", 4));
+    let (network, segment, interface) = (pick("nw-", 3), pick("seg-", 2), pick("if-", 6));
     let mac = pick("02:00:00:00:00:0", 4);
     let address = pick("10.0.0.", 6);
     let networks =
@@ -210,7 +226,7 @@ fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
         (attribute(network.clone()), attribute(segment.clone())),
         (attribute(mac.clone()), attribute(address.clone())),
         (attribute(pick("p", 4)), rarely(pick("dp-host", 4)), rarely(pick("host", 4))),
-        proptest::option::weighted(0.1, Just(json!("internal"))),
+        proptest::option::weighted(0.2, prop_oneof![Just(json!("internal")), Just(json!("simulated"))]),
     );
     let interfaces =
         interfaces.prop_map(|(id, (network, segment), (mac, address), (port, owner, host), mode)| {
@@ -237,6 +253,28 @@ fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
             ("mac_leases", id, attributes(given))
         },
     );
+    let route_links = (pick("rl-", 2), pick("name", 3))
+        .prop_map(|(id, name)| ("route_links", id, attributes([("display_name", Some(name.into()))])));
+    let leg = prop_oneof![3 => pick("if-", 2).prop_map(|id| id.replace('1', "5").replace('0', "4")), 1 => interface.clone()];
+    let hop = proptest::option::weighted(0.3, address.clone());
+    let routes = (pick("r-", 3), leg.clone(), network.clone(), pick("rl-", 2), (pick("10.", 3), hop))
+        .prop_map(|(id, leg, network, link, (prefix, hop))| {
+            let given = [
+                ("interface_uuid", Some(leg.into())),
+                ("network_uuid", Some(network.into())),
+                ("route_link_uuid", Some(link.into())),
+                ("ipv4_network", Some(format!("{prefix}.0.0").into())),
+                ("next_hops", hop.map(|hop| json!([hop]))),
+            ];
+            ("routes", id, attributes(given))
+        });
+    let services = (pick("ns-", 2), leg).prop_map(|(id, interface)| {
+        (
+            "network_services",
+            id,
+            attributes([("interface_uuid", Some(interface.into())), ("mode", Some("dhcp".into()))]),
+        )
+    });
     let address = prop_oneof![
         4 => address.prop_map(|address| ("ipv4_address", address)),
         1 => pick("fe80::ff:fe00:", 4).prop_map(|address| ("ipv6_address", address)),
@@ -252,7 +290,8 @@ fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
             ("ip_leases", id, attributes(given))
         });
     prop_oneof![
-        4 => networks, 1 => segments, 1 => datapaths, 10 => interfaces, 6 => mac_leases, 6 => ip_leases
+        4 => networks, 1 => segments, 1 => datapaths, 10 => interfaces, 6 => mac_leases, 6 => ip_leases,
+        1 => route_links, 6 => routes, 2 => services
     ]
 }
 
@@ -271,7 +310,7 @@ fn update() -> impl Strategy<Value = Event> {
 
 fn delete() -> impl Strategy<Value = Event> {
     // What others hang on goes more rarely, or little would be left.
-    let container = |resource: &str| ["networks", "segments", "datapaths"].contains(&resource);
+    let container = |resource: &str| ["networks", "segments", "datapaths", "route_links"].contains(&resource);
     let keep = (resource(), 0..3_u8)
         .prop_filter("kept", move |((resource, ..), kept)| *kept == 0 || !container(resource));
     keep.prop_map(|((resource, id, _), _)| {

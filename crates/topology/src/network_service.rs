@@ -1,0 +1,158 @@
+//! Network services: what simulated interfaces answer besides ARP and ping.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::attributes::{Attributes, clearable, read};
+use crate::edit::Edit;
+use crate::error::Error;
+use crate::id::{InterfaceId, NetworkServiceId};
+use crate::interface::InterfaceMode;
+use crate::meta::{Labels, Meta, MetaSpec, text};
+
+/// Time in seconds that guests may keep an address without asking again, if the service says nothing else.
+pub const DEFAULT_LEASE_TIME: u32 = 86_400;
+
+/// Most servers of one kind that guests are told of.
+pub const MAX_SERVERS: usize = 8;
+
+/// What a service does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkServiceMode {
+    /// Tells guests their addresses, and how to reach others (RFC 2131).
+    Dhcp,
+}
+
+/// A service of a simulated interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct NetworkService {
+    /// The id.
+    pub uuid: NetworkServiceId,
+    /// Ownership, labels, times, revision.
+    #[serde(flatten)]
+    pub meta: Meta,
+    /// A name for people.
+    #[serde(default)]
+    pub display_name: String,
+    /// What it does.
+    pub mode: NetworkServiceMode,
+    /// The interface that answers, for all its networks.
+    pub interface_uuid: InterfaceId,
+    /// How long guests may keep an address without asking again, in seconds.
+    pub lease_time: u32,
+    /// Name servers that guests are told of.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub dns_servers: Vec<IpAddr>,
+    /// Time servers that guests are told of (RFC 2132, section 8.3).
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub ntp_servers: Vec<Ipv4Addr>,
+}
+
+/// The attributes of a network service that users give.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkServiceSpec {
+    /// `ns-…`; made up if absent. Only when creating.
+    uuid: Option<String>,
+    /// Who it belongs to.
+    project: Option<String>,
+    /// Free names and values.
+    labels: Option<Labels>,
+    /// A name for people.
+    display_name: Option<String>,
+    /// What it does. Required when creating.
+    mode: Option<NetworkServiceMode>,
+    /// The interface that answers, of mode `simulated`. Required when creating.
+    interface_uuid: Option<String>,
+    /// How long guests may keep an address without asking again, in seconds; 86,400 if absent.
+    #[serde(deserialize_with = "clearable")]
+    #[schema(value_type = Option<u32>)]
+    lease_time: Option<Option<u32>>,
+    /// Name servers that guests are told of, at most 8.
+    #[schema(value_type = Option<Vec<String>>)]
+    dns_servers: Option<Vec<IpAddr>>,
+    /// Time servers that guests are told of, at most 8.
+    #[schema(value_type = Option<Vec<String>>)]
+    ntp_servers: Option<Vec<Ipv4Addr>>,
+}
+
+impl NetworkService {
+    pub(crate) fn create(edit: &mut Edit, attributes: Attributes) -> Result<NetworkServiceId, Error> {
+        let spec: NetworkServiceSpec = read(attributes)?;
+        let uuid: NetworkServiceId = edit.new_id(spec.uuid.clone())?;
+        let interface = spec.interface_uuid.clone().ok_or_else(|| Error::missing("interface_uuid"))?;
+        let service = Self {
+            meta: edit.new_meta(MetaSpec::default())?,
+            display_name: String::new(),
+            mode: spec.mode.ok_or_else(|| Error::missing("mode"))?,
+            interface_uuid: edit.reference("interface_uuid", &interface)?,
+            lease_time: DEFAULT_LEASE_TIME,
+            dns_servers: Vec::new(),
+            ntp_servers: Vec::new(),
+            uuid: uuid.clone(),
+        };
+        edit.put(service.merge(edit, spec)?);
+        Ok(uuid)
+    }
+
+    pub(crate) fn update(
+        edit: &mut Edit,
+        uuid: &NetworkServiceId,
+        attributes: Attributes,
+    ) -> Result<(), Error> {
+        let old = edit.network_service(uuid)?;
+        let new = Self::clone(&old).merge(edit, read(attributes)?)?;
+        edit.replace(&*old, new, |service| &mut service.meta);
+        Ok(())
+    }
+
+    pub(crate) fn delete(edit: &mut Edit, uuid: &NetworkServiceId) -> Result<(), Error> {
+        edit.network_service(uuid)?;
+        edit.delete(uuid.clone());
+        Ok(())
+    }
+
+    fn merge(mut self, edit: &Edit, spec: NetworkServiceSpec) -> Result<Self, Error> {
+        self.meta.merge(MetaSpec { project: spec.project, labels: spec.labels })?;
+        if let Some(name) = spec.display_name {
+            self.display_name = text("display_name", name)?;
+        }
+        self.mode = spec.mode.unwrap_or(self.mode);
+        if let Some(interface) = spec.interface_uuid {
+            self.interface_uuid = edit.reference("interface_uuid", &interface)?;
+        }
+        if let Some(lease_time) = spec.lease_time {
+            self.lease_time = lease_time.unwrap_or(DEFAULT_LEASE_TIME);
+        }
+        // Guests ask again after half of it: more often would be a load, and nothing is gained.
+        if self.lease_time < 60 {
+            return Err(Error::unfit("lease_time", "must be at least 60 seconds"));
+        }
+        self.dns_servers = few("dns_servers", spec.dns_servers, self.dns_servers)?;
+        self.ntp_servers = few("ntp_servers", spec.ntp_servers, self.ntp_servers)?;
+        Ok(self)
+    }
+
+    /// What hangs on other objects too, judged once a commit is complete.
+    pub(crate) fn check(&self, edit: &Edit) -> Result<(), Error> {
+        if edit.interface(&self.interface_uuid)?.mode == InterfaceMode::Simulated {
+            return Ok(());
+        }
+        let reason =
+            format!("{} is not simulated, and only such an interface can serve", self.interface_uuid);
+        Err(Error::unfit("interface_uuid", reason))
+    }
+}
+
+fn few<T>(field: &'static str, given: Option<Vec<T>>, old: Vec<T>) -> Result<Vec<T>, Error> {
+    match given {
+        Some(given) if given.len() > MAX_SERVERS => {
+            Err(Error::unfit(field, format!("must be at most {MAX_SERVERS}")))
+        }
+        given => Ok(given.unwrap_or(old)),
+    }
+}
