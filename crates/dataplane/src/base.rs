@@ -6,23 +6,22 @@
 //! A guest's question for its own address finds a flow that leaves it unanswered, so duplicate address detection
 //! (RFC 5227, section 2.1; RFC 4862, section 5.4) never meets an echo of itself.
 
-use openflow::{
-    Action, Controller, Field, Flow, Instructions, Match, OfPort, PacketInReason, SubField, TableId,
-};
+use openflow::{Action, Field, Flow, Instructions, Match, OfPort, SubField, TableId};
 use topology::MacAddr;
 use topology::datapath::Encapsulation;
 
 use crate::cookie::{Owner, Purpose};
 use crate::layout::*;
+use crate::router;
 use crate::view::{Local, flagged};
 
 /// ARP operations (RFC 826).
-const REQUEST: u16 = 1;
+pub(crate) const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
 
 /// ICMPv6 types (RFC 4861, section 4; RFC 3810, section 5).
 const ROUTER_ADVERTISEMENT: u8 = 134;
-const SOLICITATION: u8 = 135;
+pub(crate) const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 const REDIRECT: u8 = 137;
 const MLD2_REPORT: u8 = 143;
@@ -40,8 +39,8 @@ const FROM_ROUTER: u32 = 0x8000_0000;
 const TARGET_OPTION: u8 = 2;
 
 /// DHCP ports (RFC 2131, section 4.1).
-const DHCP_SERVER: u16 = 67;
-const DHCP_CLIENT: u16 = 68;
+pub(crate) const DHCP_SERVER: u16 = 67;
+pub(crate) const DHCP_CLIENT: u16 = 68;
 
 /// Types of VLAN tags (IEEE 802.1Q, section 9.6). A switch reads one tag (`vlan-limit` in ovs-vswitchd.conf.db(5)) and
 /// shows the type of what follows. Guests read on behind tags of VLAN 0, to ARP that nobody has looked at.
@@ -59,14 +58,15 @@ pub(crate) fn flows(local: &Local) -> Vec<Flow> {
     flows.extend([arp_reply()]);
     flows.extend(nd_reply());
     flows.extend(tunnel_out());
+    flows.extend(router::base());
     flows
 }
 
-fn flow(table: TableId, priority: u16, matching: Match, does: Instructions) -> Flow {
+pub(crate) fn flow(table: TableId, priority: u16, matching: Match, does: Instructions) -> Flow {
     Flow::new(table, priority, matching, does).with_cookie(Owner::Base(Purpose::Pipeline).cookie())
 }
 
-fn drop(table: TableId, priority: u16, matching: Match, purpose: Purpose) -> Flow {
+pub(crate) fn drop(table: TableId, priority: u16, matching: Match, purpose: Purpose) -> Flow {
     Flow::new(table, priority, matching, Instructions::drop()).with_cookie(Owner::Base(purpose).cookie())
 }
 
@@ -80,6 +80,8 @@ fn misses() -> Vec<Flow> {
         (DESTINATION, Purpose::UnknownDestination),
         (PEER, Purpose::UnknownHost),
         (DELIVER, Purpose::NotHere),
+        (SIMULATED, Purpose::NotRouted),
+        (OWN, Purpose::NotServed),
     ];
     ends.map(|(table, purpose)| drop(table, 0, Match::new(), purpose)).into()
 }
@@ -141,20 +143,14 @@ fn segment_source() -> Vec<Flow> {
 
 fn answer() -> Vec<Flow> {
     let request = Match::new().arp().arp_op(REQUEST);
-    let address = Field::Xxreg(RESOLVE_ADDRESS);
-    let ask_arp = [
-        Action::load(SubField::new(address, 32, 16), 0xffff_u16),
-        copy_bits(SubField::whole(Field::ArpTpa), SubField::new(address, 0, 32)),
-        Action::resubmit(RESOLVE),
-    ];
     let solicitation = Match::new().icmpv6(SOLICITATION).icmpv6_code(0).ip_ttl(FROM_NEIGHBOUR);
-    let ask_nd = [copy(Field::NdTarget, address), Action::resubmit(RESOLVE)];
+    let ask = |question, reply| Instructions::apply(then_through(question, [RESOLVE])).then_goto(reply);
     let router = |kind| flagged(Match::new().icmpv6(kind), ROUTER, ROUTER);
     let unasked = [Match::new().arp(), Match::new().icmpv6(SOLICITATION), Match::new().icmpv6(ADVERTISEMENT)];
     let routers = [ROUTER_ADVERTISEMENT, REDIRECT];
     let mut flows = vec![
-        flow(ANSWER, 100, request, Instructions::apply(ask_arp).then_goto(ARP_REPLY)),
-        flow(ANSWER, 100, solicitation, Instructions::apply(ask_nd).then_goto(ND_REPLY)),
+        flow(ANSWER, 100, request, ask(ask_ipv4(Field::ArpTpa), ARP_REPLY)),
+        flow(ANSWER, 100, solicitation, ask(ask_ipv6(Field::NdTarget), ND_REPLY)),
         flow(ANSWER, 0, Match::new(), Instructions::goto(DESTINATION)),
     ];
     flows.extend(unasked.map(|matching| drop(ANSWER, 90, matching, Purpose::Unasked)));
@@ -237,14 +233,4 @@ fn tunnel_out() -> Vec<Flow> {
         flow(TUNNEL_OUT, 0, Match::new(), output),
         drop(PEER, 200, flagged(Match::new(), FROM_TUNNEL, FROM_TUNNEL), Purpose::SplitHorizon),
     ]
-}
-
-/// Hands the packet to the agent, within the limit.
-fn to_agent(question: Question) -> Action {
-    Action::Controller(Controller {
-        reason: PacketInReason::ApplyAction,
-        userdata: question.userdata(),
-        meter: Some(AGENT_METER),
-        ..Controller::default()
-    })
 }

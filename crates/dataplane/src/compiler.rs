@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use openflow::{Flow, Group};
 use topology::network::Network;
-use topology::{DatapathId, DomainId, InterfaceId, ObjectRef, Topology};
+use topology::{DatapathId, DomainId, InterfaceId, ObjectRef, RouteId, RouteLinkId, Topology};
 
 use crate::program::{Delta, FlowKey, Program};
 use crate::view::{Local, View};
-use crate::{base, domain, interface, peer};
+use crate::{base, domain, interface, peer, route, router};
 
 /// A piece of topology that is compiled at once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,8 @@ enum Unit {
     Peer(DatapathId),
     Interface(InterfaceId),
     Domain(DomainId),
+    RouteLink(RouteLinkId),
+    Route(RouteId),
 }
 
 /// What a unit puts into the switch.
@@ -156,6 +158,11 @@ impl Compiler {
                 let (flows, groups) = domain::flows(view, id);
                 Output { flows, groups }
             }
+            Unit::RouteLink(id) => only_flows(router::flows(view, id)),
+            Unit::Route(id) => {
+                let (flows, groups) = route::flows(view, id);
+                Output { flows, groups }
+            }
         }
     }
 
@@ -167,6 +174,8 @@ impl Compiler {
             .chain(topology.datapaths().keys().cloned().map(Unit::Peer))
             .chain(topology.interfaces().keys().cloned().map(Unit::Interface))
             .chain(networks.chain(segments).map(Unit::Domain))
+            .chain(topology.route_links().keys().cloned().map(Unit::RouteLink))
+            .chain(topology.routes().keys().cloned().map(Unit::Route))
             .collect()
     }
 
@@ -216,6 +225,15 @@ impl Compiler {
                     units.insert(Unit::Domain(domain));
                 }
             }
+            ObjectRef::RouteLink(id) => {
+                units.insert(Unit::RouteLink(id.clone()));
+                units.extend(topology.routes_of_route_link(id).into_iter().map(Unit::Route));
+            }
+            ObjectRef::Route(id) => units_of_route(topology, id, units),
+            ObjectRef::NetworkService(id) => {
+                let service = topology.network_services().get(id);
+                service.inspect(|service| units_of_interface(topology, &service.interface_uuid, units));
+            }
             ObjectRef::Datapath(id) => self.units_of_datapath(before, topology, id, units),
             ObjectRef::HostToken(_) | ObjectRef::Sequences => {}
         }
@@ -254,6 +272,20 @@ impl Compiler {
 fn units_of_interface(topology: &Topology, id: &InterfaceId, units: &mut BTreeSet<Unit>) {
     units.insert(Unit::Interface(id.clone()));
     units.extend(topology.domains_of_interface(id).into_iter().map(Unit::Domain));
+    for route in topology.routes_of_interface(id) {
+        units_of_route(topology, &route, units);
+    }
+}
+
+fn units_of_route(topology: &Topology, id: &RouteId, units: &mut BTreeSet<Unit>) {
+    units.insert(Unit::Route(id.clone()));
+    let Some(route) = topology.routes().get(id) else { return };
+    units.insert(Unit::RouteLink(route.route_link_uuid.clone()));
+    // Who takes packets on may speak for those behind it.
+    let leases =
+        route.next_hops.iter().flat_map(|hop| topology.ip_leases_of_address(&route.network_uuid, *hop));
+    let holders = leases.filter_map(|lease| topology.ip_leases().get(&lease)?.holder.clone());
+    units.extend(holders.map(|holder| Unit::Interface(holder.interface_uuid)));
 }
 
 fn members_of_network(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
@@ -263,6 +295,9 @@ fn members_of_network(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<
     for interface in holders.map(|holder| holder.interface_uuid).chain(topology.interfaces_naming_network(id))
     {
         units_of_interface(topology, &interface, units);
+    }
+    for route in topology.routes_of_network(id) {
+        units_of_route(topology, &route, units);
     }
 }
 

@@ -4,7 +4,7 @@
 //! reason of the drops it counts.
 
 use openflow::Cookie;
-use topology::{DomainKey, HostKey, InterfaceKey};
+use topology::{DomainKey, HostKey, InterfaceKey, RouteKey, RouteLinkKey};
 
 /// What a flow is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +17,10 @@ pub enum Owner {
     Peer(HostKey),
     /// A network or segment.
     Domain(DomainKey),
+    /// A virtual router.
+    RouteLink(RouteLinkKey),
+    /// A route.
+    Route(RouteKey),
 }
 
 macro_rules! purposes {
@@ -76,6 +80,12 @@ purposes! {
     NotHere = 14, "destination interface not on this host";
     /// What it says cannot be seen behind a second VLAN tag.
     Hidden = 15, "more than one VLAN tag";
+    /// No router takes packets from there by this leg.
+    NotRouted = 16, "no router takes packets of this source by this interface";
+    /// Addresses that mean something on one wire only, or to many.
+    NotForwarded = 17, "link-local, multicast or loopback address at a router";
+    /// A simulated interface has nothing to say to it.
+    NotServed = 18, "a simulated interface has no such service";
 }
 
 impl Owner {
@@ -86,6 +96,8 @@ impl Owner {
             Self::Interface(key) => (2, key.0),
             Self::Peer(key) => (3, key.0),
             Self::Domain(key) => (4, key.0),
+            Self::RouteLink(key) => (5, key.0),
+            Self::Route(key) => (6, key.0),
         };
         Cookie(kind << 56 | u64::from(key))
     }
@@ -104,6 +116,8 @@ impl Owner {
             2 => Some(Self::Interface(InterfaceKey(key))),
             3 => Some(Self::Peer(HostKey(key))),
             4 => Some(Self::Domain(DomainKey(key))),
+            5 => Some(Self::RouteLink(RouteLinkKey(key))),
+            6 => Some(Self::Route(RouteKey(key))),
             _ => None,
         }
     }
@@ -120,6 +134,8 @@ mod tests {
             Owner::Interface(InterfaceKey(7)),
             Owner::Peer(HostKey(HostKey::MAX)),
             Owner::Domain(DomainKey(DomainKey::MAX)),
+            Owner::RouteLink(RouteLinkKey(RouteLinkKey::MAX)),
+            Owner::Route(RouteKey(RouteKey::MAX)),
         ];
         for owner in bases.chain(others) {
             assert_eq!(Owner::of_cookie(owner.cookie()), Some(owner));

@@ -4,8 +4,11 @@
 //! to theirs only.
 
 use openflow::{Action, Bucket, BucketId, Flow, Group, GroupId, GroupType, Instructions, Match};
+use topology::interface::{Interface, InterfaceMode};
+use topology::network_service::NetworkServiceMode;
 use topology::{DomainId, DomainKey, HostKey, InterfaceKey};
 
+use crate::base::{DHCP_CLIENT, DHCP_SERVER};
 use crate::cookie::Owner;
 use crate::layout::*;
 use crate::view::{Place, View, flagged, in_domain};
@@ -14,7 +17,7 @@ use crate::view::{Place, View, flagged, in_domain};
 pub const MAX_BUCKETS: usize = 1000;
 
 /// Numbers of a domain's groups: half for local members, half for hosts.
-const GROUPS: u32 = 256;
+const GROUPS: u32 = 128;
 
 /// The group bit of an Ethernet address.
 const GROUP: [u8; 6] = [1, 0, 0, 0, 0, 0];
@@ -36,8 +39,26 @@ pub(crate) fn flows(view: View<'_>, domain: &DomainId) -> (Vec<Flow>, Vec<Group>
         Flow::new(DESTINATION, 100, matching, Instructions::apply(actions))
             .with_cookie(Owner::Domain(key).cookie())
     };
-    let flows = vec![flood(0, [ids(&here), ids(&there)].concat()), flood(FROM_TUNNEL, ids(&here))];
+    let mut flows = vec![flood(0, [ids(&here), ids(&there)].concat()), flood(FROM_TUNNEL, ids(&here))];
+    flows.extend(has_dhcp(view, domain).then(|| dhcp(key)));
     (flows, [here, there].concat())
+}
+
+/// Whether guests are told their addresses.
+fn has_dhcp(view: View<'_>, domain: &DomainId) -> bool {
+    let servers = view.topology.simulated_in_domain(domain);
+    let mut services = servers.iter().flat_map(|server| view.topology.services_of_interface(server));
+    services.any(|service| {
+        let service = view.topology.network_services().get(&service);
+        service.is_some_and(|service| service.mode == NetworkServiceMode::Dhcp)
+    })
+}
+
+/// What guests ask a server is answered on their own host, and nobody else hears it.
+fn dhcp(key: DomainKey) -> Flow {
+    let asked = flagged(in_domain(key), 0, FROM_TUNNEL).udp().udp_src(DHCP_CLIENT).udp_dst(DHCP_SERVER);
+    let answer = Instructions::apply([to_agent(Question::Dhcp)]);
+    Flow::new(DESTINATION, 200, asked.ip(), answer).with_cookie(Owner::Domain(key).cookie())
 }
 
 fn local_members(view: View<'_>, domain: &DomainId) -> Vec<InterfaceKey> {
@@ -54,11 +75,18 @@ fn remote_hosts(view: View<'_>, domain: &DomainId) -> Vec<HostKey> {
         let (datapath, _) = view.peer(id)?;
         let members = view.topology.members(&(domain.clone(), id.clone()));
         let mut members = members.iter().filter_map(|id| view.topology.interfaces().get(id));
-        members.any(|interface| view.place(interface).is_some()).then_some(datapath.key)
+        members
+            .any(|interface| matches!(view.place(interface), Some(Place::At(_))) && !is_simulated(interface))
+            .then_some(datapath.key)
     };
     let mut keys: Vec<_> = view.topology.hosts_of_domain(domain).iter().filter_map(host).collect();
     keys.sort_unstable();
     keys
+}
+
+/// What is sent to all is nothing to simulated interfaces: what they answer is answered before.
+fn is_simulated(interface: &Interface) -> bool {
+    interface.mode == InterfaceMode::Simulated
 }
 
 fn bucket(key: u32, register: u8, table: openflow::TableId) -> Bucket {

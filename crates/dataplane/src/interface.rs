@@ -12,11 +12,13 @@ use std::net::IpAddr;
 
 use openflow::{Action, Field, Flow, Instructions, Match, OfPort, TableId};
 use topology::interface::Interface;
-use topology::{DomainId, HostKey, InterfaceId, InterfaceKey};
+use topology::route::RoutePrefix;
+use topology::{DomainId, DomainKey, HostKey, InterfaceId, InterfaceKey};
 
 use crate::cookie::Owner;
 use crate::layout::*;
-use crate::view::{Attachment, Place, View, asking_for, from_interface, in_domain};
+use crate::simulated;
+use crate::view::{Attachment, Place, View, asking_for, from_interface, from_prefix, in_domain};
 
 /// All flows of an interface on this host.
 pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> Vec<Flow> {
@@ -24,8 +26,11 @@ pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> Vec<Flow> {
     let Some(place) = view.place(interface) else { return Vec::new() };
     let attachments = view.attachments(id);
     let flows = match place {
-        Place::Here(port) => local(interface, port, &attachments),
+        Place::Here(port) => {
+            [local(interface, port, &attachments), forwarded(view, interface, &attachments)].concat()
+        }
         Place::At(host) => attachments.iter().flat_map(|of| remote(interface, host, of)).collect(),
+        Place::Simulated => simulated::flows(interface, &attachments),
     };
     let cookie = Owner::Interface(interface.key).cookie();
     flows.into_iter().map(|flow| flow.with_cookie(cookie)).collect()
@@ -69,7 +74,7 @@ fn classify(interface: &Interface, port: OfPort, of: &Attachment) -> Flow {
     Flow::new(CLASSIFY, 100, matching, Instructions::apply(actions).then_goto(next))
 }
 
-fn destination(of: &Attachment, found: Instructions) -> Flow {
+pub(crate) fn destination(of: &Attachment, found: Instructions) -> Flow {
     Flow::new(DESTINATION, 100, in_domain(of.key).eth_dst(of.mac.0), found)
 }
 
@@ -97,7 +102,24 @@ fn admitted(key: InterfaceKey, of: &Attachment) -> Vec<Flow> {
     of.addresses.iter().flat_map(of_address).collect()
 }
 
-fn resolve(interface: &Interface, of: &Attachment, address: IpAddr) -> Flow {
+/// What a guest that routes may send for those behind it: from the prefixes of routes whose next hop it is.
+fn forwarded(view: View<'_>, interface: &Interface, attachments: &[Attachment]) -> Vec<Flow> {
+    let mut sources = BTreeSet::new();
+    for of in attachments.iter().filter(|_| interface.enable_routing) {
+        let DomainId::Network(network) = &of.domain else { continue };
+        let routes =
+            of.addresses.iter().flat_map(|address| view.topology.routes_by_next_hop(network, *address));
+        let routes = routes.filter_map(|route| view.topology.routes().get(&route));
+        sources.extend(routes.map(|route| (of.key, route.prefix)));
+    }
+    let admit = |(domain, prefix): (DomainKey, RoutePrefix)| {
+        let matching = from_prefix(from_interface(in_domain(domain), interface.key), prefix.0);
+        Flow::new(SOURCE, 80, matching, Instructions::goto(ANSWER))
+    };
+    sources.into_iter().map(admit).collect()
+}
+
+pub(crate) fn resolve(interface: &Interface, of: &Attachment, address: IpAddr) -> Flow {
     let known = if interface.enable_routing { RESOLVED | RESOLVED_ROUTER } else { RESOLVED };
     let found = [Action::set_field(Field::Xreg(RESOLVED_MAC), of.mac.0), flag(known)];
     Flow::new(RESOLVE, 100, asking_for(in_domain(of.key), address), Instructions::apply(found))

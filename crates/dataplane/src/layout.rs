@@ -1,6 +1,6 @@
 //! What tables, registers and numbers mean. Changing any of this is an upgrade of every flow.
 
-use openflow::{Action, Field, MeterId, SubField, TableId};
+use openflow::{Action, Controller, Field, MeterId, PacketInReason, SubField, TableId};
 
 /// Which port and host a packet comes from, and whether that is admitted.
 pub const CLASSIFY: TableId = TableId(0);
@@ -28,9 +28,21 @@ pub const PEER: TableId = TableId(60);
 pub const TUNNEL_OUT: TableId = TableId(61);
 /// From interface to port.
 pub const DELIVER: TableId = TableId(70);
+/// Whether what reaches a simulated interface is for itself, or for its router.
+pub const SIMULATED: TableId = TableId(80);
+/// What a router does before it looks for a route: it knows its own addresses, and counts hops.
+pub const FORWARD: TableId = TableId(81);
+/// What simulated interfaces answer by themselves.
+pub const OWN: TableId = TableId(82);
+/// From (router, address) to leg and next hop.
+pub const ROUTE: TableId = TableId(83);
+/// Asks [`RESOLVE`] for the next hop. A table of its own, since the bucket of a group goes to one table only.
+pub const NEXT_HOP: TableId = TableId(84);
+/// Out by the leg, to the next hop that was found, and back to [`DESTINATION`] in the leg's domain.
+pub const LINK: TableId = TableId(85);
 
 /// Every table, in the order in which a packet can meet them.
-pub const TABLES: [(TableId, &str); 13] = [
+pub const TABLES: [(TableId, &str); 19] = [
     (CLASSIFY, "classify"),
     (TUNNEL_IN, "tunnel_in"),
     (SOURCE, "source"),
@@ -44,6 +56,12 @@ pub const TABLES: [(TableId, &str); 13] = [
     (PEER, "peer"),
     (TUNNEL_OUT, "tunnel_out"),
     (DELIVER, "deliver"),
+    (SIMULATED, "simulated"),
+    (FORWARD, "forward"),
+    (OWN, "own"),
+    (ROUTE, "route"),
+    (NEXT_HOP, "next_hop"),
+    (LINK, "link"),
 ];
 
 // The metadata field holds the domain's key.
@@ -67,6 +85,11 @@ pub const RESOLVED_MAC: u8 = 3;
 pub const RESOLVE_ADDRESS: u8 = 2;
 /// Holds one word while two fields change places.
 pub const SCRATCH: u8 = 12;
+/// Key of the router that a packet is in.
+pub const ROUTE_LINK: u8 = 13;
+/// Source MAC address that a packet had before it was routed, in the low 48 bits of the 64-bit register (`reg14` and
+/// `reg15`): who is told when it cannot go on.
+pub const ORIGIN: u8 = 7;
 
 /// The packet came from another host, and is not sent to a third one.
 pub const FROM_TUNNEL: u32 = 1 << 0;
@@ -80,6 +103,8 @@ pub const RESOLVED: u32 = 1 << 2;
 pub const ROUTER: u32 = 1 << 3;
 /// The address that [`RESOLVE`] knew is a router's.
 pub const RESOLVED_ROUTER: u32 = 1 << 4;
+/// The packet has passed a router, and [`ORIGIN`] is known.
+pub const ROUTED: u32 = 1 << 5;
 
 /// Class of the Geneve option, of the range for experiments (RFC 8926, section 10).
 pub const OPTION_CLASS: u16 = 0xff56;
@@ -123,29 +148,48 @@ pub const TOO_BIG_METER: MeterId = MeterId(2);
 /// Header of an Ethernet frame without tag, in bytes: what `check_pkt_larger` counts besides the IP packet.
 pub const ETHERNET_HEADER: u16 = 14;
 
-/// Why a packet goes to the agent: the one byte of the packet-in's user data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
+macro_rules! questions {
+    ($($(#[$doc:meta])* $name:ident = $byte:literal;)*) => {
+        /// Why a packet goes to the agent: the one byte of the packet-in's user data.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Question {$(
+            $(#[$doc])*
+            $name = $byte,
+        )*}
+
+        impl Question {
+            /// Every question.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// As user data.
+            pub fn userdata(self) -> Vec<u8> {
+                vec![match self { $(Self::$name => $byte,)* }]
+            }
+        }
+    };
+}
+
+questions! {
     /// The packet does not fit the tunnel; [`TUNNEL_MTU`] says what does.
-    TooBig,
+    TooBig = 1;
     /// A neighbour solicitation that no rewriting can answer; [`RESOLVED_MAC`] holds the answer.
-    Solicitation,
+    Solicitation = 2;
+    /// A router cannot send the packet on: it has no hops left.
+    TimeExceeded = 3;
+    /// A router has no route.
+    NoRoute = 4;
+    /// A router has a route, and nobody has the address of the next hop.
+    HostUnreachable = 5;
+    /// A simulated interface has no service behind the port.
+    PortUnreachable = 6;
+    /// A guest asks for its address.
+    Dhcp = 7;
 }
 
 impl Question {
-    const ALL: [Self; 2] = [Self::TooBig, Self::Solicitation];
-
-    /// As user data.
-    pub fn userdata(self) -> Vec<u8> {
-        vec![match self {
-            Self::TooBig => 1,
-            Self::Solicitation => 2,
-        }]
-    }
-
     /// From user data.
     pub fn of_userdata(userdata: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|question| question.userdata() == userdata)
+        Self::ALL.iter().copied().find(|question| question.userdata() == userdata)
     }
 }
 
@@ -169,7 +213,37 @@ pub(crate) fn copy_bits(source: SubField, destination: SubField) -> Action {
     Action::Move { source, destination }
 }
 
+/// Hands the packet to the agent, within the limit.
+pub(crate) fn to_agent(question: Question) -> Action {
+    Action::Controller(Controller {
+        reason: PacketInReason::ApplyAction,
+        userdata: question.userdata(),
+        meter: Some(AGENT_METER),
+        ..Controller::default()
+    })
+}
+
 /// The MAC address that [`RESOLVE`] found.
 pub(crate) fn resolved_mac() -> SubField {
     SubField::new(Field::Xreg(RESOLVED_MAC), 0, 48)
+}
+
+/// Makes the IPv4 address in a field the question for [`RESOLVE`].
+pub(crate) fn ask_ipv4(field: Field) -> Vec<Action> {
+    let address = Field::Xxreg(RESOLVE_ADDRESS);
+    vec![
+        Action::load(SubField::new(address, 32, 16), 0xffff_u16),
+        copy_bits(SubField::whole(field), SubField::new(address, 0, 32)),
+    ]
+}
+
+/// Makes the IPv6 address in a field the question for [`RESOLVE`].
+pub(crate) fn ask_ipv6(field: Field) -> Vec<Action> {
+    vec![copy(field, Field::Xxreg(RESOLVE_ADDRESS))]
+}
+
+/// Does this, and then takes the packet through tables, one after another.
+pub(crate) fn then_through<const N: usize>(mut actions: Vec<Action>, tables: [TableId; N]) -> Vec<Action> {
+    actions.extend(tables.map(Action::resubmit));
+    actions
 }

@@ -1,7 +1,7 @@
 //! From topology to flows: what each host's switch shall hold.
 //!
 //! - [`layout`]: tables, registers, the tunnel option.
-//! - `base`, `interface`, `peer`, `domain`: the flows of each kind of unit.
+//! - `base`, `interface` and `simulated`, `peer`, `domain`, `router`, `route`: the flows of each kind of unit.
 //! - [`compiler`]: keeps a [`Program`] equal to a topology, incrementally.
 //! - [`cookie`]: whose a flow is, and why it drops what it drops.
 //!
@@ -11,6 +11,7 @@
 //!            │   └──> SEGMENT_SOURCE ────────────────┘   ▲      ├─> PEER ─> TUNNEL_OUT ─> tunnel
 //!            │                            │              │      └─> groups: of each, once
 //! tunnel ────┴──────> TUNNEL_IN ──────────┼──────────────┴─────────> DELIVER
+//!                                         ├─ router: see its module, back to DESTINATION
 //!                                         └─ RESOLVE ─> ARP_REPLY, ND_REPLY ─> back to the port
 //! ```
 //! The compiler never sees a socket, a clock or the switch itself.
@@ -23,6 +24,9 @@ mod interface;
 pub mod layout;
 mod peer;
 pub mod program;
+mod route;
+mod router;
+mod simulated;
 mod view;
 
 pub use compiler::{Compiler, Twin};

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
+use ipnet::IpNet;
 use openflow::{Field, Match, OfPort};
 use topology::datapath::{Datapath, Encapsulation, Underlay};
-use topology::interface::{AdminState, Interface};
+use topology::interface::{AdminState, Interface, InterfaceMode};
+use topology::route::Route;
 use topology::{DatapathId, DomainId, DomainKey, HostKey, InterfaceId, MacAddr, Topology};
 
 use crate::layout::{FLAGS, RESOLVE_ADDRESS, SOURCE_INTERFACE};
@@ -35,6 +37,8 @@ pub struct View<'a> {
 pub(crate) enum Place {
     Here(OfPort),
     At(HostKey),
+    /// In the switch itself.
+    Simulated,
 }
 
 /// One of an interface's MAC addresses, in its domain.
@@ -43,8 +47,14 @@ pub(crate) struct Attachment {
     pub(crate) domain: DomainId,
     pub(crate) key: DomainKey,
     pub(crate) mac: MacAddr,
-    /// The addresses that are known to live behind it. None in a segment, where any may.
+    /// The addresses that are known to live behind it. In a segment any others may, too.
     pub(crate) addresses: BTreeSet<IpAddr>,
+}
+
+/// An interface by which a router takes part in a domain.
+pub(crate) struct Leg<'a> {
+    pub(crate) interface: &'a Interface,
+    pub(crate) attachment: Attachment,
 }
 
 impl<'a> View<'a> {
@@ -53,11 +63,16 @@ impl<'a> View<'a> {
         if interface.admin_state == AdminState::Down {
             return None;
         }
-        let claim = self.topology.active_claim(&interface.uuid)?;
-        if claim.datapath_uuid == self.local.datapath {
-            return self.local.ports.get(&interface.uuid).copied().map(Place::Here);
+        let is_simulated = interface.mode == InterfaceMode::Simulated;
+        let host = match self.topology.host_of_interface(&interface.uuid) {
+            Some(host) => host,
+            None => return is_simulated.then_some(Place::Simulated),
+        };
+        if *host == self.local.datapath {
+            let port = self.local.ports.get(&interface.uuid).copied().map(Place::Here);
+            return if is_simulated { Some(Place::Simulated) } else { port };
         }
-        self.peer(&claim.datapath_uuid).map(|(datapath, _)| Place::At(datapath.key))
+        self.peer(host).map(|(datapath, _)| Place::At(datapath.key))
     }
 
     /// Another host that can be reached, and how.
@@ -78,15 +93,28 @@ impl<'a> View<'a> {
         leases.iter().filter_map(|lease| self.attachment(lease)).collect()
     }
 
+    /// The leg of a route, where it stands: in the domain of the route's network, and up.
+    pub(crate) fn leg(self, route: &Route) -> Option<Leg<'a>> {
+        let interface = self.topology.interfaces().get(&route.interface_uuid)?;
+        let routes = interface.mode == InterfaceMode::Simulated && interface.enable_routing;
+        if !routes || interface.admin_state == AdminState::Down {
+            return None;
+        }
+        let domain = self.topology.domain_of_network(&route.network_uuid)?;
+        let attachments = self.attachments(&interface.uuid);
+        let attachment = attachments.into_iter().find(|of| of.domain == domain)?;
+        Some(Leg { interface, attachment })
+    }
+
     fn attachment(self, lease: &topology::MacLeaseId) -> Option<Attachment> {
         let lease = self.topology.mac_leases().get(lease)?;
         let domain = self.topology.domain_of_mac_lease(lease)?;
         let key = self.topology.key_of_domain(&domain)?;
         let mut addresses = BTreeSet::new();
+        let leases = self.topology.ip_leases_of_mac_lease(&lease.uuid);
+        let leases = leases.iter().filter_map(|lease| self.topology.ip_leases().get(lease));
+        addresses.extend(leases.map(|lease| lease.address.ip()));
         if let DomainId::Network(network) = &domain {
-            let leases = self.topology.ip_leases_of_mac_lease(&lease.uuid);
-            let leases = leases.iter().filter_map(|lease| self.topology.ip_leases().get(lease));
-            addresses.extend(leases.map(|lease| lease.address.ip()));
             // RFC 4291, section 2.8: a host that speaks IPv6 has a link-local address, and cannot do without.
             let speaks_ipv6 = self.topology.networks().get(network)?.subnets.ipv6.is_some();
             addresses.extend(speaks_ipv6.then(|| IpAddr::from(lease.mac_address.link_local())));
@@ -103,6 +131,27 @@ pub(crate) fn in_domain(key: DomainKey) -> Match {
 /// Packets from an interface.
 pub(crate) fn from_interface(matching: Match, key: topology::InterfaceKey) -> Match {
     matching.reg(SOURCE_INTERFACE, key.0)
+}
+
+/// Packets from addresses.
+pub(crate) fn from_prefix(matching: Match, prefix: IpNet) -> Match {
+    match (prefix.network(), prefix.netmask()) {
+        (IpAddr::V4(network), IpAddr::V4(mask)) => matching.ip().ipv4_src_masked(network, mask),
+        (network, mask) => matching.ipv6().ipv6_src_masked(as_ipv6(network), as_ipv6(mask)),
+    }
+}
+
+/// Packets to addresses.
+pub(crate) fn to_prefix(matching: Match, prefix: IpNet) -> Match {
+    match (prefix.network(), prefix.netmask()) {
+        (IpAddr::V4(network), IpAddr::V4(mask)) => matching.ip().ipv4_dst_masked(network, mask),
+        (network, mask) => matching.ipv6().ipv6_dst_masked(as_ipv6(network), as_ipv6(mask)),
+    }
+}
+
+/// Packets to an address.
+pub(crate) fn to_address(matching: Match, address: IpAddr) -> Match {
+    to_prefix(matching, address.into())
 }
 
 /// Packets with some flags set and others not.

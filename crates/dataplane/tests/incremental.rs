@@ -69,6 +69,7 @@ fn request() -> impl Strategy<Value = Value> {
             }
             json!({"op": "create", "resource": "interfaces", "attributes": attributes})
         }),
+        4 => router(),
         4 => (interface.clone(), interface_attributes).prop_map(|(uuid, attributes)| {
             json!({"op": "update", "resource": "interfaces", "uuid": uuid, "attributes": attributes})
         }),
@@ -107,6 +108,59 @@ fn request() -> impl Strategy<Value = Value> {
             Just(json!({"op": "delete", "resource": "segments", "uuid": "seg-0"})),
             (0..HOSTS).prop_map(|n| json!({"op": "delete", "resource": "datapaths", "uuid": format!("dp-host{n}")})),
         ],
+    ]
+}
+
+/// A router between networks: its legs, its routes, and a service.
+fn router() -> impl Strategy<Value = Value> {
+    let create = |resource: &'static str| move |attributes| json!({"op": "create", "resource": resource, "attributes": attributes});
+    let leg = (0..2_u8, 0..NETWORKS, proptest::option::of(0..HOSTS)).prop_map(|(leg, network, owner)| {
+        json!({"uuid": format!("if-leg{leg}"), "mode": "simulated", "enable_routing": true,
+            "network_uuid": format!("nw-{network}"), "mac_address": format!("02:00:00:00:01:0{leg}"),
+            "ipv4_address": "10.0.0.254", "owner_datapath_uuid": owner.map(|owner| format!("dp-host{owner}"))})
+    });
+    let route = (0..3_u8, 0..2_u8, 0..NETWORKS, 0..2_u8, proptest::collection::btree_set(1..9_u8, 0..3));
+    let route = route.prop_map(|(route, leg, network, link, hops)| {
+        let hops: Vec<_> = hops.into_iter().map(|hop| format!("10.0.0.{hop}")).collect();
+        json!({"uuid": format!("r-{route}"), "interface_uuid": format!("if-leg{leg}"), "next_hops": hops,
+            "network_uuid": format!("nw-{network}"), "route_link_uuid": format!("rl-{link}"),
+            "ipv4_network": format!("10.{route}.0.0")})
+    });
+    let change = (0..3_u8, 0..5_u8).prop_map(|(number, kind)| {
+        let (resource, uuid, attributes) = match kind {
+            0 => ("routes", format!("r-{number}"), json!({"egress": false})),
+            1 => ("routes", format!("r-{number}"), json!({"next_hops": ["10.0.0.3"]})),
+            2 => ("interfaces", format!("if-leg{}", number % 2), json!({"enable_routing": number == 0})),
+            3 => (
+                "interfaces",
+                format!("if-leg{}", number % 2),
+                json!({"mac_address": format!("02:00:00:00:02:0{number}")}),
+            ),
+            _ => (
+                "interfaces",
+                format!("if-leg{}", number % 2),
+                json!({"admin_state": if number == 0 { "down" } else { "up" }}),
+            ),
+        };
+        json!({"op": "update", "resource": resource, "uuid": uuid, "attributes": attributes})
+    });
+    let delete = (0..3_u8, 0..4_u8).prop_map(|(number, kind)| {
+        let (resource, uuid) = match kind {
+            0 => ("routes", format!("r-{number}")),
+            1 => ("route_links", format!("rl-{}", number % 2)),
+            2 => ("interfaces", format!("if-leg{}", number % 2)),
+            _ => ("network_services", "ns-0".to_owned()),
+        };
+        json!({"op": "delete", "resource": resource, "uuid": uuid})
+    });
+    prop_oneof![
+        4 => leg.prop_map(create("interfaces")),
+        2 => (0..2_u8).prop_map(|link| json!({"uuid": format!("rl-{link}")})).prop_map(create("route_links")),
+        6 => route.prop_map(create("routes")),
+        1 => (0..2_u8).prop_map(|leg| json!({"uuid": "ns-0", "mode": "dhcp", "interface_uuid": format!("if-leg{leg}")}))
+            .prop_map(create("network_services")),
+        2 => change,
+        1 => delete,
     ]
 }
 

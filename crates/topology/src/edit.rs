@@ -181,16 +181,21 @@ impl Edit {
                 ObjectRef::NetworkService(id) => {
                     self.topology.network_services().get(id).map_or(Ok(()), |of| of.check(self))
                 }
-                ObjectRef::Network(id) => {
-                    let mut routes = self.topology.routes_of_network(id).into_iter();
-                    routes.try_for_each(|route| self.route(&route)?.check(self))
-                }
+                ObjectRef::Network(id) => self.check_network(id),
                 _ => Ok(()),
             };
             checked.err().map(|error| (step, error))
         });
         // Of two that want the same, the later one is at fault.
         wrong.max_by_key(|(step, _)| *step).map_or(Ok(()), Err)
+    }
+
+    fn check_network(&self, id: &NetworkId) -> Result<(), Error> {
+        if !self.topology.networks().contains_key(id) {
+            return Ok(());
+        }
+        self.topology.ip_leases_of_network(id).iter().try_for_each(|lease| self.address_is_free(lease))?;
+        self.topology.routes_of_network(id).iter().try_for_each(|route| self.route(route)?.check(self))
     }
 
     fn check_interface(&self, id: &InterfaceId) -> Result<(), Error> {
@@ -222,8 +227,12 @@ impl Edit {
     fn address_is_free(&self, id: &IpLeaseId) -> Result<(), Error> {
         let Some(lease) = self.topology.ip_leases().get(id) else { return Ok(()) };
         let address = lease.address.ip();
-        let leases = self.topology.ip_leases_of_address(&lease.network_uuid, address);
-        let Some(other) = leases.into_iter().find(|other| other != id) else { return Ok(()) };
+        // Networks on one segment share a wire, on which an address is one host's (RFC 5227).
+        let domain = self.topology.domain_of_network(&lease.network_uuid);
+        let networks = domain.map_or_else(Vec::new, |domain| self.topology.networks_of_domain(&domain));
+        let mut leases =
+            networks.iter().flat_map(|network| self.topology.ip_leases_of_address(network, address));
+        let Some(other) = leases.find(|other| other != id) else { return Ok(()) };
         Err(Error::duplicate(ip_field(address), format!("{address} is leased already, by {other}")))
     }
 

@@ -100,6 +100,7 @@ struct Index {
     // From several objects together: see `Topology::derive`.
     domains_of_interface: MultiMap<InterfaceId, DomainId>,
     interfaces_in_domain: MultiMap<DomainId, InterfaceId>,
+    simulated_in_domain: MultiMap<DomainId, InterfaceId>,
     mac_leases_of_address: MultiMap<(DomainId, MacAddr), MacLeaseId>,
     domains_on: MultiMap<DatapathId, DomainId>,
     hosts_of_domain: MultiMap<DomainId, DatapathId>,
@@ -170,6 +171,7 @@ impl Topology {
         interfaces_on: DatapathId => InterfaceId, "The interfaces that live on a host.";
         domains_of_interface: InterfaceId => DomainId, "The L2 domains an interface is in.";
         interfaces_in_domain: DomainId => InterfaceId, "The interfaces in an L2 domain.";
+        simulated_in_domain: DomainId => InterfaceId, "The simulated interfaces in an L2 domain.";
         domains_on: DatapathId => DomainId, "The L2 domains with an interface on a host.";
         hosts_of_domain: DomainId => DatapathId, "The hosts with an interface in an L2 domain.";
         members: (DomainId, DatapathId) => InterfaceId, "A domain's interfaces on one host.";
@@ -255,6 +257,14 @@ impl Topology {
         match self.interfaces.get(id).filter(|of| of.mode == InterfaceMode::Simulated) {
             Some(simulated) => simulated.owner(),
             None => self.active_claim(id).map(|claim| &claim.datapath_uuid),
+        }
+    }
+
+    /// The networks of an L2 domain.
+    pub fn networks_of_domain(&self, domain: &DomainId) -> Vec<NetworkId> {
+        match domain {
+            DomainId::Network(id) => vec![id.clone()],
+            DomainId::Segment(id) => self.networks_of_segment(id),
         }
     }
 
@@ -527,7 +537,8 @@ impl Topology {
             domains.extend(named);
         }
         let host = self.host_of_interface(id).cloned();
-        update(&mut self.index, id, &Place { addresses, domains, host });
+        let is_simulated = self.interfaces.get(id).is_some_and(|of| of.mode == InterfaceMode::Simulated);
+        update(&mut self.index, id, &Place { addresses, domains, host, is_simulated });
     }
 }
 
@@ -536,6 +547,7 @@ struct Place {
     addresses: Vec<(MacLeaseId, MacAddr, Option<DomainId>)>,
     domains: BTreeSet<DomainId>,
     host: Option<DatapathId>,
+    is_simulated: bool,
 }
 
 impl Index {
@@ -548,6 +560,9 @@ impl Index {
         for domain in &place.domains {
             self.domains_of_interface.insert(id.clone(), domain.clone());
             self.interfaces_in_domain.insert(domain.clone(), id.clone());
+            if place.is_simulated {
+                self.simulated_in_domain.insert(domain.clone(), id.clone());
+            }
             if let Some(host) = &place.host {
                 self.members.insert((domain.clone(), host.clone()), id.clone());
                 self.domains_on.insert(host.clone(), domain.clone());
@@ -565,6 +580,7 @@ impl Index {
         for domain in &place.domains {
             self.domains_of_interface.remove(id, domain);
             self.interfaces_in_domain.remove(domain, id);
+            self.simulated_in_domain.remove(domain, id);
             let Some(host) = &place.host else { continue };
             self.members.remove(&(domain.clone(), host.clone()), id);
             if self.members.first(&(domain.clone(), host.clone())).is_none() {

@@ -266,15 +266,15 @@ impl Route {
 
     /// One route a prefix, out of a router and into one by a leg: else nobody could say which one counts.
     fn is_unambiguous(&self, edit: &Edit) -> Result<(), Error> {
+        let topology = edit.topology();
         let same = |ids: Vec<RouteId>, also: fn(&Self, &Self) -> bool| {
             let mut routes = ids.into_iter().filter_map(|id| edit.route(&id).ok());
             routes.find(|of| of.uuid != self.uuid && of.prefix == self.prefix && also(self, of))
         };
-        let topology = edit.topology();
         let out =
             same(topology.routes_of_route_link(&self.route_link_uuid), |of, other| of.egress && other.egress);
         let into = same(topology.routes_of_interface(&self.interface_uuid), |of, other| {
-            of.ingress && other.ingress && of.network_uuid == other.network_uuid
+            of.ingress && other.ingress
         });
         let Some(other) = out.or(into) else { return Ok(()) };
         let field = if self.prefix.0.addr().is_ipv4() { "ipv4_network" } else { "ipv6_network" };

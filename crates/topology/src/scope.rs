@@ -99,16 +99,8 @@ fn joined(topology: &Topology, domains: impl IntoIterator<Item = DomainId>) -> B
 /// The routers with a leg in a domain.
 fn routers_of(topology: &Topology, domain: &DomainId) -> BTreeSet<RouteLinkId> {
     let routes =
-        networks_of(topology, domain).into_iter().flat_map(|network| topology.routes_of_network(&network));
+        topology.networks_of_domain(domain).into_iter().flat_map(|network| topology.routes_of_network(&network));
     routes.filter_map(|route| Some(topology.routes().get(&route)?.route_link_uuid.clone())).collect()
-}
-
-/// The networks of a domain.
-fn networks_of(topology: &Topology, domain: &DomainId) -> Vec<NetworkId> {
-    match domain {
-        DomainId::Network(id) => vec![id.clone()],
-        DomainId::Segment(id) => topology.networks_of_segment(id),
-    }
 }
 
 /// The L2 domains an object has to do with.
@@ -203,7 +195,7 @@ fn part(topology: &Topology, domain: &DomainId) -> BTreeSet<ObjectRef> {
     if let DomainId::Segment(id) = domain {
         found.insert(id.clone().into());
     }
-    for network in networks_of(topology, domain) {
+    for network in topology.networks_of_domain(domain) {
         found.extend(routing(topology, &network));
         found.insert(network.into());
     }

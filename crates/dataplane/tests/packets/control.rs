@@ -1,6 +1,7 @@
 //! OpenFlow with a switch, as an agent does it: installs programs, counts, hears questions.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,14 +53,19 @@ impl Control {
     /// Installs a program, and checks that the switch gives back what it was given.
     ///
     /// A dummy underlay knows no address to be local, and so routes no packet whose source is given. The host's is
-    /// left out; the route gives the same.
+    /// cleared instead, also of what came from a tunnel; the route gives the same.
     pub(crate) fn install(&self, mut program: Program, host: u8) {
-        let given = [
-            Action::set_field(Field::TunSrc, underlay_ipv4(host)),
-            Action::set_field(Field::TunIpv6Src, underlay_ipv6(host)),
-        ];
+        let cleared = |action: &Action| match action {
+            of if *of == Action::set_field(Field::TunSrc, underlay_ipv4(host)) => {
+                Action::set_field(Field::TunSrc, Ipv4Addr::UNSPECIFIED)
+            }
+            of if *of == Action::set_field(Field::TunIpv6Src, underlay_ipv6(host)) => {
+                Action::set_field(Field::TunIpv6Src, Ipv6Addr::UNSPECIFIED)
+            }
+            other => other.clone(),
+        };
         for flow in program.flows.values_mut() {
-            flow.instructions.apply.retain(|action| !given.contains(action));
+            flow.instructions.apply = flow.instructions.apply.iter().map(cleared).collect();
         }
         let groups = program.groups.values().cloned().map(|group| BundleItem::Group(GroupMod::Add(group)));
         let flows = program.flows.values().cloned().map(|flow| BundleItem::Flow(FlowMod::Add(flow)));

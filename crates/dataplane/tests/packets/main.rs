@@ -7,6 +7,7 @@ mod frames;
 mod network;
 mod plan;
 mod resolution;
+mod routing;
 mod segment;
 mod source;
 mod switch;

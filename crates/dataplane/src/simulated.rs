@@ -1,0 +1,66 @@
+//! Flows of a simulated interface: it lives in the switch, which answers for it and takes packets to its router.
+//!
+//! It is on every host, so what is sent to it never leaves the sender's: unless it has an owner, whose host alone it is on.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use openflow::{Field, Flow, Instructions, Match};
+use topology::DomainId;
+use topology::interface::Interface;
+
+use crate::base::{REQUEST, SOLICITATION};
+use crate::interface::{destination, resolve};
+use crate::layout::*;
+use crate::view::{Attachment, flagged, in_domain, to_address};
+
+/// All flows of a simulated interface that is on this host.
+pub(crate) fn flows(interface: &Interface, attachments: &[Attachment]) -> Vec<Flow> {
+    let key = interface.key;
+    let mut flows: Vec<_> = attachments.iter().flat_map(|of| of_attachment(interface, of)).collect();
+    let addresses: BTreeSet<_> = attachments.iter().flat_map(|of| of.addresses.iter().copied()).collect();
+    flows.extend(addresses.into_iter().map(|address| {
+        let matching = to_address(Match::new().reg(DESTINATION_INTERFACE, key.0), address);
+        Flow::new(SIMULATED, 400, matching, Instructions::goto(OWN))
+    }));
+    if interface.owner().is_some() {
+        let domains: BTreeSet<_> = attachments.iter().map(|of| of.key).collect();
+        flows.extend(domains.into_iter().map(|domain| {
+            let matching = in_domain(domain).reg(DESTINATION_INTERFACE, key.0);
+            Flow::new(DELIVER, 100, matching, Instructions::goto(SIMULATED))
+        }));
+    }
+    flows
+}
+
+fn of_attachment(interface: &Interface, of: &Attachment) -> Vec<Flow> {
+    let found = Instructions::apply([set(DESTINATION_INTERFACE, interface.key.0)]).then_goto(SIMULATED);
+    let mut destination = destination(of, found);
+    if interface.owner().is_none() {
+        // Nobody sends a tunnelled packet to what is on every host.
+        destination.matching = flagged(destination.matching, 0, FROM_TUNNEL);
+    }
+    let mut flows = vec![destination];
+    for address in &of.addresses {
+        flows.push(resolve(interface, of, *address));
+        // A network's questions are answered before they get here; a segment's would go to everybody.
+        flows.extend(matches!(of.domain, DomainId::Segment(_)).then(|| answer(of, *address)));
+    }
+    flows
+}
+
+/// Answers the question for an address of ours in a segment.
+fn answer(of: &Attachment, address: IpAddr) -> Flow {
+    let asked = flagged(in_domain(of.key), 0, FROM_TUNNEL);
+    let (matching, actions) = match address {
+        IpAddr::V4(address) => {
+            let actions = then_through(ask_ipv4(Field::ArpTpa), [RESOLVE, ARP_REPLY]);
+            (asked.arp().arp_op(REQUEST).arp_tpa(address), actions)
+        }
+        IpAddr::V6(address) => {
+            let actions = then_through(ask_ipv6(Field::NdTarget), [RESOLVE, ND_REPLY]);
+            (asked.icmpv6(SOLICITATION).icmpv6_code(0).nd_target(address), actions)
+        }
+    };
+    Flow::new(DESTINATION, 150, matching, Instructions::apply(actions))
+}
