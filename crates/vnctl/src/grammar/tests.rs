@@ -78,10 +78,10 @@ fn dashes_underscores_and_unambiguous_prefixes_are_forgiven() {
         check(line, delete.clone());
     }
     let update = |name: &str, value: &str| json!({ "op": "update", "resource": "networks", "uuid": "nw-a", "attributes": { name: value } });
-    check("net mod nw-a --disp x_y", update("display_name", "x_y"));
-    check("net mod nw-a --segment_u=seg-a", update("segment_uuid", "seg-a"));
-    check("net mod nw-a --segment-uuid ''", update("segment_uuid", ""));
-    check("net mod nw-a --segment-uuid=", update("segment_uuid", ""));
+    check("networks mod nw-a --disp x_y", update("display_name", "x_y"));
+    check("networks mod nw-a --segment_u=seg-a", update("segment_uuid", "seg-a"));
+    check("networks mod nw-a --segment-uuid ''", update("segment_uuid", ""));
+    check("networks mod nw-a --segment-uuid=", update("segment_uuid", ""));
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Dpid,
     /// The id of another resource, by its prefix.
     Uuid(&'static str),
+    /// Several texts, with commas between them.
+    List,
     /// One of a few names, offered in help and completion.
     OneOf(&'static [&'static str]),
 }
@@ -37,6 +39,7 @@ impl Kind {
             Self::Boolean => {
                 boolean(text).map(Value::from).ok_or_else(|| format!("must be true or false, not {text}"))
             }
+            Self::List => Ok(text.split(',').map(|item| Value::from(item.trim())).collect()),
             _ => Ok(Value::from(text)),
         }
     }
@@ -48,6 +51,10 @@ impl Kind {
 
     fn canonical(self, value: &Value) -> String {
         let text = match value {
+            Value::Array(items) => {
+                let items: Vec<_> = items.iter().map(|item| self.canonical(item)).collect();
+                return items.join(",");
+            }
             Value::Null => String::new(),
             Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -71,6 +78,7 @@ impl Kind {
         match self {
             Self::Text => "TEXT",
             Self::Integer => "NUMBER",
+            Self::List => "A,B,…",
             Self::Boolean => "true|false",
             Self::Mac => "MAC",
             Self::Ipv4 => "IPV4",

@@ -8,6 +8,9 @@ mod ip_lease;
 mod kind;
 mod mac_lease;
 mod network;
+mod network_service;
+mod route;
+mod route_link;
 mod segment;
 
 pub(crate) use datapath::DATAPATHS;
@@ -16,13 +19,25 @@ pub(crate) use ip_lease::IP_LEASES;
 pub(crate) use kind::Kind;
 pub(crate) use mac_lease::MAC_LEASES;
 pub(crate) use network::NETWORKS;
+pub(crate) use network_service::NETWORK_SERVICES;
+pub(crate) use route::ROUTES;
+pub(crate) use route_link::ROUTE_LINKS;
 pub(crate) use segment::SEGMENTS;
 
 use serde::{Serialize, Serializer};
 
 /// Every resource, in an order in which objects can be made: what is referred to comes first.
-pub(crate) static RESOURCES: [&Resource; 6] =
-    [&DATAPATHS, &SEGMENTS, &NETWORKS, &INTERFACES, &MAC_LEASES, &IP_LEASES];
+pub(crate) static RESOURCES: [&Resource; 9] = [
+    &DATAPATHS,
+    &SEGMENTS,
+    &NETWORKS,
+    &INTERFACES,
+    &MAC_LEASES,
+    &IP_LEASES,
+    &ROUTE_LINKS,
+    &ROUTES,
+    &NETWORK_SERVICES,
+];
 
 /// A kind of object that users make, change and delete.
 #[derive(Debug)]

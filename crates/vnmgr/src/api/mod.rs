@@ -1,7 +1,7 @@
 //! The Web API: HTTP in, tasks for the writer and representations out. It decides nothing about topology.
 //!
 //! One noun, one file: [`datapath`], [`network`], [`segment`], [`interface`], [`interface_port`], [`mac_lease`],
-//! [`ip_lease`], [`host`], [`batch`]. What they share is in [`resource`], [`input`], [`list`], [`look`] and [`reply`].
+//! [`ip_lease`], [`route_link`], [`route`], [`network_service`], [`host`], [`batch`]. What they share is in [`resource`], [`input`], [`list`], [`look`] and [`reply`].
 //!
 //! # Conventions
 //! - Every response names the revision it is true of in `OpenVNet-Revision`.
@@ -27,10 +27,13 @@ pub mod look;
 pub mod mac_lease;
 mod measure;
 pub mod network;
+pub mod network_service;
 pub mod reply;
 pub mod resource;
 mod rewrite;
 mod root;
+pub mod route;
+pub mod route_link;
 pub mod segment;
 mod shape;
 
@@ -183,6 +186,9 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(mac_lease::routes())
         .merge(ip_lease::routes())
         .merge(ip_lease::action_routes())
+        .merge(route_link::routes())
+        .merge(route::routes())
+        .merge(network_service::routes())
         .merge(batch::routes())
         .merge(host::routes());
     OpenApiRouter::with_openapi(Document::openapi()).nest(rewrite::BASE, routes)

@@ -28,7 +28,17 @@ fn every_route_is_described() {
     let paths = described["paths"].as_object().expect("paths");
     let mut found: Vec<_> = paths.keys().filter_map(|path| path.strip_prefix("/api/1.0/")).collect();
     found.sort_unstable();
-    let collections = ["datapaths", "interfaces", "ip_leases", "mac_leases", "networks", "segments"];
+    let collections = [
+        "datapaths",
+        "interfaces",
+        "ip_leases",
+        "mac_leases",
+        "network_services",
+        "networks",
+        "route_links",
+        "routes",
+        "segments",
+    ];
     let mut expected: Vec<String> =
         collections.iter().flat_map(|of| [(*of).to_owned(), format!("{of}/{{uuid}}")]).collect();
     let others = [
