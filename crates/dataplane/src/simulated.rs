@@ -36,6 +36,8 @@ pub(crate) fn flows(interface: &Interface, attachments: &[Attachment]) -> Vec<Fl
 fn of_attachment(interface: &Interface, of: &Attachment) -> Vec<Flow> {
     let found = Instructions::apply([set(DESTINATION_INTERFACE, interface.key.0)]).then_goto(SIMULATED);
     let mut destination = destination(of, found);
+    // What is tagged is in a VLAN of the guests' own, in which nobody has put an interface.
+    destination.matching = destination.matching.untagged();
     if interface.owner().is_none() {
         // Nobody sends a tunnelled packet to what is on every host.
         destination.matching = flagged(destination.matching, 0, FROM_TUNNEL);

@@ -273,9 +273,8 @@ impl Route {
         };
         let out =
             same(topology.routes_of_route_link(&self.route_link_uuid), |of, other| of.egress && other.egress);
-        let into = same(topology.routes_of_interface(&self.interface_uuid), |of, other| {
-            of.ingress && other.ingress
-        });
+        let into =
+            same(topology.routes_of_interface(&self.interface_uuid), |of, other| of.ingress && other.ingress);
         let Some(other) = out.or(into) else { return Ok(()) };
         let field = if self.prefix.0.addr().is_ipv4() { "ipv4_network" } else { "ipv6_network" };
         let message = format!("{field}: {} has the route {} already", other.route_link_uuid, other.uuid);

@@ -98,8 +98,10 @@ fn joined(topology: &Topology, domains: impl IntoIterator<Item = DomainId>) -> B
 
 /// The routers with a leg in a domain.
 fn routers_of(topology: &Topology, domain: &DomainId) -> BTreeSet<RouteLinkId> {
-    let routes =
-        topology.networks_of_domain(domain).into_iter().flat_map(|network| topology.routes_of_network(&network));
+    let routes = topology
+        .networks_of_domain(domain)
+        .into_iter()
+        .flat_map(|network| topology.routes_of_network(&network));
     routes.filter_map(|route| Some(topology.routes().get(&route)?.route_link_uuid.clone())).collect()
 }
 

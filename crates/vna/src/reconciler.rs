@@ -169,7 +169,9 @@ impl Reconciler {
     }
 
     async fn answer(&self, switch: &Switch, packet: &PacketIn) -> Result<(), SwitchError> {
-        let answer = answers::answer(packet);
+        let topology =
+            self.replica.borrow().as_ref().map(|replica| replica.topology.clone()).unwrap_or_default();
+        let answer = answers::answer(packet, &topology);
         self.metrics.asked(Question::of_userdata(&packet.userdata), answer.is_some());
         match answer {
             Some(answer) => switch.packet_out(answer).await,

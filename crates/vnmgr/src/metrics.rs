@@ -155,6 +155,9 @@ fn objects(topology: &Topology) -> Family<Kind, Gauge> {
         ("interfaces", topology.interfaces().len()),
         ("mac_leases", topology.mac_leases().len()),
         ("ip_leases", topology.ip_leases().len()),
+        ("route_links", topology.route_links().len()),
+        ("routes", topology.routes().len()),
+        ("network_services", topology.network_services().len()),
         ("bindings", topology.bindings().len()),
         ("host_tokens", topology.host_tokens().len()),
     ]);

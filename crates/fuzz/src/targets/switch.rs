@@ -91,7 +91,7 @@ fn packet_ins() -> Vec<Vec<u8>> {
 
 fn packet_in(bytes: &[u8]) -> bool {
     let Ok(Frame { message: Message::PacketIn(packet_in), .. }) = Frame::decode(bytes) else { return false };
-    let Some(answer) = vna::answers::answer(&packet_in) else { return false };
+    let Some(answer) = vna::answers::answer(&packet_in, super::world::topology()) else { return false };
     let message = Message::PacketOut(answer);
     let again = message.encode(Xid(1)).expect("an answer fits");
     assert_eq!(Frame::decode(&again).map(|frame| frame.message), Ok(message));

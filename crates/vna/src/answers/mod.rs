@@ -1,0 +1,104 @@
+//! What the agent answers itself: packets that no flow can turn into their answers. Pure.
+//!
+//! - [`routed`]: what routers and simulated interfaces say of packets that they cannot pass on.
+
+mod routed;
+
+use dataplane::layout::{FLAGS, Question, RESOLVED_MAC, RESOLVED_ROUTER, ROUTED, TUNNEL_MTU};
+use openflow::{Action, Field, Match, OfPort, PacketIn, PacketOut};
+use responder::{Neighbour, Problem};
+use topology::Topology;
+
+/// The answer to a packet-in, on its way to who asked. `None` if it deserves none.
+pub fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
+    let problem = match Question::of_userdata(&packet_in.userdata)? {
+        Question::TooBig => {
+            let mtu = u16::try_from(register(packet_in, TUNNEL_MTU)).ok()?;
+            if register(packet_in, FLAGS) & ROUTED == 0 {
+                return back(packet_in, responder::too_big(&packet_in.packet, mtu)?);
+            }
+            Problem::TooBig { mtu }
+        }
+        Question::Solicitation => return neighbour(packet_in),
+        Question::TimeExceeded => Problem::TimeExceeded,
+        Question::NoRoute => Problem::NoRoute,
+        Question::HostUnreachable => Problem::HostUnreachable,
+        Question::PortUnreachable => Problem::PortUnreachable,
+        Question::Dhcp => return None,
+    };
+    routed::error(packet_in, problem, topology)
+}
+
+fn neighbour(packet_in: &PacketIn) -> Option<PacketOut> {
+    let is_router = register(packet_in, FLAGS) & RESOLVED_ROUTER != 0;
+    let neighbour = Neighbour { mac: mac(packet_in, RESOLVED_MAC), is_router };
+    back(packet_in, responder::neighbour_advertisement(&packet_in.packet, neighbour)?)
+}
+
+/// Out of the port the question came by.
+fn back(packet_in: &PacketIn, answer: Vec<u8>) -> Option<PacketOut> {
+    Some(PacketOut::new(OfPort::CONTROLLER, vec![Action::output(packet_in.in_port()?)], answer))
+}
+
+/// A register's value. One that is zero is not in the metadata.
+fn register(packet_in: &PacketIn, number: u8) -> u32 {
+    value(&packet_in.metadata, Field::Reg(number)).and_then(|value| u32::try_from(value).ok()).unwrap_or(0)
+}
+
+/// The MAC address in the low 48 bits of a 64-bit register: a pair of words, the first one high (ovs-fields(7), `xreg0`).
+fn mac(packet_in: &PacketIn, number: u8) -> [u8; 6] {
+    let (high, low) = (register(packet_in, 2 * number), register(packet_in, 2 * number + 1));
+    let [_, _, mac @ ..] = (u64::from(high) << 32 | u64::from(low)).to_be_bytes();
+    mac
+}
+
+fn value(metadata: &Match, field: Field) -> Option<u128> {
+    metadata.get(field).map(|term| term.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    const GUEST: [u8; 6] = [0x10, 0x54, 0xff, 0, 0, 1];
+    const OWNER: [u8; 6] = [0x10, 0x54, 0xff, 0, 0, 2];
+
+    /// A solicitation by duplicate address detection (RFC 4862, section 5.4.2).
+    fn probe(target: Ipv6Addr) -> Vec<u8> {
+        let [.., a, b, c] = target.octets();
+        let group: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c];
+        let mut icmp = vec![135, 0, 0, 0, 0, 0, 0, 0];
+        icmp.extend(target.octets());
+        let sum = [&[0; 16][..], &group, &[0, 0, 0, 24, 0, 0, 0, 58], &icmp].concat();
+        let words = sum.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+        let sum = words.fold(0, |sum, word| (sum + word) % 0xffff);
+        icmp[2..4].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+        let ethernet = [&[0x33, 0x33, 0xff, a, b, c][..], &GUEST, &[0x86, 0xdd]].concat();
+        let header = [&[0x60, 0, 0, 0, 0, 24, 58, 255][..], &[0; 16], &group].concat();
+        [ethernet, header, icmp].concat()
+    }
+
+    #[test]
+    fn a_probe_for_anothers_address_is_answered_with_its_mac_address_out_of_the_port() {
+        let target = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+        let mac = OWNER.iter().fold(0, |mac, byte| mac << 8 | u64::from(*byte));
+        let packet_in = PacketIn {
+            packet: probe(target),
+            metadata: Match::new().in_port(OfPort(7)).with(Field::Xreg(RESOLVED_MAC), mac),
+            userdata: Question::Solicitation.userdata(),
+            ..PacketIn::default()
+        };
+        let answer = answer(&packet_in, &Topology::default()).expect("an answer");
+        assert_eq!(answer.actions, [Action::output(OfPort(7))]);
+        assert_eq!(answer.packet[0..12], [&[0x33, 0x33, 0, 0, 0, 1][..], &OWNER].concat()[..]);
+        assert_eq!(answer.packet[54], 136, "a neighbour advertisement");
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_not_answered() {
+        let packet_in = PacketIn { userdata: vec![0xee], packet: vec![0; 60], ..PacketIn::default() };
+        assert_eq!(answer(&packet_in, &Topology::default()), None);
+    }
+}

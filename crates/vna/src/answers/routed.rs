@@ -1,0 +1,96 @@
+//! What routers and simulated interfaces say of packets that they cannot pass on.
+//!
+//! The error comes from the interface that the packet had reached, and goes to whoever sent it, by the same tables as any
+//! packet: the sender may be behind a tunnel, if the leg is on its owner's host alone.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use dataplane::layout::{DESTINATION, DESTINATION_INTERFACE, FLAGS, ORIGIN, ROUTED, SOURCE_INTERFACE};
+use openflow::{Action, Field, OfPort, PacketIn, PacketOut};
+use responder::{Problem, Sender};
+use topology::interface::Interface;
+use topology::{DomainId, InterfaceKey, MacAddr, Topology};
+
+use super::{mac, register};
+
+/// The error for a packet that a router or a simulated interface has met. `None` if nobody is to be told.
+pub(super) fn error(packet_in: &PacketIn, problem: Problem, topology: &Topology) -> Option<PacketOut> {
+    let by = topology.interface_of_key(InterfaceKey(register(packet_in, DESTINATION_INTERFACE)))?;
+    let guest = guest(packet_in)?;
+    let domain = domain(packet_in, guest, topology)?;
+    let address = address(by, &domain, &packet_in.packet, problem, topology)?;
+    let sender = Sender { mac: router_mac(by, &domain, topology)?.0, address };
+    let answer = responder::icmp_error(&packet_in.packet, problem, sender, guest.0)?;
+    let key = topology.key_of_domain(&domain)?;
+    let actions = vec![
+        Action::set_field(Field::Metadata, u64::from(key.0)),
+        Action::set_field(Field::Reg(SOURCE_INTERFACE), by.key.0),
+        Action::resubmit(DESTINATION),
+    ];
+    Some(PacketOut::new(OfPort::CONTROLLER, actions, answer))
+}
+
+/// The MAC address of whoever sent the packet into the first router.
+fn guest(packet_in: &PacketIn) -> Option<MacAddr> {
+    if register(packet_in, FLAGS) & ROUTED != 0 {
+        return Some(MacAddr(mac(packet_in, ORIGIN)));
+    }
+    packet_in.packet.get(6..12)?.try_into().ok().map(MacAddr)
+}
+
+/// The domain in which it did.
+fn domain(packet_in: &PacketIn, guest: MacAddr, topology: &Topology) -> Option<DomainId> {
+    let interface = topology.interface_of_key(InterfaceKey(register(packet_in, SOURCE_INTERFACE)))?;
+    let leases = topology.mac_leases_of_interface(&interface.uuid);
+    let leases = leases.iter().filter_map(|lease| topology.mac_leases().get(lease));
+    leases.filter(|lease| lease.mac_address == guest).find_map(|lease| topology.domain_of_mac_lease(lease))
+}
+
+/// The address that speaks: the one that was asked, else one of the interface's, best in the sender's own domain (RFC
+/// 1812, section 4.3.2.4).
+fn address(
+    by: &Interface,
+    domain: &DomainId,
+    packet: &[u8],
+    problem: Problem,
+    topology: &Topology,
+) -> Option<IpAddr> {
+    let destination = destination(packet)?;
+    if problem == Problem::PortUnreachable {
+        return Some(destination);
+    }
+    let leases = topology.ip_leases_of_interface(&by.uuid);
+    let leases = leases.iter().filter_map(|lease| topology.ip_leases().get(lease));
+    let mut leases: Vec<_> =
+        leases.filter(|lease| lease.address.ip().is_ipv4() == destination.is_ipv4()).collect();
+    leases.sort_by_key(|lease| {
+        let near = topology.domain_of_network(&lease.network_uuid).as_ref() == Some(domain);
+        (!near, is_link_local(lease.address.ip()))
+    });
+    leases.first().map(|lease| lease.address.ip())
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// A router's MAC address on the sender's wire: that of the interface itself, unless the packet has gone further.
+fn router_mac(by: &Interface, domain: &DomainId, topology: &Topology) -> Option<MacAddr> {
+    let legs = topology.simulated_in_domain(domain);
+    let leases = std::iter::once(&by.uuid).chain(&legs).flat_map(|leg| topology.mac_leases_of_interface(leg));
+    let mut leases = leases.filter_map(|lease| topology.mac_leases().get(&lease).cloned());
+    leases
+        .find(|lease| topology.domain_of_mac_lease(lease).as_ref() == Some(domain))
+        .map(|lease| lease.mac_address)
+}
+
+/// The destination of an untagged frame's IP packet (RFC 791, section 3.1; RFC 8200, section 3).
+fn destination(frame: &[u8]) -> Option<IpAddr> {
+    match frame.get(12..14)? {
+        [0x08, 0x00] => <[u8; 4]>::try_from(frame.get(30..34)?).ok().map(IpAddr::from),
+        [0x86, 0xdd] => {
+            <[u8; 16]>::try_from(frame.get(38..54)?).ok().map(|octets| Ipv6Addr::from(octets).into())
+        }
+        _ => None,
+    }
+}
