@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{PATIENCE, await_status, vnctl};
+use common::{PATIENCE, attempt_vnctl, await_status, vnctl};
 use lab::{GuestSpec, Lab, Result, wait_until};
 use serde_json::Value;
 
@@ -46,6 +46,11 @@ fn single_network_works_as_in_the_original() -> Result<()> {
     for interface in ["if-inst1", "if-inst2"] {
         await_status(&lab, interface, "host", &Value::from(host.name()))?;
     }
+    // Who types the commands takes longer than the switch.
+    wait_until("all to be well", PATIENCE, || match attempt_vnctl(&lab, "status") {
+        Ok(output) if output.success() => Ok(()),
+        other => Err(format!("{other:?}")),
+    })?;
 
     let shown = inst1.exec(["ip", "-4", "address", "show", "dev", "eth0"])?;
     assert!(!shown.contains("inet "), "nobody has given inst1 an address: {shown}");

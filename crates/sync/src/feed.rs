@@ -10,7 +10,7 @@
 
 use topology::{Change, DatapathId, Revision, Topology, scope};
 
-use crate::history::{Entry, difference};
+use crate::history::Entry;
 use crate::wire::{Part, Put, cut};
 
 /// What takes an agent's replica to a revision.
@@ -87,7 +87,7 @@ impl Feed {
             return Vec::new();
         }
         if before.revision() != head.base {
-            let changes = difference(before, &head.topology);
+            let changes = head.topology.changes_since(before);
             return scope::delta(before, &head.topology, &changes, &self.host);
         }
         if head.concerned.contains(&self.host) {

@@ -3,9 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use imbl::ordmap::DiffItem;
 use tokio::sync::watch;
-use topology::{Change, DatapathId, Object, ObjectRef, Revision, Topology, scope};
+use topology::{Change, DatapathId, Revision, Topology, scope};
 
 use crate::manager::Head;
 
@@ -49,8 +48,11 @@ impl History {
         let last = self.newest.borrow().clone();
         let same_store = last.store_id == head.store_id;
         let follows = same_store && head.before.revision() == last.topology.revision();
-        let changes =
-            if follows { head.changes.clone() } else { Arc::new(difference(&last.topology, &head.topology)) };
+        let changes = if follows {
+            head.changes.clone()
+        } else {
+            Arc::new(head.topology.changes_since(&last.topology))
+        };
         let concerned = scope::concerned(&last.topology, &head.topology, &changes);
         self.remember(head.topology.clone(), same_store);
         self.newest.send_replace(Arc::new(Entry {
@@ -85,27 +87,4 @@ impl History {
         let remembered = self.remembered.lock().expect("no panic holds this lock");
         remembered.iter().find(|topology| topology.revision() == revision).cloned()
     }
-}
-
-/// What turns `before` into `after`. What they share costs nothing.
-pub(crate) fn difference(before: &Topology, after: &Topology) -> Vec<Change> {
-    let mut changes = Vec::new();
-    macro_rules! tables {
-        ($($table:ident: $kind:ident),*) => {$(
-            changes.extend(before.$table().diff(after.$table()).map(|item| match item {
-                DiffItem::Add(_, new) | DiffItem::Update { new: (_, new), .. } => {
-                    Change::Put(Object::$kind(new.clone()))
-                }
-                DiffItem::Remove(id, _) => Change::Delete(ObjectRef::$kind(id.clone())),
-            }));
-        )*};
-    }
-    tables!(
-        datapaths: Datapath, segments: Segment, networks: Network, interfaces: Interface,
-        mac_leases: MacLease, ip_leases: IpLease, bindings: Binding, host_tokens: HostToken
-    );
-    if before.sequences() != after.sequences() {
-        changes.push(Change::Put(after.sequences().into()));
-    }
-    changes
 }

@@ -114,6 +114,26 @@ impl std::fmt::Debug for Topology {
     }
 }
 
+/// Hands every kind of object and the table that holds it to a macro. What is not on this list is neither kept, nor told to
+/// hosts, nor compared.
+macro_rules! with_kinds {
+    ($then:ident) => {
+        $then!(
+            Datapath in datapaths,
+            Segment in segments,
+            Network in networks,
+            Interface in interfaces,
+            MacLease in mac_leases,
+            IpLease in ip_leases,
+            RouteLink in route_links,
+            Route in routes,
+            NetworkService in network_services,
+            Binding in bindings,
+            HostToken in host_tokens
+        )
+    };
+}
+
 macro_rules! tables {
     ($($table:ident: $id:ident => $object:ident, $what:literal;)*) => {$(
         #[doc = concat!("All ", $what, ", by id.")]
@@ -304,39 +324,34 @@ impl Topology {
 
     /// The object with this reference.
     pub fn get(&self, reference: &ObjectRef) -> Option<Object> {
-        match reference {
-            ObjectRef::Datapath(id) => self.datapaths.get(id).cloned().map(Object::Datapath),
-            ObjectRef::Segment(id) => self.segments.get(id).cloned().map(Object::Segment),
-            ObjectRef::Network(id) => self.networks.get(id).cloned().map(Object::Network),
-            ObjectRef::Interface(id) => self.interfaces.get(id).cloned().map(Object::Interface),
-            ObjectRef::MacLease(id) => self.mac_leases.get(id).cloned().map(Object::MacLease),
-            ObjectRef::IpLease(id) => self.ip_leases.get(id).cloned().map(Object::IpLease),
-            ObjectRef::RouteLink(id) => self.route_links.get(id).cloned().map(Object::RouteLink),
-            ObjectRef::Route(id) => self.routes.get(id).cloned().map(Object::Route),
-            ObjectRef::NetworkService(id) => {
-                self.network_services.get(id).cloned().map(Object::NetworkService)
-            }
-            ObjectRef::Binding(id) => self.bindings.get(id).cloned().map(Object::Binding),
-            ObjectRef::HostToken(id) => self.host_tokens.get(id).cloned().map(Object::HostToken),
-            ObjectRef::Sequences => Some(Object::Sequences(self.sequences.clone())),
+        macro_rules! get {
+            ($($kind:ident in $table:ident),*) => {
+                match reference {
+                    $(ObjectRef::$kind(id) => self.$table.get(id).cloned().map(Object::$kind),)*
+                    ObjectRef::Sequences => Some(Object::Sequences(self.sequences.clone())),
+                }
+            };
         }
+        with_kinds!(get)
     }
 
     /// Every object, sequences first.
     pub fn objects(&self) -> impl Iterator<Item = Object> {
-        let sequences = std::iter::once(Object::Sequences(self.sequences.clone()));
-        sequences
-            .chain(self.datapaths.values().cloned().map(Object::Datapath))
-            .chain(self.segments.values().cloned().map(Object::Segment))
-            .chain(self.networks.values().cloned().map(Object::Network))
-            .chain(self.interfaces.values().cloned().map(Object::Interface))
-            .chain(self.mac_leases.values().cloned().map(Object::MacLease))
-            .chain(self.ip_leases.values().cloned().map(Object::IpLease))
-            .chain(self.route_links.values().cloned().map(Object::RouteLink))
-            .chain(self.routes.values().cloned().map(Object::Route))
-            .chain(self.network_services.values().cloned().map(Object::NetworkService))
-            .chain(self.bindings.values().cloned().map(Object::Binding))
-            .chain(self.host_tokens.values().cloned().map(Object::HostToken))
+        macro_rules! all {
+            ($($kind:ident in $table:ident),*) => {
+                std::iter::once(Object::Sequences(self.sequences.clone()))
+                    $(.chain(self.$table.values().cloned().map(Object::$kind)))*
+            };
+        }
+        with_kinds!(all)
+    }
+
+    /// How many objects there are of each kind, under the name of their collection.
+    pub fn sizes(&self) -> Vec<(&'static str, usize)> {
+        macro_rules! sizes {
+            ($($kind:ident in $table:ident),*) => { vec![$((stringify!($table), self.$table.len())),*] };
+        }
+        with_kinds!(sizes)
     }
 
     /// What turns `before` into this topology. Costs as much as they differ, if one was made from the other.
@@ -354,11 +369,7 @@ impl Topology {
                 }
             )*};
         }
-        compare!(
-            Datapath in datapaths, Segment in segments, Network in networks, Interface in interfaces,
-            MacLease in mac_leases, IpLease in ip_leases, RouteLink in route_links, Route in routes,
-            NetworkService in network_services, Binding in bindings, HostToken in host_tokens
-        );
+        with_kinds!(compare);
         if before.sequences != self.sequences {
             changes.push(Change::Put(Object::Sequences(self.sequences.clone())));
         }
@@ -436,11 +447,7 @@ impl Topology {
                 }
             };
         }
-        put!(
-            Datapath in datapaths, Segment in segments, Network in networks, Interface in interfaces,
-            MacLease in mac_leases, IpLease in ip_leases, RouteLink in route_links, Route in routes,
-            NetworkService in network_services, Binding in bindings, HostToken in host_tokens
-        );
+        with_kinds!(put);
     }
 
     /// Adds an object to the indexes over its own attributes, or takes it out of them.

@@ -2,7 +2,6 @@
 //!
 //! Labels have few values: routes, statuses, kinds of objects, and registered hosts.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -148,20 +147,7 @@ fn family() -> Family<Node, Gauge> {
 
 fn objects(topology: &Topology) -> Family<Kind, Gauge> {
     let kinds = Family::<Kind, Gauge>::default();
-    let counts = BTreeMap::from([
-        ("datapaths", topology.datapaths().len()),
-        ("segments", topology.segments().len()),
-        ("networks", topology.networks().len()),
-        ("interfaces", topology.interfaces().len()),
-        ("mac_leases", topology.mac_leases().len()),
-        ("ip_leases", topology.ip_leases().len()),
-        ("route_links", topology.route_links().len()),
-        ("routes", topology.routes().len()),
-        ("network_services", topology.network_services().len()),
-        ("bindings", topology.bindings().len()),
-        ("host_tokens", topology.host_tokens().len()),
-    ]);
-    for (kind, count) in counts {
+    for (kind, count) in topology.sizes() {
         let of_kind = kinds.get_or_create(&Kind { kind: kind.to_owned() });
         of_kind.set(count.try_into().unwrap_or(i64::MAX));
     }

@@ -125,6 +125,12 @@ impl World {
     }
 
     fn check(&mut self, before: &Topology, changes: &[Change]) {
+        let sorted = |mut changes: Vec<Change>| {
+            changes.sort_by_key(Change::reference);
+            changes
+        };
+        let since = sorted(self.topology.changes_since(before));
+        assert_eq!(since, sorted(difference(before, &self.topology)), "of every kind");
         let concerned = scope::concerned(before, &self.topology, changes);
         for (host, replica) in &mut self.replicas {
             let delta = scope::delta(before, &self.topology, changes, host);

@@ -3,23 +3,25 @@
 //! The error comes from the interface that the packet had reached, and goes to whoever sent it, by the same tables as any
 //! packet: the sender may be behind a tunnel, if the leg is on its owner's host alone.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use dataplane::layout::{DESTINATION, DESTINATION_INTERFACE, FLAGS, ORIGIN, ROUTED, SOURCE_INTERFACE};
 use openflow::{Action, Field, OfPort, PacketIn, PacketOut};
 use responder::{Problem, Sender};
 use topology::interface::Interface;
-use topology::{DomainId, InterfaceKey, MacAddr, Topology};
+use topology::{DomainId, DomainKey, InterfaceId, InterfaceKey, MacAddr, RouteLinkId, Topology};
 
-use super::{mac, register};
+use super::{mac, register, value};
 
 /// The error for a packet that a router or a simulated interface has met. `None` if nobody is to be told.
 pub(super) fn error(packet_in: &PacketIn, problem: Problem, topology: &Topology) -> Option<PacketOut> {
-    let by = topology.interface_of_key(InterfaceKey(register(packet_in, DESTINATION_INTERFACE)))?;
     let guest = guest(packet_in)?;
     let domain = domain(packet_in, guest, topology)?;
-    let address = address(by, &domain, &packet_in.packet, problem, topology)?;
-    let sender = Sender { mac: router_mac(by, &domain, topology)?.0, address };
+    let by = near(&reached(packet_in, problem, topology)?, &domain, topology);
+    let address = address(&by, &domain, &packet_in.packet, problem, topology)?;
+    let sender = Sender { mac: router_mac(&by, &domain, topology)?.0, address };
     let answer = responder::icmp_error(&packet_in.packet, problem, sender, guest.0)?;
     let key = topology.key_of_domain(&domain)?;
     let actions = vec![
@@ -30,11 +32,45 @@ pub(super) fn error(packet_in: &PacketIn, problem: Problem, topology: &Topology)
     Some(PacketOut::new(OfPort::CONTROLLER, actions, answer))
 }
 
+/// The simulated interface that the packet had reached.
+fn reached(packet_in: &PacketIn, problem: Problem, topology: &Topology) -> Option<Arc<Interface>> {
+    if !matches!(problem, Problem::TooBig { .. }) {
+        let key = InterfaceKey(register(packet_in, DESTINATION_INTERFACE));
+        return topology.interface_of_key(key).cloned();
+    }
+    // It has left by a leg already, which its source address names.
+    let key = value(&packet_in.metadata, Field::Metadata).and_then(|key| u32::try_from(key).ok())?;
+    let domain = topology.domain_of_key(DomainKey(key))?;
+    let leases = topology.mac_leases_of_address(domain, source(packet_in)?);
+    let lease = topology.mac_leases().get(leases.first()?)?;
+    topology.interfaces().get(&lease.interface_uuid).cloned()
+}
+
+/// The leg of the same router that is in the sender's domain, if there is one: a router speaks as what it is on the wire it
+/// speaks on (RFC 1812, section 4.3.2.4).
+fn near(reached: &Arc<Interface>, domain: &DomainId, topology: &Topology) -> Arc<Interface> {
+    if topology.is_in_domain(&reached.uuid, domain) {
+        return reached.clone();
+    }
+    let routers = |leg: &InterfaceId| -> BTreeSet<RouteLinkId> {
+        let routes = topology.routes_of_interface(leg).into_iter();
+        routes.filter_map(|route| Some(topology.routes().get(&route)?.route_link_uuid.clone())).collect()
+    };
+    let own = routers(&reached.uuid);
+    let mut legs = topology.simulated_in_domain(domain).into_iter();
+    let leg = legs.find(|leg| !own.is_disjoint(&routers(leg)));
+    leg.and_then(|leg| topology.interfaces().get(&leg).cloned()).unwrap_or_else(|| reached.clone())
+}
+
 /// The MAC address of whoever sent the packet into the first router.
 fn guest(packet_in: &PacketIn) -> Option<MacAddr> {
     if register(packet_in, FLAGS) & ROUTED != 0 {
         return Some(MacAddr(mac(packet_in, ORIGIN)));
     }
+    source(packet_in)
+}
+
+fn source(packet_in: &PacketIn) -> Option<MacAddr> {
     packet_in.packet.get(6..12)?.try_into().ok().map(MacAddr)
 }
 
@@ -46,8 +82,7 @@ fn domain(packet_in: &PacketIn, guest: MacAddr, topology: &Topology) -> Option<D
     leases.filter(|lease| lease.mac_address == guest).find_map(|lease| topology.domain_of_mac_lease(lease))
 }
 
-/// The address that speaks: the one that was asked, else one of the interface's, best in the sender's own domain (RFC
-/// 1812, section 4.3.2.4).
+/// The address that speaks: the one that was asked, else one of the interface's, best in the sender's own domain.
 fn address(
     by: &Interface,
     domain: &DomainId,
