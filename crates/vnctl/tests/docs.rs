@@ -17,6 +17,7 @@ const DOCUMENTS: [&str; 7] = [
     "docs/installation.md",
     "docs/tutorial-single-network.md",
     "docs/concepts.md",
+    "docs/routing.md",
     "docs/api.md",
     "docs/vnctl.md",
     "docs/operations.md",
