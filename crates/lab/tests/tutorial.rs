@@ -3,7 +3,7 @@
 mod common;
 
 use common::{PATIENCE, attempt_vnctl, await_status, vnctl};
-use lab::{GuestSpec, Lab, Result, wait_until};
+use lab::{Guest, GuestSpec, Lab, Result, wait_until};
 use serde_json::Value;
 
 /// Tutorial "single network", after the installation's preparation of the datapath.
@@ -17,8 +17,40 @@ const SINGLE_NETWORK: [&str; 4] = [
      --network-uuid nw-test1 --ipv4-address 10.100.0.11 --port-name inst2",
 ];
 
-#[test]
-fn single_network_works_as_in_the_original() -> Result<()> {
+/// "Single network with DHCP": the server, which guests never see but by its address.
+const DHCP: [&str; 2] = [
+    "interfaces add --uuid if-dhcp --mode simulated --owner-datapath-uuid dp-test1 --mac-address 02:00:00:00:01:11 \
+     --network-uuid nw-test1 --ipv4-address 10.100.0.100",
+    "network-services add --uuid ns-dhcp --interface-uuid if-dhcp --mode dhcp",
+];
+
+/// "Two networks": the second guest moves to a network of its own.
+const TWO_NETWORKS: [&str; 5] = [
+    "networks add --uuid nw-test2 --display-name testnet2 --ipv4-network 192.168.50.0 --ipv4-prefix 24 \
+     --network-mode virtual",
+    "interfaces add --uuid if-dhcp2 --mode simulated --owner-datapath-uuid dp-test1 --mac-address 02:00:00:00:01:12 \
+     --network-uuid nw-test2 --ipv4-address 192.168.50.100",
+    "network-services add --uuid ns-dhcp2 --interface-uuid if-dhcp2 --mode dhcp",
+    "interfaces del if-inst2",
+    "interfaces add --uuid if-newinst2 --mode vif --owner-datapath-uuid dp-test1 --mac-address 10:54:ff:00:00:02 \
+     --network-uuid nw-test2 --ipv4-address 192.168.50.10 --port-name inst2",
+];
+
+/// "Two networks with a router".
+const ROUTER: [&str; 5] = [
+    "interfaces add --uuid if-router1 --network_uuid nw-test1 --mac_address 02:00:00:00:02:01 \
+     --ipv4_address 10.100.0.1 --mode simulated --enable_routing true",
+    "interfaces add --uuid if-router2 --network_uuid nw-test2 --mac_address 02:00:00:00:02:02 \
+     --ipv4_address 192.168.50.1 --mode simulated --enable_routing true",
+    "route_links add --uuid rl-1 --mac-address 02:00:10:00:00:01",
+    "routes add --uuid r-1 --interface-uuid if-router1 --network-uuid nw-test1 --ipv4-network 10.100.0.0 \
+     --route-link-uuid rl-1",
+    "routes add --uuid r-2 --interface-uuid if-router2 --network-uuid nw-test2 --ipv4-network 192.168.50.0 \
+     --route-link-uuid rl-1",
+];
+
+/// The installation and the first tutorial, up to where guests have no addresses yet.
+fn single_network() -> Result<(Lab, Guest, Guest)> {
     let lab = Lab::builder().start()?;
     let host = lab.host(0);
     let bridge =
@@ -46,12 +78,28 @@ fn single_network_works_as_in_the_original() -> Result<()> {
     for interface in ["if-inst1", "if-inst2"] {
         await_status(&lab, interface, "host", &Value::from(host.name()))?;
     }
-    // Who types the commands takes longer than the switch.
-    wait_until("all to be well", PATIENCE, || match attempt_vnctl(&lab, "status") {
+    settle(&lab)?;
+
+    Ok((lab, inst1, inst2))
+}
+
+/// Does what a tutorial says.
+fn follow(lab: &Lab, commands: &[&str]) -> Result<()> {
+    commands.iter().try_for_each(|command| vnctl(lab, command).map(drop))?;
+    settle(lab)
+}
+
+/// Waits for the switches: who types the commands takes longer than they do.
+fn settle(lab: &Lab) -> Result<()> {
+    wait_until("all to be well", PATIENCE, || match attempt_vnctl(lab, "status") {
         Ok(output) if output.success() => Ok(()),
         other => Err(format!("{other:?}")),
-    })?;
+    })
+}
 
+#[test]
+fn single_network_works_as_in_the_original() -> Result<()> {
+    let (_lab, inst1, inst2) = single_network()?;
     let shown = inst1.exec(["ip", "-4", "address", "show", "dev", "eth0"])?;
     assert!(!shown.contains("inet "), "nobody has given inst1 an address: {shown}");
     inst1.exec(["ip", "addr", "add", "10.100.0.10/24", "dev", "eth0"])?;
@@ -64,6 +112,43 @@ fn single_network_works_as_in_the_original() -> Result<()> {
     assert!(!inst2.reaches(target)?, "an address that is not registered is heard");
     inst2.exec(["ip", "addr", "del", "10.100.0.15/24", "dev", "eth0"])?;
     inst2.exec(["ip", "addr", "add", "10.100.0.11/24", "dev", "eth0"])?;
+    assert!(inst2.reaches(target)?);
+    Ok(())
+}
+
+#[test]
+fn dhcp_two_networks_and_a_router_work_as_in_the_original() -> Result<()> {
+    let (lab, inst1, inst2) = single_network()?;
+    follow(&lab, &DHCP)?;
+    for (guest, address) in [(&inst1, "10.100.0.10"), (&inst2, "10.100.0.11")] {
+        let lease = guest.dhcp()?;
+        assert_eq!(lease.get("ip_address").map(String::as_str), Some(address), "{lease:?}");
+        assert_eq!(
+            lease.get("dhcp_server_identifier").map(String::as_str),
+            Some("10.100.0.100"),
+            "{lease:?}"
+        );
+        assert_eq!(lease.get("interface_mtu").map(String::as_str), Some("1438"), "{lease:?}");
+    }
+    let target = "10.100.0.10".parse().expect("an address");
+    assert!(inst2.reaches(target)?);
+
+    // The client remembers the address it had, asks for that first, and is told that it is not its own any more.
+    follow(&lab, &TWO_NETWORKS)?;
+    await_status(&lab, "if-newinst2", "state", &Value::from("active"))?;
+    settle(&lab)?;
+    let lease = inst2.dhcp()?;
+    assert_eq!(lease.get("ip_address").map(String::as_str), Some("192.168.50.10"), "{lease:?}");
+    let ping = inst2.attempt(["ping", "-c", "1", "-W", "1", "10.100.0.10"])?;
+    assert!(ping.stderr.contains("Network is unreachable"), "{ping:?}");
+
+    follow(&lab, &ROUTER)?;
+    inst1.dhcp()?;
+    inst2.dhcp()?;
+    let routes = |guest: &Guest| guest.exec(["ip", "route", "show"]);
+    let (of_inst1, of_inst2) = (routes(&inst1)?, routes(&inst2)?);
+    assert!(of_inst1.contains("192.168.50.0/24 via 10.100.0.1 dev eth0"), "{of_inst1}");
+    assert!(of_inst2.contains("10.100.0.0/24 via 192.168.50.1 dev eth0"), "{of_inst2}");
     assert!(inst2.reaches(target)?);
     Ok(())
 }

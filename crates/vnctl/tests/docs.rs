@@ -18,6 +18,7 @@ const DOCUMENTS: [&str; 7] = [
     "docs/tutorial-single-network.md",
     "docs/concepts.md",
     "docs/routing.md",
+    "docs/dhcp.md",
     "docs/api.md",
     "docs/vnctl.md",
     "docs/operations.md",

@@ -1,13 +1,15 @@
 //! What the agent answers itself: packets that no flow can turn into their answers. Pure.
 //!
+//! - [`dhcp`]: what guests are told of their addresses.
 //! - [`routed`]: what routers and simulated interfaces say of packets that they cannot pass on.
 
+mod dhcp;
 mod routed;
 
 use dataplane::layout::{FLAGS, Question, RESOLVED_MAC, RESOLVED_ROUTER, ROUTED, TUNNEL_MTU};
 use openflow::{Action, Field, Match, OfPort, PacketIn, PacketOut};
 use responder::{Neighbour, Problem};
-use topology::Topology;
+use topology::{MacAddr, Topology};
 
 /// The answer to a packet-in, on its way to who asked. `None` if it deserves none.
 pub fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
@@ -24,7 +26,7 @@ pub fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
         Question::NoRoute => Problem::NoRoute,
         Question::HostUnreachable => Problem::HostUnreachable,
         Question::PortUnreachable => Problem::PortUnreachable,
-        Question::Dhcp => return None,
+        Question::Dhcp => return dhcp::answer(packet_in, topology),
     };
     routed::error(packet_in, problem, topology)
 }
@@ -50,6 +52,11 @@ fn mac(packet_in: &PacketIn, number: u8) -> [u8; 6] {
     let (high, low) = (register(packet_in, 2 * number), register(packet_in, 2 * number + 1));
     let [_, _, mac @ ..] = (u64::from(high) << 32 | u64::from(low)).to_be_bytes();
     mac
+}
+
+/// The source MAC address of the packet, as it is now.
+fn source(packet_in: &PacketIn) -> Option<MacAddr> {
+    packet_in.packet.get(6..12)?.try_into().ok().map(MacAddr)
 }
 
 fn value(metadata: &Match, field: Field) -> Option<u128> {

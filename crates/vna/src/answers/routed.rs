@@ -13,7 +13,7 @@ use responder::{Problem, Sender};
 use topology::interface::Interface;
 use topology::{DomainId, DomainKey, InterfaceId, InterfaceKey, MacAddr, RouteLinkId, Topology};
 
-use super::{mac, register, value};
+use super::{mac, register, source, value};
 
 /// The error for a packet that a router or a simulated interface has met. `None` if nobody is to be told.
 pub(super) fn error(packet_in: &PacketIn, problem: Problem, topology: &Topology) -> Option<PacketOut> {
@@ -68,10 +68,6 @@ fn guest(packet_in: &PacketIn) -> Option<MacAddr> {
         return Some(MacAddr(mac(packet_in, ORIGIN)));
     }
     source(packet_in)
-}
-
-fn source(packet_in: &PacketIn) -> Option<MacAddr> {
-    packet_in.packet.get(6..12)?.try_into().ok().map(MacAddr)
 }
 
 /// The domain in which it did.

@@ -1,0 +1,222 @@
+//! What DHCP clients are told, from what the topology says of them: their own host's agent answers, whatever the server's
+//! address is, and however far the manager is.
+//!
+//! # Routes
+//! A guest learns of every prefix that a router with a leg in its network has a route to, elsewhere (RFC 3442), and of a
+//! default route if the router has one.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataplane::layout::SOURCE_INTERFACE;
+use ipnet::{IpNet, Ipv4Net};
+use openflow::{PacketIn, PacketOut};
+use responder::dhcpv4::Lease;
+use topology::interface::Interface;
+use topology::ip_lease::IpLease;
+use topology::network::Network;
+use topology::network_service::{NetworkService, NetworkServiceMode};
+use topology::{DomainId, Id, InterfaceKey, MacAddr, NetworkId, Topology, mtu};
+use tracing::debug;
+
+use super::{back, register, source};
+
+/// The answer to a client, out of the port it asked by. `None` if it gets none.
+pub(super) fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
+    let client = topology.interface_of_key(InterfaceKey(register(packet_in, SOURCE_INTERFACE)))?;
+    let Some(lease) = lease(client, source(packet_in)?, topology) else {
+        debug!(interface = %client.uuid, "a DHCP client has no address to be told of");
+        return None;
+    };
+    match responder::dhcpv4(&packet_in.packet, &lease) {
+        Ok(answer) => {
+            debug!(interface = %client.uuid, event = ?answer.event, "DHCP");
+            back(packet_in, answer.reply?)
+        }
+        Err(ignored) => {
+            debug!(interface = %client.uuid, %ignored, "DHCP");
+            None
+        }
+    }
+}
+
+/// A server as its clients see it.
+struct Server {
+    service: Arc<NetworkService>,
+    mac: MacAddr,
+    address: Ipv4Addr,
+}
+
+/// What a client with this MAC address is told: of the first of its leases whose network has a server.
+fn lease(client: &Interface, mac: MacAddr, topology: &Topology) -> Option<Lease> {
+    let mac_leases = topology.mac_leases_of_interface(&client.uuid);
+    let mac_lease = mac_leases
+        .iter()
+        .find_map(|lease| topology.mac_leases().get(lease).filter(|lease| lease.mac_address == mac))?;
+    let domain = topology.domain_of_mac_lease(mac_lease)?;
+    let leases = topology.ip_leases_of_mac_lease(&mac_lease.uuid);
+    let leases = leases.iter().filter_map(|lease| topology.ip_leases().get(lease));
+    let mut served = leases.filter_map(|lease| {
+        let network = topology.networks().get(&lease.network_uuid)?;
+        Some((ipv4(lease)?, network, server(network, &domain, topology)?))
+    });
+    let (address, network, server) = served.next()?;
+    let (routers, routes) = routes(&network.uuid, topology);
+    let only_ipv4 = |address: &IpAddr| match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    };
+    Some(Lease {
+        client: mac.0,
+        address,
+        subnet: network.subnets.ipv4?,
+        server: server.address,
+        server_mac: server.mac.0,
+        lease_time: Duration::from_secs(server.service.lease_time.into()),
+        routers,
+        dns: server.service.dns_servers.iter().filter_map(only_ipv4).collect(),
+        ntp: server.service.ntp_servers.clone(),
+        routes,
+        host_name: client.uuid.as_str().split_once('-').map(|(_, name)| name.to_owned()),
+        domain_name: network.domain_name.parse().ok(),
+        search: Vec::new(),
+        mtu: Some(mtu::of_overlay(topology)),
+    })
+}
+
+fn ipv4(lease: &IpLease) -> Option<Ipv4Addr> {
+    match lease.address.ip() {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// The first server with an address in a network.
+fn server(network: &Network, domain: &DomainId, topology: &Topology) -> Option<Server> {
+    let servers = topology.simulated_in_domain(domain).into_iter();
+    let mut servers = servers.filter_map(|interface| {
+        let services = topology.services_of_interface(&interface).into_iter();
+        let mut services = services.filter_map(|service| topology.network_services().get(&service));
+        let service = services.find(|service| service.mode == NetworkServiceMode::Dhcp)?.clone();
+        let leases = topology.ip_leases_of_interface(&interface).into_iter();
+        let leases = leases.filter_map(|lease| topology.ip_leases().get(&lease));
+        let mut here = leases.filter(|lease| lease.network_uuid == network.uuid);
+        let (address, lease) = here.find_map(|lease| Some((ipv4(lease)?, lease)))?;
+        let mac_lease = topology.mac_leases().get(&lease.holder.as_ref()?.mac_lease_uuid)?;
+        Some(Server { service, mac: mac_lease.mac_address, address })
+    });
+    servers.next()
+}
+
+/// Routers with a default route, and all other routes, of those with a leg in a network.
+fn routes(network: &NetworkId, topology: &Topology) -> (Vec<Ipv4Addr>, Vec<(Ipv4Net, Ipv4Addr)>) {
+    let (mut routers, mut found) = (BTreeSet::new(), BTreeSet::new());
+    for into in topology.routes_of_network(network).iter().filter_map(|id| topology.routes().get(id)) {
+        let leg = topology.interfaces().get(&into.interface_uuid).filter(|leg| leg.enable_routing);
+        let Some(leg) = leg.filter(|_| into.ingress) else { continue };
+        let leases = topology.ip_leases_of_interface(&leg.uuid).into_iter();
+        let leases = leases.filter_map(|lease| topology.ip_leases().get(&lease));
+        let mut addresses =
+            leases.filter(|lease| lease.network_uuid == *network).filter_map(|lease| ipv4(lease));
+        let Some(via) = addresses.next() else { continue };
+        for id in topology.routes_of_route_link(&into.route_link_uuid) {
+            let Some(out) = topology.routes().get(&id).filter(|out| out.egress) else { continue };
+            match out.prefix.0 {
+                IpNet::V4(net) if net.prefix_len() == 0 => drop(routers.insert(via)),
+                // What is on the guest\'s own wire needs no router.
+                IpNet::V4(net) if out.network_uuid != *network || !out.next_hops.is_empty() => {
+                    found.insert((net, via));
+                }
+                _ => {}
+            }
+        }
+    }
+    (routers.into_iter().collect(), found.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use topology::{Edit, Request};
+
+    use super::*;
+
+    /// Two networks behind a router, and a server in the first.
+    fn topology() -> Topology {
+        let create = |resource: &str, attributes: Value| json!({"op": "create", "resource": resource, "attributes": attributes});
+        let leg = |id: &str, network: &str, n: u8| {
+            create(
+                "interfaces",
+                json!({"uuid": id, "mode": "simulated", "enable_routing": true, "network_uuid": network,
+                "mac_address": format!("02:00:00:00:02:0{n}"), "ipv4_address": format!("10.0.{n}.1")}),
+            )
+        };
+        let route = |leg: &str, network: &str, prefix: &str, hops: Value| {
+            create(
+                "routes",
+                json!({"interface_uuid": leg, "network_uuid": network, "route_link_uuid": "rl-1",
+                "ipv4_network": prefix, "next_hops": hops}),
+            )
+        };
+        let requests = [
+            create(
+                "networks",
+                json!({"uuid": "nw-1", "ipv4_network": "10.0.1.0", "domain_name": "one.example"}),
+            ),
+            create("networks", json!({"uuid": "nw-2", "ipv4_network": "10.0.2.0"})),
+            create(
+                "interfaces",
+                json!({"uuid": "if-guest", "network_uuid": "nw-1", "mac_address": "02:00:00:00:01:09",
+                "ipv4_address": "10.0.1.9"}),
+            ),
+            create(
+                "interfaces",
+                json!({"uuid": "if-dhcp", "mode": "simulated", "network_uuid": "nw-1",
+                "mac_address": "02:00:00:00:01:64", "ipv4_address": "10.0.1.100"}),
+            ),
+            create(
+                "network_services",
+                json!({"mode": "dhcp", "interface_uuid": "if-dhcp", "lease_time": 600,
+                "dns_servers": ["192.0.2.53", "2001:db8::53"]}),
+            ),
+            leg("if-leg1", "nw-1", 1),
+            leg("if-leg2", "nw-2", 2),
+            create("route_links", json!({"uuid": "rl-1"})),
+            route("if-leg1", "nw-1", "10.0.1.0", json!([])),
+            route("if-leg2", "nw-2", "10.0.2.0", json!([])),
+            route("if-leg2", "nw-2", "172.16.0.0", json!(["10.0.2.9"])),
+        ];
+        let mut topology = Topology::default();
+        let mut edit = Edit::new(&topology, jiff::Timestamp::UNIX_EPOCH, 1);
+        let requests = requests.map(|request| serde_json::from_value::<Request>(request).expect("a request"));
+        Request::execute_all(requests, &mut edit).expect("valid requests");
+        topology.commit(topology.revision().next(), &edit.into_changes());
+        topology
+    }
+
+    fn of_guest(topology: &Topology, mac: &str) -> Option<Lease> {
+        let id: topology::InterfaceId = "if-guest".parse().expect("an id");
+        let guest = &topology.interfaces()[&id];
+        lease(guest, mac.parse().expect("a MAC address"), topology)
+    }
+
+    #[test]
+    fn a_client_is_told_its_lease_and_what_its_routers_reach() {
+        let lease = of_guest(&topology(), "02:00:00:00:01:09").expect("a lease");
+        let net = |text: &str| text.parse::<Ipv4Net>().expect("a prefix");
+        let leg = Ipv4Addr::new(10, 0, 1, 1);
+        assert_eq!((lease.address, lease.server), (Ipv4Addr::new(10, 0, 1, 9), Ipv4Addr::new(10, 0, 1, 100)));
+        assert_eq!(lease.routes, [(net("10.0.2.0/24"), leg), (net("172.16.0.0/24"), leg)]);
+        assert_eq!(lease.routers, Vec::<Ipv4Addr>::new());
+        assert_eq!(lease.dns, [Ipv4Addr::new(192, 0, 2, 53)]);
+        assert_eq!(lease.lease_time, Duration::from_secs(600));
+        assert_eq!(lease.host_name.as_deref(), Some("guest"));
+    }
+
+    #[test]
+    fn a_mac_address_that_is_not_the_clients_has_no_lease() {
+        assert_eq!(of_guest(&topology(), "02:00:00:00:01:08"), None);
+    }
+}
