@@ -12,7 +12,7 @@ use vnctl::Exit;
 use vnmgr::manager::{Manager, Options};
 
 /// Documents for users, from the root of the repository.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "docs/installation.md",
     "docs/tutorial-single-network.md",
