@@ -1,7 +1,7 @@
 //! What the agent answers itself: packets that no flow can turn into their answers. Pure.
 //!
-//! - [`dhcp`]: what guests are told of their addresses.
-//! - [`routed`]: what routers and simulated interfaces say of packets that they cannot pass on.
+//! - `dhcp`: what guests are told of their addresses.
+//! - `routed`: what routers and simulated interfaces say of packets that they cannot pass on.
 
 mod dhcp;
 mod routed;
