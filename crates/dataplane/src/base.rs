@@ -20,6 +20,7 @@ pub(crate) const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
 
 /// ICMPv6 types (RFC 4861, section 4; RFC 3810, section 5).
+pub(crate) const ROUTER_SOLICITATION: u8 = 133;
 const ROUTER_ADVERTISEMENT: u8 = 134;
 pub(crate) const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
@@ -41,6 +42,10 @@ const TARGET_OPTION: u8 = 2;
 /// DHCP ports (RFC 2131, section 4.1).
 pub(crate) const DHCP_SERVER: u16 = 67;
 pub(crate) const DHCP_CLIENT: u16 = 68;
+
+/// DHCPv6 ports (RFC 8415, section 7.2).
+pub(crate) const DHCPV6_SERVER: u16 = 547;
+pub(crate) const DHCPV6_CLIENT: u16 = 546;
 
 /// Types of VLAN tags (IEEE 802.1Q, section 9.6). A switch reads one tag (`vlan-limit` in ovs-vswitchd.conf.db(5)) and
 /// shows the type of what follows. Guests read on behind tags of VLAN 0, to ARP that nobody has looked at.

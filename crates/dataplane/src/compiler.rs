@@ -281,6 +281,8 @@ fn units_of_route(topology: &Topology, id: &RouteId, units: &mut BTreeSet<Unit>)
     units.insert(Unit::Route(id.clone()));
     let Some(route) = topology.routes().get(id) else { return };
     units.insert(Unit::RouteLink(route.route_link_uuid.clone()));
+    // Whether there is a router to ask for.
+    units.extend(topology.domain_of_network(&route.network_uuid).map(Unit::Domain));
     // Who takes packets on may speak for those behind it.
     let leases =
         route.next_hops.iter().flat_map(|hop| topology.ip_leases_of_address(&route.network_uuid, *hop));

@@ -8,7 +8,7 @@ use topology::interface::{Interface, InterfaceMode};
 use topology::network_service::NetworkServiceMode;
 use topology::{DomainId, DomainKey, HostKey, InterfaceKey};
 
-use crate::base::{DHCP_CLIENT, DHCP_SERVER};
+use crate::base::{DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, ROUTER_SOLICITATION};
 use crate::cookie::Owner;
 use crate::layout::*;
 use crate::view::{Place, View, flagged, in_domain};
@@ -40,7 +40,7 @@ pub(crate) fn flows(view: View<'_>, domain: &DomainId) -> (Vec<Flow>, Vec<Group>
             .with_cookie(Owner::Domain(key).cookie())
     };
     let mut flows = vec![flood(0, [ids(&here), ids(&there)].concat()), flood(FROM_TUNNEL, ids(&here))];
-    flows.extend(has_dhcp(view, domain).then(|| dhcp(key)));
+    flows.extend(questions(view, domain, key));
     (flows, [here, there].concat())
 }
 
@@ -54,11 +54,33 @@ fn has_dhcp(view: View<'_>, domain: &DomainId) -> bool {
     })
 }
 
-/// What guests ask a server is answered on their own host, and nobody else hears it.
-fn dhcp(key: DomainKey) -> Flow {
-    let asked = flagged(in_domain(key), 0, FROM_TUNNEL).udp().udp_src(DHCP_CLIENT).udp_dst(DHCP_SERVER);
-    let answer = Instructions::apply([to_agent(Question::Dhcp)]);
-    Flow::new(DESTINATION, 200, asked.ip(), answer).with_cookie(Owner::Domain(key).cookie())
+/// Whether a router with IPv6 has a leg here.
+fn has_router(view: View<'_>, domain: &DomainId) -> bool {
+    let networks = view.topology.networks_of_domain(domain).into_iter();
+    let mut routes = networks.flat_map(|network| view.topology.routes_of_network(&network));
+    routes.any(|route| {
+        let route = view.topology.routes().get(&route);
+        route.is_some_and(|route| {
+            route.ingress && route.prefix.0.addr().is_ipv6() && view.leg(route).is_some()
+        })
+    })
+}
+
+/// What guests ask a server or a router is answered on their own host, and nobody else hears it.
+fn questions(view: View<'_>, domain: &DomainId, key: DomainKey) -> Vec<Flow> {
+    let asked = || flagged(in_domain(key), 0, FROM_TUNNEL);
+    let dhcp = [
+        (asked().ip().udp().udp_src(DHCP_CLIENT).udp_dst(DHCP_SERVER), Question::Dhcp),
+        (asked().ipv6().udp().udp_src(DHCPV6_CLIENT).udp_dst(DHCPV6_SERVER), Question::Dhcpv6),
+    ];
+    let solicitation = (asked().icmpv6(ROUTER_SOLICITATION).icmpv6_code(0), Question::RouterSolicitation);
+    let dhcp = has_dhcp(view, domain).then_some(dhcp).into_iter().flatten();
+    let solicitation = has_router(view, domain).then_some(solicitation);
+    let ask = |(matching, question)| {
+        let answer = Instructions::apply([to_agent(question)]);
+        Flow::new(DESTINATION, 200, matching, answer).with_cookie(Owner::Domain(key).cookie())
+    };
+    dhcp.chain(solicitation).map(ask).collect()
 }
 
 fn local_members(view: View<'_>, domain: &DomainId) -> Vec<InterfaceKey> {

@@ -184,6 +184,10 @@ questions! {
     PortUnreachable = 6;
     /// A guest asks for its address.
     Dhcp = 7;
+    /// A guest asks for its IPv6 address.
+    Dhcpv6 = 8;
+    /// A guest asks which routers there are.
+    RouterSolicitation = 9;
 }
 
 impl Question {

@@ -120,11 +120,17 @@ fn router() -> impl Strategy<Value = Value> {
             "ipv4_address": "10.0.0.254", "owner_datapath_uuid": owner.map(|owner| format!("dp-host{owner}"))})
     });
     let route = (0..3_u8, 0..2_u8, 0..NETWORKS, 0..2_u8, proptest::collection::btree_set(1..9_u8, 0..3));
-    let route = route.prop_map(|(route, leg, network, link, hops)| {
+    let route = (route, any::<bool>()).prop_map(|((route, leg, network, link, hops), ipv6)| {
+        let mut attributes = json!({"uuid": format!("r-{route}"), "interface_uuid": format!("if-leg{leg}"),
+            "network_uuid": format!("nw-{network}"), "route_link_uuid": format!("rl-{link}")});
         let hops: Vec<_> = hops.into_iter().map(|hop| format!("10.0.0.{hop}")).collect();
-        json!({"uuid": format!("r-{route}"), "interface_uuid": format!("if-leg{leg}"), "next_hops": hops,
-            "network_uuid": format!("nw-{network}"), "route_link_uuid": format!("rl-{link}"),
-            "ipv4_network": format!("10.{route}.0.0")})
+        if ipv6 {
+            attributes["ipv6_network"] = format!("fd0{route}::").into();
+        } else {
+            attributes["ipv4_network"] = format!("10.{route}.0.0").into();
+            attributes["next_hops"] = hops.into();
+        }
+        attributes
     });
     let change = (0..3_u8, 0..5_u8).prop_map(|(number, kind)| {
         let (resource, uuid, attributes) = match kind {

@@ -10,76 +10,82 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane::layout::SOURCE_INTERFACE;
 use ipnet::{IpNet, Ipv4Net};
 use openflow::{PacketIn, PacketOut};
-use responder::dhcpv4::Lease;
-use topology::interface::Interface;
+use responder::dhcpv4::{Answer, Ignored, Lease};
 use topology::ip_lease::IpLease;
 use topology::network::Network;
 use topology::network_service::{NetworkService, NetworkServiceMode};
-use topology::{DomainId, Id, InterfaceKey, MacAddr, NetworkId, Topology, mtu};
+use topology::{DomainId, Id, MacAddr, NetworkId, Topology, mtu};
 use tracing::debug;
 
-use super::{back, register, source};
+use super::{Client, back, source};
 
 /// The answer to a client, out of the port it asked by. `None` if it gets none.
 pub(super) fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
-    let client = topology.interface_of_key(InterfaceKey(register(packet_in, SOURCE_INTERFACE)))?;
-    let Some(lease) = lease(client, source(packet_in)?, topology) else {
-        debug!(interface = %client.uuid, "a DHCP client has no address to be told of");
-        return None;
-    };
-    match responder::dhcpv4(&packet_in.packet, &lease) {
-        Ok(answer) => {
-            debug!(interface = %client.uuid, event = ?answer.event, "DHCP");
+    let client = Client::of(packet_in, source(packet_in)?, topology)?;
+    let lease = lease(&client, topology);
+    reply(packet_in, &client, lease.map(|lease| responder::dhcpv4(&packet_in.packet, &lease)))
+}
+
+/// The reply that came of a client's message, and a note of what has happened.
+pub(super) fn reply(
+    packet_in: &PacketIn,
+    client: &Client<'_>,
+    done: Option<Result<Answer, Ignored>>,
+) -> Option<PacketOut> {
+    let interface = &client.interface.uuid;
+    match done {
+        None => {
+            debug!(%interface, "a DHCP client has no address to be told of");
+            None
+        }
+        Some(Ok(answer)) => {
+            debug!(%interface, event = ?answer.event, "DHCP");
             back(packet_in, answer.reply?)
         }
-        Err(ignored) => {
-            debug!(interface = %client.uuid, %ignored, "DHCP");
+        Some(Err(ignored)) => {
+            debug!(%interface, %ignored, "DHCP");
             None
         }
     }
 }
 
 /// A server as its clients see it.
-struct Server {
-    service: Arc<NetworkService>,
-    mac: MacAddr,
-    address: Ipv4Addr,
+pub(super) struct Server {
+    pub(super) service: Arc<NetworkService>,
+    pub(super) mac: MacAddr,
+    /// Its address in the client's network.
+    address: IpAddr,
 }
 
-/// What a client with this MAC address is told: of the first of its leases whose network has a server.
-fn lease(client: &Interface, mac: MacAddr, topology: &Topology) -> Option<Lease> {
-    let mac_leases = topology.mac_leases_of_interface(&client.uuid);
-    let mac_lease = mac_leases
-        .iter()
-        .find_map(|lease| topology.mac_leases().get(lease).filter(|lease| lease.mac_address == mac))?;
-    let domain = topology.domain_of_mac_lease(mac_lease)?;
-    let leases = topology.ip_leases_of_mac_lease(&mac_lease.uuid);
-    let leases = leases.iter().filter_map(|lease| topology.ip_leases().get(lease));
-    let mut served = leases.filter_map(|lease| {
-        let network = topology.networks().get(&lease.network_uuid)?;
-        Some((ipv4(lease)?, network, server(network, &domain, topology)?))
+/// What a client is told: of the first of its leases whose network has a server.
+fn lease(client: &Client<'_>, topology: &Topology) -> Option<Lease> {
+    let mut served = client.ip_leases(topology).into_iter().filter_map(|(address, network)| {
+        let (IpAddr::V4(address), Some(server)) = (address, server(network, &client.domain, topology)) else {
+            return None;
+        };
+        let IpAddr::V4(of_server) = server.address else { return None };
+        Some((address, network, server, of_server))
     });
-    let (address, network, server) = served.next()?;
+    let (address, network, server, of_server) = served.next()?;
     let (routers, routes) = routes(&network.uuid, topology);
     let only_ipv4 = |address: &IpAddr| match address {
         IpAddr::V4(address) => Some(*address),
         IpAddr::V6(_) => None,
     };
     Some(Lease {
-        client: mac.0,
+        client: client.mac_lease.mac_address.0,
         address,
         subnet: network.subnets.ipv4?,
-        server: server.address,
+        server: of_server,
         server_mac: server.mac.0,
         lease_time: Duration::from_secs(server.service.lease_time.into()),
         routers,
         dns: server.service.dns_servers.iter().filter_map(only_ipv4).collect(),
         ntp: server.service.ntp_servers.clone(),
         routes,
-        host_name: client.uuid.as_str().split_once('-').map(|(_, name)| name.to_owned()),
+        host_name: client.interface.uuid.as_str().split_once('-').map(|(_, name)| name.to_owned()),
         domain_name: network.domain_name.parse().ok(),
         search: Vec::new(),
         mtu: Some(mtu::of_overlay(topology)),
@@ -93,8 +99,8 @@ fn ipv4(lease: &IpLease) -> Option<Ipv4Addr> {
     }
 }
 
-/// The first server with an address in a network.
-fn server(network: &Network, domain: &DomainId, topology: &Topology) -> Option<Server> {
+/// The first server with an address in a network, an IPv4 one if it has several.
+pub(super) fn server(network: &Network, domain: &DomainId, topology: &Topology) -> Option<Server> {
     let servers = topology.simulated_in_domain(domain).into_iter();
     let mut servers = servers.filter_map(|interface| {
         let services = topology.services_of_interface(&interface).into_iter();
@@ -102,10 +108,10 @@ fn server(network: &Network, domain: &DomainId, topology: &Topology) -> Option<S
         let service = services.find(|service| service.mode == NetworkServiceMode::Dhcp)?.clone();
         let leases = topology.ip_leases_of_interface(&interface).into_iter();
         let leases = leases.filter_map(|lease| topology.ip_leases().get(&lease));
-        let mut here = leases.filter(|lease| lease.network_uuid == network.uuid);
-        let (address, lease) = here.find_map(|lease| Some((ipv4(lease)?, lease)))?;
+        let here = leases.filter(|lease| lease.network_uuid == network.uuid);
+        let lease = here.min_by_key(|lease| lease.address.ip())?;
         let mac_lease = topology.mac_leases().get(&lease.holder.as_ref()?.mac_lease_uuid)?;
-        Some(Server { service, mac: mac_lease.mac_address, address })
+        Some(Server { service, mac: mac_lease.mac_address, address: lease.address.ip() })
     });
     servers.next()
 }
@@ -199,7 +205,7 @@ mod tests {
     fn of_guest(topology: &Topology, mac: &str) -> Option<Lease> {
         let id: topology::InterfaceId = "if-guest".parse().expect("an id");
         let guest = &topology.interfaces()[&id];
-        lease(guest, mac.parse().expect("a MAC address"), topology)
+        lease(&Client::with(guest, mac.parse().expect("a MAC address"), topology)?, topology)
     }
 
     #[test]

@@ -1,15 +1,25 @@
 //! What the agent answers itself: packets that no flow can turn into their answers. Pure.
 //!
-//! - `dhcp`: what guests are told of their addresses.
+//! - `dhcp` and `dhcpv6`: what guests are told of their addresses.
+//! - `router_advertisement`: what they are told of routers.
 //! - `routed`: what routers and simulated interfaces say of packets that they cannot pass on.
 
 mod dhcp;
+mod dhcpv6;
 mod routed;
+mod router_advertisement;
 
-use dataplane::layout::{FLAGS, Question, RESOLVED_MAC, RESOLVED_ROUTER, ROUTED, TUNNEL_MTU};
+use std::net::IpAddr;
+
+use dataplane::layout::{
+    FLAGS, Question, RESOLVED_MAC, RESOLVED_ROUTER, ROUTED, SOURCE_INTERFACE, TUNNEL_MTU,
+};
 use openflow::{Action, Field, Match, OfPort, PacketIn, PacketOut};
 use responder::{Neighbour, Problem};
-use topology::{MacAddr, Topology};
+use topology::interface::Interface;
+use topology::mac_lease::MacLease;
+use topology::network::Network;
+use topology::{DomainId, InterfaceKey, MacAddr, Topology};
 
 /// The answer to a packet-in, on its way to who asked. `None` if it deserves none.
 pub fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
@@ -27,6 +37,8 @@ pub fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
         Question::HostUnreachable => Problem::HostUnreachable,
         Question::PortUnreachable => Problem::PortUnreachable,
         Question::Dhcp => return dhcp::answer(packet_in, topology),
+        Question::Dhcpv6 => return dhcpv6::answer(packet_in, topology),
+        Question::RouterSolicitation => return router_advertisement::answer(packet_in, topology),
     };
     routed::error(packet_in, problem, topology)
 }
@@ -35,6 +47,37 @@ fn neighbour(packet_in: &PacketIn) -> Option<PacketOut> {
     let is_router = register(packet_in, FLAGS) & RESOLVED_ROUTER != 0;
     let neighbour = Neighbour { mac: mac(packet_in, RESOLVED_MAC), is_router };
     back(packet_in, responder::neighbour_advertisement(&packet_in.packet, neighbour)?)
+}
+
+/// Whoever sent a packet: by which of its MAC leases, and so in which domain.
+struct Client<'a> {
+    interface: &'a Interface,
+    mac_lease: &'a MacLease,
+    domain: DomainId,
+}
+
+impl<'a> Client<'a> {
+    /// Who sent it from this MAC address.
+    fn of(packet_in: &PacketIn, mac: MacAddr, topology: &'a Topology) -> Option<Self> {
+        let key = InterfaceKey(register(packet_in, SOURCE_INTERFACE));
+        Self::with(topology.interface_of_key(key)?, mac, topology)
+    }
+
+    fn with(interface: &'a Interface, mac: MacAddr, topology: &'a Topology) -> Option<Self> {
+        let leases = topology.mac_leases_of_interface(&interface.uuid);
+        let mut leases = leases.iter().filter_map(|lease| topology.mac_leases().get(lease));
+        let mac_lease = leases.find(|lease| lease.mac_address == mac)?;
+        Some(Self { interface, mac_lease, domain: topology.domain_of_mac_lease(mac_lease)? })
+    }
+
+    /// Its leases, each with its network.
+    fn ip_leases(&self, topology: &'a Topology) -> Vec<(IpAddr, &'a Network)> {
+        let leases = topology.ip_leases_of_mac_lease(&self.mac_lease.uuid);
+        let leases = leases.iter().filter_map(|lease| topology.ip_leases().get(lease));
+        leases
+            .filter_map(|of| Some((of.address.ip(), topology.networks().get(&of.network_uuid)?.as_ref())))
+            .collect()
+    }
 }
 
 /// Out of the port the question came by.

@@ -13,12 +13,12 @@ use responder::{Problem, Sender};
 use topology::interface::Interface;
 use topology::{DomainId, DomainKey, InterfaceId, InterfaceKey, MacAddr, RouteLinkId, Topology};
 
-use super::{mac, register, source, value};
+use super::{Client, mac, register, source, value};
 
 /// The error for a packet that a router or a simulated interface has met. `None` if nobody is to be told.
 pub(super) fn error(packet_in: &PacketIn, problem: Problem, topology: &Topology) -> Option<PacketOut> {
     let guest = guest(packet_in)?;
-    let domain = domain(packet_in, guest, topology)?;
+    let domain = Client::of(packet_in, guest, topology)?.domain;
     let by = near(&reached(packet_in, problem, topology)?, &domain, topology);
     let address = address(&by, &domain, &packet_in.packet, problem, topology)?;
     let sender = Sender { mac: router_mac(&by, &domain, topology)?.0, address };
@@ -68,14 +68,6 @@ fn guest(packet_in: &PacketIn) -> Option<MacAddr> {
         return Some(MacAddr(mac(packet_in, ORIGIN)));
     }
     source(packet_in)
-}
-
-/// The domain in which it did.
-fn domain(packet_in: &PacketIn, guest: MacAddr, topology: &Topology) -> Option<DomainId> {
-    let interface = topology.interface_of_key(InterfaceKey(register(packet_in, SOURCE_INTERFACE)))?;
-    let leases = topology.mac_leases_of_interface(&interface.uuid);
-    let leases = leases.iter().filter_map(|lease| topology.mac_leases().get(lease));
-    leases.filter(|lease| lease.mac_address == guest).find_map(|lease| topology.domain_of_mac_lease(lease))
 }
 
 /// The address that speaks: the one that was asked, else one of the interface's, best in the sender's own domain.

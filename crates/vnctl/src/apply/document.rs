@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::title;
 use crate::error::Error;
 use crate::operation::Attributes;
-use crate::resource::{RESOURCES, Resource};
+use crate::resource::{Kind, RESOURCES, Resource};
 
 /// An object as a file describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,6 +135,28 @@ fn unknown_collection<E: serde::de::Error>(name: &str) -> E {
     E::custom(format!("{name} is no collection: there are {names}"))
 }
 
+/// Whether attributes of this name hold several values: they do so in every resource that has one.
+fn holds_list(name: &str) -> bool {
+    RESOURCES.iter().any(|of| of.attribute(name).is_some_and(|attribute| attribute.kind == Kind::List))
+}
+
+/// Several values, as a list or as a text with commas.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum List {
+    Items(Vec<String>),
+    Text(String),
+}
+
+impl List {
+    fn text(self) -> String {
+        match self {
+            Self::Items(items) => items.join(","),
+            Self::Text(text) => text,
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
@@ -152,8 +174,13 @@ impl<'de> Deserialize<'de> for Entry {
                         entry.labels = map.next_value::<Option<Labels>>()?.unwrap_or_default();
                         continue;
                     }
-                    let text = map.next_value::<Option<String>>()?.unwrap_or_default();
-                    if entry.values.insert(name.replace('-', "_"), text).is_some() {
+                    let attribute = name.replace('-', "_");
+                    let text = if holds_list(&attribute) {
+                        map.next_value::<Option<List>>()?.map(List::text)
+                    } else {
+                        map.next_value::<Option<String>>()?
+                    };
+                    if entry.values.insert(attribute, text.unwrap_or_default()).is_some() {
                         return Err(A::Error::custom(format!("{name} is given twice")));
                     }
                 }
@@ -193,6 +220,13 @@ mod tests {
             ["interfaces", "if-a", { "enable_routing": true, "mac_address": "02:00:00:00:00:01" }],
         ]);
         check(text, &expected);
+    }
+
+    #[test]
+    fn several_values_are_a_list_or_a_text() {
+        let expected = json!([["routes", "r-a", { "next_hops": ["10.0.0.1", "10.0.0.2"] }]]);
+        check("routes: [{uuid: r-a, next_hops: [10.0.0.1, 10.0.0.2]}]", &expected);
+        check("routes: [{uuid: r-a, next-hops: '10.0.0.1, 10.0.0.2'}]", &expected);
     }
 
     #[test]
