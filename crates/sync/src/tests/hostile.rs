@@ -55,6 +55,8 @@ impl One {
     /// Takes what is committed into the history, for ever.
     async fn follow(&self) {
         let mut heads = self.memory.head();
+        // The agent may have registered already.
+        heads.mark_changed();
         while heads.changed().await.is_ok() {
             let head = heads.borrow_and_update().clone();
             self.history.push(&head);
@@ -70,7 +72,7 @@ async fn an_agent_that_talks_without_end_is_heard_at_a_bounded_pace() {
     let talking = timeout(WHILE, one.run(stream::repeat(ports), outbound));
     let reading = async { while messages.recv().await.is_some() {} };
     tokio::select! {
-        ended = talking => assert!(ended.is_err(), "it is not thrown out: it may be an agent that has much to say"),
+        ended = talking => assert!(ended.is_err(), "{ended:?}: it may be an agent that has much to say"),
         ((), ()) = async { tokio::join!(one.follow(), reading) } => {}
     }
     let heard = one.memory.all_heard();
