@@ -209,10 +209,17 @@ impl PingStream {
     }
 }
 
-/// The numbers of answered requests, in the lines of ping(8).
+/// The numbers of answered requests, in the lines of ping(8). It shows the 16 bits that a message holds (RFC 792), which
+/// go round: of the numbers that a line may mean, it is the one nearest to that of the line before.
 fn answered(output: &str) -> BTreeSet<u32> {
-    let number = |line: &str| line.split_once("icmp_seq=")?.1.split(' ').next()?.parse().ok();
-    output.lines().filter(|line| line.contains(" bytes from ")).filter_map(number).collect()
+    let shown = |line: &str| line.split_once("icmp_seq=")?.1.split(' ').next()?.parse::<u16>().ok();
+    let lines = output.lines().filter(|line| line.contains(" bytes from ")).filter_map(shown);
+    let numbers = lines.scan(0_u32, |last, shown| {
+        let ahead = shown.wrapping_sub(*last as u16) as i16;
+        *last = last.saturating_add_signed(ahead.into());
+        Some(*last)
+    });
+    numbers.collect()
 }
 
 fn loss(sent: u32, answered: &BTreeSet<u32>, interval: Duration) -> LossReport {
@@ -282,6 +289,15 @@ mod tests {
             report,
             LossReport { sent: 7, lost: vec![3, 4, 6], longest_gap: Duration::from_millis(20) }
         );
+    }
+
+    #[test]
+    fn numbers_go_round_after_65535() {
+        let lines = [65_534, 65_535, 1, 0, 3].map(|n: u16| format!("64 bytes from ::1: icmp_seq={n} ttl=64"));
+        let start = (1..65_534).map(|n| format!("64 bytes from ::1: icmp_seq={n} ttl=64"));
+        let output: Vec<_> = start.chain(lines).collect();
+        let report = loss(65_539, &answered(&output.join("\n")), Duration::from_millis(1000));
+        assert_eq!(report.lost, [65_538]);
     }
 
     #[test]
