@@ -235,7 +235,11 @@ impl Compiler {
                 service.inspect(|service| units_of_interface(topology, &service.interface_uuid, units));
             }
             ObjectRef::Datapath(id) => self.units_of_datapath(before, topology, id, units),
-            ObjectRef::HostToken(_) | ObjectRef::Sequences => {}
+            // What a name server tells is the agent's to know.
+            ObjectRef::DnsService(_)
+            | ObjectRef::DnsRecord(_)
+            | ObjectRef::HostToken(_)
+            | ObjectRef::Sequences => {}
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> Vec<Flow> {
             [local(interface, port, &attachments), forwarded(view, interface, &attachments)].concat()
         }
         Place::At(host) => attachments.iter().flat_map(|of| remote(interface, host, of)).collect(),
-        Place::Simulated => simulated::flows(interface, &attachments),
+        Place::Simulated => simulated::flows(view, interface, &attachments),
     };
     let cookie = Owner::Interface(interface.key).cookie();
     flows.into_iter().map(|flow| flow.with_cookie(cookie)).collect()

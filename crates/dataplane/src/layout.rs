@@ -188,6 +188,8 @@ questions! {
     Dhcpv6 = 8;
     /// A guest asks which routers there are.
     RouterSolicitation = 9;
+    /// Somebody asks a name server.
+    Dns = 10;
 }
 
 impl Question {

@@ -8,14 +8,18 @@ use std::net::IpAddr;
 use openflow::{Field, Flow, Instructions, Match};
 use topology::DomainId;
 use topology::interface::Interface;
+use topology::network_service::NetworkServiceMode;
 
 use crate::base::{REQUEST, SOLICITATION};
 use crate::interface::{destination, resolve};
 use crate::layout::*;
-use crate::view::{Attachment, flagged, in_domain, to_address};
+use crate::view::{Attachment, View, flagged, in_domain, to_address};
+
+/// The port of name servers (RFC 1035, section 4.2).
+const DNS: u16 = 53;
 
 /// All flows of a simulated interface that is on this host.
-pub(crate) fn flows(interface: &Interface, attachments: &[Attachment]) -> Vec<Flow> {
+pub(crate) fn flows(view: View<'_>, interface: &Interface, attachments: &[Attachment]) -> Vec<Flow> {
     let key = interface.key;
     let mut flows: Vec<_> = attachments.iter().flat_map(|of| of_attachment(interface, of)).collect();
     let addresses: BTreeSet<_> = attachments.iter().flat_map(|of| of.addresses.iter().copied()).collect();
@@ -23,6 +27,12 @@ pub(crate) fn flows(interface: &Interface, attachments: &[Attachment]) -> Vec<Fl
         let matching = to_address(Match::new().reg(DESTINATION_INTERFACE, key.0), address);
         Flow::new(SIMULATED, 400, matching, Instructions::goto(OWN))
     }));
+    if tells_names(view, interface) {
+        let asked = || Match::new().reg(DESTINATION_INTERFACE, key.0);
+        let asked = [asked().ip(), asked().ipv6()].map(|asked| asked.udp().udp_dst(DNS));
+        let ask = || Instructions::apply([to_agent(Question::Dns)]);
+        flows.extend(asked.map(|matching| Flow::new(OWN, 100, matching, ask())));
+    }
     if interface.owner().is_some() {
         let domains: BTreeSet<_> = attachments.iter().map(|of| of.key).collect();
         flows.extend(domains.into_iter().map(|domain| {
@@ -31,6 +41,14 @@ pub(crate) fn flows(interface: &Interface, attachments: &[Attachment]) -> Vec<Fl
         }));
     }
     flows
+}
+
+/// Whether it is a name server.
+fn tells_names(view: View<'_>, interface: &Interface) -> bool {
+    view.topology.services_of_interface(&interface.uuid).iter().any(|service| {
+        let service = view.topology.network_services().get(service);
+        service.is_some_and(|service| service.mode == NetworkServiceMode::Dns)
+    })
 }
 
 fn of_attachment(interface: &Interface, of: &Attachment) -> Vec<Flow> {

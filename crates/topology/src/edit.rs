@@ -11,11 +11,13 @@ use jiff::Timestamp;
 
 use crate::address::{DomainKey, HostKey, InterfaceKey, MacAddr, RouteKey, RouteLinkKey};
 use crate::datapath::Datapath;
+use crate::dns_record::DnsRecord;
+use crate::dns_service::DnsService;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{DomainId, Topology};
 use crate::id::{
-    DatapathId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, NetworkServiceId, RouteId, RouteLinkId,
-    SegmentId,
+    DatapathId, DnsRecordId, DnsServiceId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
+    NetworkServiceId, RouteId, RouteLinkId, SegmentId,
 };
 use crate::interface::{Interface, ip_field};
 use crate::ip_lease::IpLease;
@@ -179,7 +181,12 @@ impl Edit {
                 }
                 ObjectRef::Route(id) => self.topology.routes().get(id).map_or(Ok(()), |of| of.check(self)),
                 ObjectRef::NetworkService(id) => {
-                    self.topology.network_services().get(id).map_or(Ok(()), |of| of.check(self))
+                    let dns = self.topology.dns_services_of_service(id);
+                    let own = self.topology.network_services().get(id).map_or(Ok(()), |of| of.check(self));
+                    own.and_then(|()| dns.iter().try_for_each(|of| self.dns_service(of)?.check(self)))
+                }
+                ObjectRef::DnsService(id) => {
+                    self.topology.dns_services().get(id).map_or(Ok(()), |of| of.check(self))
                 }
                 ObjectRef::Network(id) => self.check_network(id),
                 _ => Ok(()),
@@ -354,4 +361,6 @@ getters! {
     route_link in route_links: RouteLinkId => RouteLink;
     route in routes: RouteId => Route;
     network_service in network_services: NetworkServiceId => NetworkService;
+    dns_service in dns_services: DnsServiceId => DnsService;
+    dns_record in dns_records: DnsRecordId => DnsRecord;
 }

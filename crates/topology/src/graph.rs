@@ -20,10 +20,12 @@ use crate::address::{
 };
 use crate::binding::{Binding, Claim};
 use crate::datapath::Datapath;
+use crate::dns_record::DnsRecord;
+use crate::dns_service::DnsService;
 use crate::host_token::HostToken;
 use crate::id::{
-    DatapathId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, NetworkServiceId, RouteId,
-    RouteLinkId, SegmentId,
+    DatapathId, DnsRecordId, DnsServiceId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
+    NetworkServiceId, RouteId, RouteLinkId, SegmentId,
 };
 use crate::interface::{Interface, InterfaceMode};
 use crate::ip_lease::IpLease;
@@ -62,6 +64,8 @@ pub struct Topology {
     route_links: Table<RouteLinkId, RouteLink>,
     routes: Table<RouteId, Route>,
     network_services: Table<NetworkServiceId, NetworkService>,
+    dns_services: Table<DnsServiceId, DnsService>,
+    dns_records: Table<DnsRecordId, DnsRecord>,
     bindings: Table<InterfaceId, Binding>,
     host_tokens: Table<HostTokenId, HostToken>,
     sequences: Arc<Sequences>,
@@ -95,6 +99,8 @@ struct Index {
     routes_of_network: MultiMap<NetworkId, RouteId>,
     routes_by_next_hop: MultiMap<(NetworkId, IpAddr), RouteId>,
     services_of_interface: MultiMap<InterfaceId, NetworkServiceId>,
+    dns_services_of_service: MultiMap<NetworkServiceId, DnsServiceId>,
+    records_of_dns_service: MultiMap<DnsServiceId, DnsRecordId>,
     interfaces_claimed_by: MultiMap<DatapathId, InterfaceId>,
     interfaces_on: MultiMap<DatapathId, InterfaceId>,
     // From several objects together: see `Topology::derive`.
@@ -128,6 +134,8 @@ macro_rules! with_kinds {
             RouteLink in route_links,
             Route in routes,
             NetworkService in network_services,
+            DnsService in dns_services,
+            DnsRecord in dns_records,
             Binding in bindings,
             HostToken in host_tokens
         )
@@ -168,6 +176,8 @@ impl Topology {
         route_links: RouteLinkId => RouteLink, "route links";
         routes: RouteId => Route, "routes";
         network_services: NetworkServiceId => NetworkService, "network services";
+        dns_services: DnsServiceId => DnsService, "DNS services";
+        dns_records: DnsRecordId => DnsRecord, "DNS records";
         bindings: InterfaceId => Binding, "bindings, by interface";
         host_tokens: HostTokenId => HostToken, "host tokens";
     }
@@ -187,6 +197,8 @@ impl Topology {
         routes_of_interface: InterfaceId => RouteId, "The routes by a leg.";
         routes_of_network: NetworkId => RouteId, "The routes by legs in a network.";
         services_of_interface: InterfaceId => NetworkServiceId, "The services of a simulated interface.";
+        dns_services_of_service: NetworkServiceId => DnsServiceId, "A network service's DNS service.";
+        records_of_dns_service: DnsServiceId => DnsRecordId, "A DNS service's records.";
         interfaces_claimed_by: DatapathId => InterfaceId, "The interfaces that a host claims, also in vain.";
         interfaces_on: DatapathId => InterfaceId, "The interfaces that live on a host.";
         domains_of_interface: InterfaceId => DomainId, "The L2 domains an interface is in.";
@@ -518,6 +530,12 @@ impl Topology {
             }
             Object::NetworkService(of) => {
                 note!(services_of_interface, of.interface_uuid.clone(), of.uuid.clone())
+            }
+            Object::DnsService(of) => {
+                note!(dns_services_of_service, of.network_service_uuid.clone(), of.uuid.clone());
+            }
+            Object::DnsRecord(of) => {
+                note!(records_of_dns_service, of.dns_service_uuid.clone(), of.uuid.clone())
             }
             Object::Binding(of) => {
                 for claim in &of.claims {

@@ -109,6 +109,10 @@ ids! {
     RouteId = "r";
     /// What a simulated interface answers.
     NetworkServiceId = "ns";
+    /// A DNS service.
+    DnsServiceId = "dnss";
+    /// A DNS record.
+    DnsRecordId = "dnsr";
     /// Permission for one host to join.
     HostTokenId = "ht";
 }

@@ -18,6 +18,7 @@ use crate::id::{DatapathId, InterfaceId, MacLeaseId, NetworkId, SegmentId};
 use crate::ip_lease::IpLease;
 use crate::mac_lease::MacLease;
 use crate::meta::{Labels, Meta, MetaSpec, text};
+use crate::network_service::NetworkService;
 
 /// Most ports one interface may be known by.
 pub const MAX_PORTS: usize = 64;
@@ -208,7 +209,7 @@ impl Interface {
             edit.delete(route);
         }
         for service in edit.topology().services_of_interface(uuid) {
-            edit.delete(service);
+            NetworkService::delete(edit, &service)?;
         }
         edit.delete(crate::object::ObjectRef::Binding(uuid.clone()));
         edit.delete(uuid.clone());

@@ -1,7 +1,8 @@
 //! The domain of OpenVNet: what users describe, held to its rules, and worked out as far as it goes without I/O.
 //!
 //! - Objects, one file a noun: [`datapath`], [`network`], [`segment`], [`interface`], [`mac_lease`], [`ip_lease`],
-//!   [`route_link`], [`route`], [`network_service`], [`binding`], [`host_token`], [`sequences`]. One serde type serves the API, the store and the wire.
+//!   [`route_link`], [`route`], [`network_service`], [`dns_service`],
+//!   [`dns_record`], [`binding`], [`host_token`], [`sequences`]. One serde type serves the API, the store and the wire.
 //! - [`graph`]: all of them in memory, with indexes; cheap to clone.
 //! - [`request`] and [`edit`]: pure functions from (topology, request) to (changes, error).
 //! - [`scope`]: which part a host needs, and what it must be told when that changes.
@@ -12,6 +13,8 @@ pub mod address;
 pub mod attributes;
 pub mod binding;
 pub mod datapath;
+pub mod dns_record;
+pub mod dns_service;
 pub mod edit;
 pub mod error;
 pub mod graph;
@@ -41,8 +44,8 @@ pub use edit::Edit;
 pub use error::{Error, ErrorKind};
 pub use graph::{DomainId, Topology};
 pub use id::{
-    DatapathId, HostTokenId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, NetworkServiceId, RouteId,
-    RouteLinkId, SegmentId,
+    DatapathId, DnsRecordId, DnsServiceId, HostTokenId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
+    NetworkServiceId, RouteId, RouteLinkId, SegmentId,
 };
 pub use object::{Change, Object, ObjectRef};
 pub use request::{Action, Collection, Request};

@@ -223,7 +223,7 @@ impl Network {
             self.display_name = text("display_name", name)?;
         }
         if let Some(name) = spec.domain_name {
-            self.domain_name = domain_name(name)?;
+            self.domain_name = domain_name("domain_name", name)?;
         }
         self.mode = spec.network_mode.or(spec.mode).unwrap_or(self.mode);
         self.subnets.ipv4 = merge_ipv4(self.subnets.ipv4, spec.ipv4_network, spec.ipv4_prefix)?;
@@ -255,18 +255,14 @@ impl Network {
     }
 }
 
-fn domain_name(name: String) -> Result<String, Error> {
+pub(crate) fn domain_name(field: &'static str, name: String) -> Result<String, Error> {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     // RFC 1035, section 2.3.4: labels of at most 63 octets, names of at most 255.
     let valid = name.len() <= 253 && name.split('.').all(label);
-    if valid {
-        Ok(name)
-    } else {
-        Err(Error::argument("domain_name", "must be a DNS name, as in `web.example`"))
-    }
+    if valid { Ok(name) } else { Err(Error::argument(field, "must be a DNS name, as in `web.example`")) }
 }
 
 macro_rules! merge_subnet {

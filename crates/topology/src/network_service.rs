@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Attributes, clearable, read};
+use crate::dns_service::DnsService;
 use crate::edit::Edit;
 use crate::error::Error;
 use crate::id::{InterfaceId, NetworkServiceId};
@@ -23,6 +24,8 @@ pub const MAX_SERVERS: usize = 8;
 pub enum NetworkServiceMode {
     /// Tells guests their addresses, and how to reach others (RFC 2131).
     Dhcp,
+    /// Tells names of interfaces and others (RFC 1034).
+    Dns,
 }
 
 /// A service of a simulated interface.
@@ -42,7 +45,7 @@ pub struct NetworkService {
     pub interface_uuid: InterfaceId,
     /// How long guests may keep an address without asking again, in seconds.
     pub lease_time: u32,
-    /// Name servers that guests are told of.
+    /// Name servers that guests are told of; if none, those in the guest's network.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub dns_servers: Vec<IpAddr>,
@@ -110,8 +113,12 @@ impl NetworkService {
         Ok(())
     }
 
+    /// Deletes it, with its DNS service.
     pub(crate) fn delete(edit: &mut Edit, uuid: &NetworkServiceId) -> Result<(), Error> {
         edit.network_service(uuid)?;
+        for dns in edit.topology().dns_services_of_service(uuid) {
+            DnsService::delete(edit, &dns)?;
+        }
         edit.delete(uuid.clone());
         Ok(())
     }

@@ -8,10 +8,12 @@ use serde::Serialize;
 
 use crate::binding::Binding;
 use crate::datapath::Datapath;
+use crate::dns_record::DnsRecord;
+use crate::dns_service::DnsService;
 use crate::host_token::HostToken;
 use crate::id::{
-    DatapathId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, NetworkServiceId, RouteId,
-    RouteLinkId, SegmentId,
+    DatapathId, DnsRecordId, DnsServiceId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
+    NetworkServiceId, RouteId, RouteLinkId, SegmentId,
 };
 use crate::interface::Interface;
 use crate::ip_lease::IpLease;
@@ -145,6 +147,8 @@ objects! {
     RouteLink(RouteLinkId, uuid) = "route_links";
     Route(RouteId, uuid) = "routes";
     NetworkService(NetworkServiceId, uuid) = "network_services";
+    DnsService(DnsServiceId, uuid) = "dns_services";
+    DnsRecord(DnsRecordId, uuid) = "dns_records";
     Binding(InterfaceId, interface_uuid) = "bindings";
     HostToken(HostTokenId, uuid) = "host_tokens";
 }
@@ -175,5 +179,5 @@ macro_rules! references {
 references!(
     DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface,
     MacLeaseId => MacLease, IpLeaseId => IpLease, RouteLinkId => RouteLink, RouteId => Route,
-    NetworkServiceId => NetworkService, HostTokenId => HostToken
+    NetworkServiceId => NetworkService, DnsServiceId => DnsService, DnsRecordId => DnsRecord, HostTokenId => HostToken
 );

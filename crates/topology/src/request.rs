@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::address::Revision;
 use crate::attributes::Attributes;
 use crate::datapath::Datapath;
+use crate::dns_record::DnsRecord;
+use crate::dns_service::DnsService;
 use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
 use crate::id::Id;
@@ -45,11 +47,15 @@ pub enum Collection {
     Routes,
     /// What simulated interfaces answer.
     NetworkServices,
+    /// What DNS servers do besides telling the names of interfaces.
+    DnsServices,
+    /// Names that DNS servers tell.
+    DnsRecords,
 }
 
 impl Collection {
     /// Every collection, in an order in which objects can be made: what is referred to comes first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Datapaths,
         Self::Segments,
         Self::Networks,
@@ -59,6 +65,8 @@ impl Collection {
         Self::RouteLinks,
         Self::Routes,
         Self::NetworkServices,
+        Self::DnsServices,
+        Self::DnsRecords,
     ];
 
     /// Its name in paths.
@@ -73,6 +81,8 @@ impl Collection {
             Self::RouteLinks => "route_links",
             Self::Routes => "routes",
             Self::NetworkServices => "network_services",
+            Self::DnsServices => "dns_services",
+            Self::DnsRecords => "dns_records",
         }
     }
 
@@ -94,6 +104,8 @@ impl Collection {
             Self::RouteLinks => parse::<crate::id::RouteLinkId>(text),
             Self::Routes => parse::<crate::id::RouteId>(text),
             Self::NetworkServices => parse::<crate::id::NetworkServiceId>(text),
+            Self::DnsServices => parse::<crate::id::DnsServiceId>(text),
+            Self::DnsRecords => parse::<crate::id::DnsRecordId>(text),
         }
     }
 }
@@ -224,6 +236,8 @@ fn create(edit: &mut Edit, resource: Collection, attributes: Attributes) -> Resu
         Collection::RouteLinks => RouteLink::create(edit, attributes)?.into(),
         Collection::Routes => Route::create(edit, attributes)?.into(),
         Collection::NetworkServices => NetworkService::create(edit, attributes)?.into(),
+        Collection::DnsServices => DnsService::create(edit, attributes)?.into(),
+        Collection::DnsRecords => DnsRecord::create(edit, attributes)?.into(),
     })
 }
 
@@ -244,6 +258,8 @@ fn update(edit: &mut Edit, reference: &ObjectRef, mut attributes: Attributes) ->
         ObjectRef::RouteLink(id) => RouteLink::update(edit, id, attributes),
         ObjectRef::Route(id) => Route::update(edit, id, attributes),
         ObjectRef::NetworkService(id) => NetworkService::update(edit, id, attributes),
+        ObjectRef::DnsService(id) => DnsService::update(edit, id, attributes),
+        ObjectRef::DnsRecord(id) => DnsRecord::update(edit, id, attributes),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -259,6 +275,8 @@ fn delete(edit: &mut Edit, reference: &ObjectRef) -> Result<(), Error> {
         ObjectRef::RouteLink(id) => RouteLink::delete(edit, id),
         ObjectRef::Route(id) => Route::delete(edit, id),
         ObjectRef::NetworkService(id) => NetworkService::delete(edit, id),
+        ObjectRef::DnsService(id) => DnsService::delete(edit, id),
+        ObjectRef::DnsRecord(id) => DnsRecord::delete(edit, id),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -316,6 +334,8 @@ impl Object {
             Self::RouteLink(of) => Some(&of.meta),
             Self::Route(of) => Some(&of.meta),
             Self::NetworkService(of) => Some(&of.meta),
+            Self::DnsService(of) => Some(&of.meta),
+            Self::DnsRecord(of) => Some(&of.meta),
             Self::Binding(of) => Some(&of.meta),
             Self::HostToken(of) => Some(&of.meta),
             Self::Sequences(_) => None,

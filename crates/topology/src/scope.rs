@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 
 use crate::graph::{DomainId, Topology};
-use crate::id::{DatapathId, InterfaceId, NetworkId, RouteId, RouteLinkId};
+use crate::id::{DatapathId, InterfaceId, NetworkId, NetworkServiceId, RouteId, RouteLinkId};
 use crate::object::{Change, Object, ObjectRef};
 
 /// Every object that a host needs.
@@ -132,6 +132,14 @@ fn domains_of(topology: &Topology, reference: &ObjectRef) -> Vec<DomainId> {
             let service = topology.network_services().get(id);
             service.map_or_else(Vec::new, |service| interface(&service.interface_uuid))
         }
+        ObjectRef::DnsService(id) => {
+            let service = topology.dns_services().get(id).map(|of| of.network_service_uuid.clone());
+            service.map_or_else(Vec::new, |service| domains_of(topology, &service.into()))
+        }
+        ObjectRef::DnsRecord(id) => {
+            let service = topology.dns_records().get(id).map(|of| of.dns_service_uuid.clone());
+            service.map_or_else(Vec::new, |service| domains_of(topology, &service.into()))
+        }
         ObjectRef::HostToken(_) | ObjectRef::Sequences => Vec::new(),
     }
 }
@@ -162,10 +170,14 @@ fn relatives(topology: &Topology, reference: &ObjectRef, found: &mut BTreeSet<Ob
         ObjectRef::Route(id) => {
             found.extend(topology.routes().get(id).map(|route| route.route_link_uuid.clone().into()));
         }
+        ObjectRef::NetworkService(id) => names(topology, id, found),
+        ObjectRef::DnsService(id) => {
+            found.extend(topology.records_of_dns_service(id).into_iter().map(ObjectRef::from));
+        }
         ObjectRef::Datapath(_)
         | ObjectRef::Segment(_)
         | ObjectRef::RouteLink(_)
-        | ObjectRef::NetworkService(_)
+        | ObjectRef::DnsRecord(_)
         | ObjectRef::HostToken(_)
         | ObjectRef::Sequences => {}
     }
@@ -177,8 +189,19 @@ fn household(topology: &Topology, interface: &InterfaceId, found: &mut BTreeSet<
     found.insert(ObjectRef::Binding(interface.clone()));
     found.extend(topology.mac_leases_of_interface(interface).into_iter().map(ObjectRef::from));
     found.extend(topology.ip_leases_of_interface(interface).into_iter().map(ObjectRef::from));
-    found.extend(topology.services_of_interface(interface).into_iter().map(ObjectRef::from));
+    for service in topology.services_of_interface(interface) {
+        names(topology, &service, found);
+        found.insert(service.into());
+    }
     found.extend(topology.host_of_interface(interface).map(|host| host.clone().into()));
+}
+
+/// What belongs to a network service: its DNS service, and the records of that.
+fn names(topology: &Topology, service: &NetworkServiceId, found: &mut BTreeSet<ObjectRef>) {
+    for dns in topology.dns_services_of_service(service) {
+        found.extend(topology.records_of_dns_service(&dns).into_iter().map(ObjectRef::from));
+        found.insert(dns.into());
+    }
 }
 
 /// The routes of legs in a network, and their routers.

@@ -2,7 +2,7 @@
 //!
 //! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`course`] (what the tables are to become),
 //! [`answers`] (packets that flows cannot answer), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
-//! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`status`] (who looks after the host). Between them go the newest values, never events:
+//! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`forwarder`] (name servers), [`status`] (who looks after the host). Between them go the newest values, never events:
 //!
 //! ```text
 //! manager <──ports, realized──┐                        ┌── tunnels wanted ──┐
@@ -15,6 +15,7 @@ pub mod answers;
 pub mod bridge;
 pub mod control;
 pub mod course;
+pub mod forwarder;
 pub mod host;
 pub mod metrics;
 pub mod reconciler;

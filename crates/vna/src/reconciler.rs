@@ -14,8 +14,9 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, error, info, warn};
 
-use crate::answers;
+use crate::answers::{self, Names, Reply};
 use crate::course::{Course, Step};
+use crate::forwarder::Forwarder;
 use crate::host::HostView;
 use crate::metrics::Metrics;
 use crate::switch::{Mark, Switch, SwitchError, SwitchEvent};
@@ -49,6 +50,8 @@ pub struct Reconciler {
     pub installed: watch::Sender<Option<Installed>>,
     metrics: Arc<Metrics>,
     course: Course,
+    names: Names,
+    forwarder: Forwarder,
 }
 
 impl Reconciler {
@@ -60,7 +63,8 @@ impl Reconciler {
         metrics: Arc<Metrics>,
     ) -> Self {
         let course = Course::new(replica.borrow().clone());
-        Self { replica, host, installed, metrics, course }
+        let (names, forwarder) = (Names::default(), Forwarder::default());
+        Self { replica, host, installed, metrics, course, names, forwarder }
     }
 
     /// Keeps the switch equal to the topology, for ever, through whatever connections it takes.
@@ -168,13 +172,17 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn answer(&self, switch: &Switch, packet: &PacketIn) -> Result<(), SwitchError> {
+    async fn answer(&mut self, switch: &Switch, packet: &PacketIn) -> Result<(), SwitchError> {
         let topology =
             self.replica.borrow().as_ref().map(|replica| replica.topology.clone()).unwrap_or_default();
-        let answer = answers::answer(packet, &topology);
+        let answer = answers::answer(packet, &topology, &mut self.names);
         self.metrics.asked(Question::of_userdata(&packet.userdata), answer.is_some());
         match answer {
-            Some(answer) => switch.packet_out(answer).await,
+            Some(Reply::Out(answer)) => switch.packet_out(answer).await,
+            Some(Reply::Forward(forward)) => {
+                self.forwarder.pass_on(forward, switch.connection());
+                Ok(())
+            }
             None => Ok(()),
         }
     }

@@ -12,13 +12,14 @@ use vnctl::Exit;
 use vnmgr::manager::{Manager, Options};
 
 /// Documents for users, from the root of the repository.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "docs/installation.md",
     "docs/tutorial-single-network.md",
     "docs/concepts.md",
     "docs/routing.md",
     "docs/dhcp.md",
+    "docs/dns.md",
     "docs/api.md",
     "docs/vnctl.md",
     "docs/operations.md",

@@ -7,6 +7,7 @@ use super::guest;
 use crate::hex;
 use crate::memory::Limit;
 use crate::target::Target;
+use vna::answers::{Names, Reply};
 
 /// Frames that `ovs-ofctl` and `ovs-vswitchd` exchanged.
 const RECORDED: &str = include_str!("../../../openflow/tests/golden/frames.txt");
@@ -91,7 +92,13 @@ fn packet_ins() -> Vec<Vec<u8>> {
 
 fn packet_in(bytes: &[u8]) -> bool {
     let Ok(Frame { message: Message::PacketIn(packet_in), .. }) = Frame::decode(bytes) else { return false };
-    let Some(answer) = vna::answers::answer(&packet_in, super::world::topology()) else { return false };
+    let answer = vna::answers::answer(&packet_in, super::world::topology(), &mut Names::default());
+    let answer = match answer {
+        Some(Reply::Out(answer)) => Some(answer),
+        Some(Reply::Forward(forward)) => forward.answer(None),
+        None => None,
+    };
+    let Some(answer) = answer else { return false };
     let message = Message::PacketOut(answer);
     let again = message.encode(Xid(1)).expect("an answer fits");
     assert_eq!(Frame::decode(&again).map(|frame| frame.message), Ok(message));

@@ -274,13 +274,23 @@ fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
             ];
             ("routes", id, attributes(given))
         });
-    let services = (pick("ns-", 2), leg).prop_map(|(id, interface)| {
-        (
-            "network_services",
-            id,
-            attributes([("interface_uuid", Some(interface.into())), ("mode", Some("dhcp".into()))]),
-        )
+    let mode = prop_oneof![Just("dhcp"), Just("dns")];
+    let services = (pick("ns-", 2), leg, mode).prop_map(|(id, interface, mode)| {
+        let given = [("interface_uuid", Some(interface.into())), ("mode", Some(mode.into()))];
+        ("network_services", id, attributes(given))
     });
+    let dns_services = (pick("dnss-", 2), pick("ns-", 2)).prop_map(|(id, service)| {
+        ("dns_services", id, attributes([("network_service_uuid", Some(service.into()))]))
+    });
+    let dns_records =
+        (pick("dnsr-", 2), pick("dnss-", 2), address.clone()).prop_map(|(id, service, address)| {
+            let given = [
+                ("dns_service_uuid", Some(service.into())),
+                ("name", Some("www.example".into())),
+                ("ipv4_address", Some(address.into())),
+            ];
+            ("dns_records", id, attributes(given))
+        });
     let address = prop_oneof![
         4 => address.prop_map(|address| ("ipv4_address", address)),
         1 => pick("fe80::ff:fe00:", 4).prop_map(|address| ("ipv6_address", address)),
@@ -297,7 +307,7 @@ fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
         });
     prop_oneof![
         4 => networks, 1 => segments, 1 => datapaths, 10 => interfaces, 6 => mac_leases, 6 => ip_leases,
-        1 => route_links, 6 => routes, 2 => services
+        1 => route_links, 6 => routes, 3 => services, 2 => dns_services, 2 => dns_records
     ]
 }
 

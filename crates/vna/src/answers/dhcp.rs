@@ -19,7 +19,7 @@ use topology::network_service::{NetworkService, NetworkServiceMode};
 use topology::{DomainId, Id, MacAddr, NetworkId, Topology, mtu};
 use tracing::debug;
 
-use super::{Client, back, source};
+use super::{Client, back, dns, source};
 
 /// The answer to a client, out of the port it asked by. `None` if it gets none.
 pub(super) fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
@@ -82,7 +82,7 @@ fn lease(client: &Client<'_>, topology: &Topology) -> Option<Lease> {
         server_mac: server.mac.0,
         lease_time: Duration::from_secs(server.service.lease_time.into()),
         routers,
-        dns: server.service.dns_servers.iter().filter_map(only_ipv4).collect(),
+        dns: name_servers(&server, network, topology).iter().filter_map(only_ipv4).collect(),
         ntp: server.service.ntp_servers.clone(),
         routes,
         host_name: client.interface.uuid.as_str().split_once('-').map(|(_, name)| name.to_owned()),
@@ -97,6 +97,12 @@ fn ipv4(lease: &IpLease) -> Option<Ipv4Addr> {
         IpAddr::V4(address) => Some(address),
         IpAddr::V6(_) => None,
     }
+}
+
+/// The name servers that guests are told of.
+pub(super) fn name_servers(server: &Server, network: &Network, topology: &Topology) -> Vec<IpAddr> {
+    let given = &server.service.dns_servers;
+    if given.is_empty() { dns::servers(network, topology) } else { given.clone() }
 }
 
 /// The first server with an address in a network, an IPv4 one if it has several.

@@ -9,7 +9,7 @@ use openflow::{PacketIn, PacketOut};
 use responder::dhcpv6::Lease;
 use topology::Topology;
 
-use super::dhcp::{reply, server};
+use super::dhcp::{name_servers, reply, server};
 use super::{Client, source};
 
 /// The answer to a client, out of the port it asked by. `None` if it gets none.
@@ -24,9 +24,9 @@ fn lease(client: &Client<'_>, topology: &Topology) -> Option<Lease> {
     let mut served = client.ip_leases(topology).into_iter().filter_map(|(address, network)| {
         let IpAddr::V6(address) = address else { return None };
         let subnet = network.subnets.ipv6.filter(|subnet| subnet.contains(&address))?;
-        Some((address, subnet, server(network, &client.domain, topology)?))
+        Some((address, network, subnet, server(network, &client.domain, topology)?))
     });
-    let (address, subnet, server) = served.next()?;
+    let (address, network, subnet, server) = served.next()?;
     let lease_time = Duration::from_secs(server.service.lease_time.into());
     Some(Lease {
         client: client.mac_lease.mac_address.0,
@@ -36,7 +36,7 @@ fn lease(client: &Client<'_>, topology: &Topology) -> Option<Lease> {
         server_mac: server.mac.0,
         preferred: lease_time,
         valid: lease_time,
-        dns: ipv6(&server.service.dns_servers),
+        dns: ipv6(&name_servers(&server, network, topology)),
         ntp: Vec::new(),
         search: Vec::new(),
     })

@@ -2,14 +2,18 @@
 //!
 //! - `dhcp` and `dhcpv6`: what guests are told of their addresses.
 //! - `router_advertisement`: what they are told of routers.
+//! - `dns`: what name servers tell.
 //! - `routed`: what routers and simulated interfaces say of packets that they cannot pass on.
 
 mod dhcp;
 mod dhcpv6;
+mod dns;
 mod routed;
 mod router_advertisement;
 
 use std::net::IpAddr;
+
+pub use dns::{Forward, Names};
 
 use dataplane::layout::{
     FLAGS, Question, RESOLVED_MAC, RESOLVED_ROUTER, ROUTED, SOURCE_INTERFACE, TUNNEL_MTU,
@@ -21,26 +25,38 @@ use topology::mac_lease::MacLease;
 use topology::network::Network;
 use topology::{DomainId, InterfaceKey, MacAddr, Topology};
 
-/// The answer to a packet-in, on its way to who asked. `None` if it deserves none.
-pub fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
-    let problem = match Question::of_userdata(&packet_in.userdata)? {
-        Question::TooBig => {
-            let mtu = u16::try_from(register(packet_in, TUNNEL_MTU)).ok()?;
-            if register(packet_in, FLAGS) & ROUTED == 0 {
-                return back(packet_in, responder::too_big(&packet_in.packet, mtu)?);
-            }
-            Problem::TooBig { mtu }
-        }
-        Question::Solicitation => return neighbour(packet_in),
-        Question::TimeExceeded => Problem::TimeExceeded,
-        Question::NoRoute => Problem::NoRoute,
-        Question::HostUnreachable => Problem::HostUnreachable,
-        Question::PortUnreachable => Problem::PortUnreachable,
-        Question::Dhcp => return dhcp::answer(packet_in, topology),
-        Question::Dhcpv6 => return dhcpv6::answer(packet_in, topology),
-        Question::RouterSolicitation => return router_advertisement::answer(packet_in, topology),
+/// What comes of a packet-in.
+#[derive(Debug)]
+pub enum Reply {
+    /// The answer, on its way to who asked.
+    Out(PacketOut),
+    /// Others are to be asked first.
+    Forward(Forward),
+}
+
+/// What comes of a packet-in. `None` if it deserves no answer.
+pub fn answer(packet_in: &PacketIn, topology: &Topology, names: &mut Names) -> Option<Reply> {
+    let answer = match Question::of_userdata(&packet_in.userdata)? {
+        Question::TooBig => too_big(packet_in, topology),
+        Question::Solicitation => neighbour(packet_in),
+        Question::TimeExceeded => routed::error(packet_in, Problem::TimeExceeded, topology),
+        Question::NoRoute => routed::error(packet_in, Problem::NoRoute, topology),
+        Question::HostUnreachable => routed::error(packet_in, Problem::HostUnreachable, topology),
+        Question::PortUnreachable => routed::error(packet_in, Problem::PortUnreachable, topology),
+        Question::Dhcp => dhcp::answer(packet_in, topology),
+        Question::Dhcpv6 => dhcpv6::answer(packet_in, topology),
+        Question::RouterSolicitation => router_advertisement::answer(packet_in, topology),
+        Question::Dns => return dns::answer(packet_in, topology, names),
     };
-    routed::error(packet_in, problem, topology)
+    answer.map(Reply::Out)
+}
+
+fn too_big(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
+    let mtu = u16::try_from(register(packet_in, TUNNEL_MTU)).ok()?;
+    if register(packet_in, FLAGS) & ROUTED == 0 {
+        return back(packet_in, responder::too_big(&packet_in.packet, mtu)?);
+    }
+    routed::error(packet_in, Problem::TooBig { mtu }, topology)
 }
 
 fn neighbour(packet_in: &PacketIn) -> Option<PacketOut> {
@@ -140,7 +156,8 @@ mod tests {
             userdata: Question::Solicitation.userdata(),
             ..PacketIn::default()
         };
-        let answer = answer(&packet_in, &Topology::default()).expect("an answer");
+        let answer = answer(&packet_in, &Topology::default(), &mut Names::default());
+        let Some(Reply::Out(answer)) = answer else { panic!("an answer: {answer:?}") };
         assert_eq!(answer.actions, [Action::output(OfPort(7))]);
         assert_eq!(answer.packet[0..12], [&[0x33, 0x33, 0, 0, 0, 1][..], &OWNER].concat()[..]);
         assert_eq!(answer.packet[54], 136, "a neighbour advertisement");
@@ -149,6 +166,6 @@ mod tests {
     #[test]
     fn what_nobody_asked_for_is_not_answered() {
         let packet_in = PacketIn { userdata: vec![0xee], packet: vec![0; 60], ..PacketIn::default() };
-        assert_eq!(answer(&packet_in, &Topology::default()), None);
+        assert!(answer(&packet_in, &Topology::default(), &mut Names::default()).is_none());
     }
 }

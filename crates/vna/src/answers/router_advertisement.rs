@@ -14,7 +14,7 @@ use topology::mac_lease::MacLease;
 use topology::network::Network;
 use topology::{MacAddr, Topology, mtu};
 
-use super::dhcp::server;
+use super::dhcp::{name_servers, server};
 use super::dhcpv6::ipv6;
 use super::{Client, back, source};
 
@@ -43,7 +43,7 @@ fn router(client: &Client<'_>, topology: &Topology) -> Option<Router> {
     let own = address_of(client.mac_lease.mac_address, subnet);
     let makes_itself = client.ip_leases(topology).iter().any(|(address, _)| Some(*address) == own);
     let server = server(network, &client.domain, topology);
-    let dns = server.as_ref().map(|server| ipv6(&server.service.dns_servers)).unwrap_or_default();
+    let dns = server.as_ref().map(|server| ipv6(&name_servers(server, network, topology)));
     Some(Router {
         mac: leg.mac_address.0,
         address: leg.mac_address.link_local(),
@@ -60,7 +60,7 @@ fn router(client: &Client<'_>, topology: &Topology) -> Option<Router> {
             preferred: FOR_EVER,
         }],
         routes: Vec::new(),
-        dns,
+        dns: dns.unwrap_or_default(),
         search: Vec::new(),
         dns_lifetime: LIFETIME,
     })

@@ -3,6 +3,8 @@
 //! Parsing, help, completion, filters, declarative files and tables follow from it. One file per noun, one line here.
 
 mod datapath;
+mod dns_record;
+mod dns_service;
 mod interface;
 mod ip_lease;
 mod kind;
@@ -14,6 +16,8 @@ mod route_link;
 mod segment;
 
 pub(crate) use datapath::DATAPATHS;
+pub(crate) use dns_record::DNS_RECORDS;
+pub(crate) use dns_service::DNS_SERVICES;
 pub(crate) use interface::{INTERFACES, PORTS};
 pub(crate) use ip_lease::IP_LEASES;
 pub(crate) use kind::Kind;
@@ -27,7 +31,7 @@ pub(crate) use segment::SEGMENTS;
 use serde::{Serialize, Serializer};
 
 /// Every resource, in an order in which objects can be made: what is referred to comes first.
-pub(crate) static RESOURCES: [&Resource; 9] = [
+pub(crate) static RESOURCES: [&Resource; 11] = [
     &DATAPATHS,
     &SEGMENTS,
     &NETWORKS,
@@ -37,6 +41,8 @@ pub(crate) static RESOURCES: [&Resource; 9] = [
     &ROUTE_LINKS,
     &ROUTES,
     &NETWORK_SERVICES,
+    &DNS_SERVICES,
+    &DNS_RECORDS,
 ];
 
 /// A kind of object that users make, change and delete.

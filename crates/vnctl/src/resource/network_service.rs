@@ -8,7 +8,7 @@ pub(crate) static NETWORK_SERVICES: Resource = Resource {
     about: "What simulated interfaces answer besides ARP and ping",
     prefix: "ns",
     attributes: &[
-        Attribute::new("mode", Kind::OneOf(&["dhcp"]), "What it does").required(),
+        Attribute::new("mode", Kind::OneOf(&["dhcp", "dns"]), "What it does").required(),
         Attribute::new("interface_uuid", Kind::Uuid("if"), "The simulated interface that answers").required(),
         Attribute::new("display_name", Kind::Text, "A name for people"),
         Attribute::new(
@@ -16,7 +16,11 @@ pub(crate) static NETWORK_SERVICES: Resource = Resource {
             Kind::Integer,
             "How long guests may keep an address, in seconds; 86400 if absent",
         ),
-        Attribute::new("dns_servers", Kind::List, "Name servers that guests are told of"),
+        Attribute::new(
+            "dns_servers",
+            Kind::List,
+            "Name servers that guests are told of; those in their network if absent",
+        ),
         Attribute::new("ntp_servers", Kind::List, "Time servers that guests are told of"),
     ],
     columns: &[

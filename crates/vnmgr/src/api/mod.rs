@@ -1,7 +1,8 @@
 //! The Web API: HTTP in, tasks for the writer and representations out. It decides nothing about topology.
 //!
 //! One noun, one file: [`datapath`], [`network`], [`segment`], [`interface`], [`interface_port`], [`mac_lease`],
-//! [`ip_lease`], [`route_link`], [`route`], [`network_service`], [`host`], [`batch`]. What they share is in [`resource`], [`input`], [`list`], [`look`] and [`reply`].
+//! [`ip_lease`], [`route_link`], [`route`], [`network_service`], [`dns_service`],
+//! [`dns_record`], [`host`], [`batch`]. What they share is in [`resource`], [`input`], [`list`], [`look`] and [`reply`].
 //!
 //! # Conventions
 //! - Every response names the revision it is true of in `OpenVNet-Revision`.
@@ -15,6 +16,8 @@
 
 pub mod batch;
 pub mod datapath;
+pub mod dns_record;
+pub mod dns_service;
 pub mod error;
 mod health;
 pub mod host;
@@ -189,6 +192,8 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(route_link::routes())
         .merge(route::routes())
         .merge(network_service::routes())
+        .merge(dns_service::routes())
+        .merge(dns_record::routes())
         .merge(batch::routes())
         .merge(host::routes());
     OpenApiRouter::with_openapi(Document::openapi()).nest(rewrite::BASE, routes)

@@ -30,6 +30,8 @@ fn every_route_is_described() {
     found.sort_unstable();
     let collections = [
         "datapaths",
+        "dns_records",
+        "dns_services",
         "interfaces",
         "ip_leases",
         "mac_leases",
