@@ -72,6 +72,30 @@ pub(super) fn packets() -> Vec<Vec<u8>> {
     ]
 }
 
+/// What guests ask servers and routers: DHCP, DHCPv6, DNS and for routers.
+pub(super) fn questions() -> Vec<Vec<u8>> {
+    let mut frames = [const { Vec::new() }; 4];
+    let [dhcp, dhcpv6, dns, routers] = &mut frames;
+    let bootp =
+        [&[1, 1, 6, 0, 1, 2, 3, 4][..], &[0; 20], &ASKER, &[0; 202], &[99, 130, 83, 99, 53, 1, 1, 255]]
+            .concat();
+    let packet = PacketBuilder::ethernet2(ASKER, [0xff; 6]).ipv4([0; 4], [255; 4], 64);
+    packet.udp(68, 67).write(dhcp, &bootp).expect("it fits");
+    let servers = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2];
+    let solicit = [1, 1, 2, 3, 0, 1, 0, 4, 0, 3, 0, 1, 0, 3, 0, 12, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let packet =
+        PacketBuilder::ethernet2(ASKER, [0x33, 0x33, 0, 1, 0, 2]).ipv6(ASKER_IPV6.octets(), servers, 1);
+    packet.udp(546, 547).write(dhcpv6, &solicit).expect("it fits");
+    let query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x00\x00\x01\x00\x01";
+    let packet = PacketBuilder::ethernet2(ASKER, OTHER).ipv4([10, 0, 0, 1], [10, 0, 0, 254], 64);
+    packet.udp(1000, 53).write(dns, query).expect("it fits");
+    let all = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+    let packet =
+        PacketBuilder::ethernet2(ASKER, [0x33, 0x33, 0, 0, 0, 2]).ipv6(ASKER_IPV6.octets(), all, 255);
+    packet.icmpv6(Icmpv6Type::RouterSolicitation).write(routers, &[]).expect("it fits");
+    frames.into()
+}
+
 /// Makes the checksums of an untagged frame right: without, most of what is wrong deeper would not be looked at.
 fn repair(frame: &mut [u8]) {
     let Some(packet) = frame.get_mut(PACKET_AT..) else { return };

@@ -1,12 +1,13 @@
 //! What a switch sends: OpenFlow frames, and in some of them packets that the agent answers.
 
-use dataplane::layout::{Question, RESOLVED_MAC, TUNNEL_MTU};
+use dataplane::layout::{DESTINATION_INTERFACE, Question, RESOLVED_MAC, SOURCE_INTERFACE, TUNNEL_MTU};
 use openflow::{Cookie, Field, Frame, Match, Message, OfPort, PacketIn, TableId, Xid};
 
 use super::guest;
 use crate::hex;
 use crate::memory::Limit;
 use crate::target::Target;
+use topology::InterfaceId;
 use vna::answers::{Names, Reply};
 
 /// Frames that `ovs-ofctl` and `ovs-vswitchd` exchanged.
@@ -70,10 +71,17 @@ fn frame(bytes: &[u8]) -> bool {
 
 /// Guests' packets, as the switch hands them to the agent.
 fn packet_ins() -> Vec<Vec<u8>> {
-    let questions = [Question::TooBig, Question::Solicitation];
-    let packet_ins =
-        guest::packets().into_iter().zip(questions.into_iter().cycle()).map(|(packet, question)| {
+    let topology = super::world::topology();
+    let key = |id: &str| topology.interfaces()[&id.parse::<InterfaceId>().expect("an id")].key.0;
+    let packets = || guest::packets().into_iter().chain(guest::questions());
+    let packet_ins = Question::ALL
+        .iter()
+        .flat_map(|question| packets().map(move |packet| (packet, question)))
+        .map(|(packet, question)| {
             let metadata = Match::new()
+                .metadata(1)
+                .with(Field::Reg(SOURCE_INTERFACE), key("if-a"))
+                .with(Field::Reg(DESTINATION_INTERFACE), key("if-leg"))
                 .in_port(OfPort(7))
                 .with(Field::Reg(TUNNEL_MTU), 1_000_u32)
                 .with(Field::Xreg(RESOLVED_MAC), 0x0200_0000_0002_u64);

@@ -40,6 +40,32 @@ pub(super) fn requests() -> Vec<Value> {
             json!({"uuid": "il-a", "network_uuid": "nw-a", "mac_lease_uuid": "ml-a",
                 "ipv4_address": "10.0.0.3"}),
         ),
+        create(
+            "interfaces",
+            json!({"uuid": "if-leg", "mode": "simulated", "enable_routing": true, "network_uuid": "nw-a",
+                "mac_address": "02:00:00:00:00:fe", "ipv4_address": "10.0.0.254", "ipv6_address": "fd00::fe"}),
+        ),
+        create("route_links", json!({"uuid": "rl-a"})),
+        create(
+            "routes",
+            json!({"uuid": "r-a", "interface_uuid": "if-leg", "network_uuid": "nw-a", "route_link_uuid": "rl-a",
+                "ipv4_network": "0.0.0.0", "ipv4_prefix": 0, "next_hops": ["10.0.0.1", "10.0.0.3"]}),
+        ),
+        create(
+            "routes",
+            json!({"uuid": "r-b", "interface_uuid": "if-leg", "network_uuid": "nw-a", "route_link_uuid": "rl-a",
+                "ipv6_network": "fd00::", "ingress": true, "egress": true}),
+        ),
+        create("network_services", json!({"uuid": "ns-a", "mode": "dhcp", "interface_uuid": "if-leg"})),
+        create("network_services", json!({"uuid": "ns-b", "mode": "dns", "interface_uuid": "if-leg"})),
+        create(
+            "dns_services",
+            json!({"uuid": "dnss-a", "network_service_uuid": "ns-b", "public_dns": ["192.0.2.53"]}),
+        ),
+        create(
+            "dns_records",
+            json!({"uuid": "dnsr-a", "dns_service_uuid": "dnss-a", "name": "www.example", "cname": "a.example"}),
+        ),
     ]
 }
 

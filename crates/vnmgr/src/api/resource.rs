@@ -120,6 +120,38 @@ pub fn id_text(reference: &ObjectRef) -> String {
     text.split_once('/').map_or_else(|| text.clone(), |(_, id)| id.to_owned())
 }
 
+/// Says what a resource is that is shown as it is kept, and writes its routes: its own attributes with simple values are
+/// named here, as everyone's are the same.
+macro_rules! plain_resource {
+    ($path:literal: $kind:ident in $table:ident, $spec:ty, $collection:ident; $($field:literal),*) => {
+        impl crate::api::resource::Resource for $kind {
+            type View = Self;
+            const COLLECTION: topology::Collection = topology::Collection::$collection;
+            const FIELDS: &'static [&'static str] =
+                &["uuid", "project", "created_at", "updated_at", "revision", $($field),*];
+
+            fn all(topology: &topology::Topology) -> impl Iterator<Item = &std::sync::Arc<Self>> {
+                topology.$table().values()
+            }
+
+            fn of(object: topology::Object) -> Option<std::sync::Arc<Self>> {
+                if let topology::Object::$kind(of) = object { Some(of) } else { None }
+            }
+
+            fn meta(&self) -> &topology::meta::Meta {
+                &self.meta
+            }
+
+            fn view(&self, _: &crate::api::look::Look<'_>) -> Self {
+                self.clone()
+            }
+        }
+
+        crate::api::resource::resource_routes!($path: $kind, $spec => $kind);
+    };
+}
+pub(crate) use plain_resource;
+
 /// Writes the five routes of a resource.
 ///
 /// `resource_routes!("networks": Network, NetworkSpec => NetworkView)` makes `pub fn routes()`.
