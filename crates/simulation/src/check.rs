@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dataplane::{Compiler, Delta, Program};
 use sync::Replica;
 use topology::binding::Claim;
-use topology::interface::Interface;
+use topology::interface::{Interface, InterfaceMode};
 use topology::{DatapathId, InterfaceId, ObjectRef, Topology, scope};
 use vna::host::HostView;
 
@@ -239,5 +239,6 @@ fn may_be_here(interface: &Interface, host: &Host, datapath: &DatapathId) -> boo
     let here = |only: &DatapathId| only == datapath;
     let admitted = interface.ports.is_empty()
         || interface.ports.iter().any(|port| port.datapath_uuid.as_ref().is_none_or(here));
-    requested && admitted
+    // What is simulated has no port, whatever a port says.
+    requested && admitted && interface.mode != InterfaceMode::Simulated
 }

@@ -29,7 +29,7 @@ pub(crate) fn ask(random: &mut Random, topology: &Topology, hosts: usize) -> Vec
 
 fn one(random: &mut Random, topology: &Topology, hosts: usize) -> Request {
     let n = random.below(INTERFACES);
-    match random.below(20) {
+    match random.below(24) {
         0 => create("networks", network(random.below(NETWORKS))),
         1 => {
             create("segments", json!({"uuid": format!("seg-{}", random.below(SEGMENTS)), "mode": "virtual"}))
@@ -46,7 +46,35 @@ fn one(random: &mut Random, topology: &Topology, hosts: usize) -> Request {
             "attributes": port(random, hosts, "datapath_uuid")})),
         14 => request(json!({"op": "act", "action": "remove_ports", "uuid": format!("if-{n}"),
             "attributes": {"port_name": format!("tap{n}")}})),
+        15..20 => of_router(random),
         _ => update("interfaces", format!("if-{n}"), change(random, n, hosts)),
+    }
+}
+
+/// Something of routers: their legs, what they reach, and the services of these.
+fn of_router(random: &mut Random) -> Request {
+    let n = random.below(NETWORKS);
+    let (leg, network, router) = (format!("if-leg{n}"), format!("nw-{n}"), format!("rl-{}", random.below(2)));
+    match random.below(12) {
+        0..3 => create(
+            "interfaces",
+            json!({"uuid": leg, "mode": "simulated", "enable_routing": true, "network_uuid": network,
+                "mac_address": format!("02:00:00:00:02:{n:02x}"), "ipv4_address": format!("10.0.{n}.254")}),
+        ),
+        3 => create("route_links", json!({"uuid": router})),
+        4..8 => create(
+            "routes",
+            json!({"uuid": format!("r-{n}"), "interface_uuid": leg, "network_uuid": network,
+                "route_link_uuid": router, "ipv4_network": format!("10.0.{n}.0")}),
+        ),
+        8 => update("routes", format!("r-{n}"), json!({"route_link_uuid": router})),
+        9 => delete("routes", format!("r-{n}")),
+        10 => create(
+            "network_services",
+            json!({"uuid": format!("ns-{n}"), "mode": "dhcp", "interface_uuid": leg}),
+        ),
+        _ if random.percent(30) => delete("route_links", router),
+        _ => delete("interfaces", leg),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use store::Store;
 use topology::Revision;
+use topology::interface::InterfaceMode;
 use vnmgr::plan::Task;
 
 use crate::agent::{Agent, Deed};
@@ -436,8 +437,9 @@ impl World {
     pub(crate) fn move_one(&mut self, random: &mut Random) -> Outcome<()> {
         let Some(manager) = &self.manager else { return Ok(()) };
         let topology = &manager.head.topology;
-        let free =
-            topology.interfaces().values().filter(|of| of.requested_host.is_none() && of.ports.is_empty());
+        let free = topology.interfaces().values().filter(|of| {
+            of.requested_host.is_none() && of.ports.is_empty() && of.mode != InterfaceMode::Simulated
+        });
         let Some(id) = random.pick(free.map(|of| of.uuid.clone())) else { return Ok(()) };
         let to = random.below(self.hosts.len());
         self.hosts[to]
