@@ -14,6 +14,9 @@ use crate::transfer::Transfer;
 /// Time between the packets of the stream: 1,000 a second.
 const INTERVAL: Duration = Duration::from_millis(1);
 
+/// Time that the chunks of an outage may take: several times of what they do.
+const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
+
 /// Time until hosts that were long without a manager have everything: they try again every 30 seconds at least.
 const RETURN_LIMIT: Duration = Duration::from_secs(60);
 
@@ -76,9 +79,9 @@ fn drops(host: &Host) -> Result<Vec<String>> {
 
 #[test]
 fn no_packet_is_lost_while_agents_manager_or_management_are_away() -> Result<()> {
-    // Chunks of the transfer, about six milliseconds each, that an outage lasts.
+    // Chunks of the transfer, about six milliseconds each, that an outage lasts: in the long form a minute.
     let form = Form::of_environment();
-    let outage = form.pick(250, 2_500);
+    let outage = form.pick(250, 10_000);
     let lab = start(Lab::builder().hosts(2))?;
     let [one, two] = [lab.host(0).add_guest(guest(1))?, lab.host(1).add_guest(guest(2))?];
     let addresses = (0..OUTAGES.len()).map(late_address).chain([ip(2)]).map(|address| prefix(address, 24));
@@ -101,7 +104,7 @@ fn no_packet_is_lost_while_agents_manager_or_management_are_away() -> Result<()>
         if manager_stays {
             lease(&lab, n)?;
         }
-        transfer.wait_for_more(outage, RETURN_LIMIT)?;
+        transfer.wait_for_more(outage, OUTAGE_LIMIT)?;
         (away.ends)(&lab)?;
         wait_until(format!("changes after {} were away", away.what), RETURN_LIMIT, || settle(&lab))?;
         assert!(answers_once(&one, late_address(n))?, "after {} were away", away.what);
