@@ -7,6 +7,7 @@
 //! - [`dhcpv6()`]: the answer to a DHCPv6 client.
 //! - [`router_advertisement()`]: the answer to a router solicitation; [`unsolicited()`] is the same, unasked.
 //! - [`dns()`]: the answer to a DNS query.
+//! - [`tcp`]: the end of a TCP connection, for what is asked over one.
 //! - [`neighbour_advertisement()`]: the answer to a solicitation that no rewriting makes an advertisement.
 //!
 //! # Silence is an answer
@@ -28,6 +29,7 @@ mod name;
 mod ndp;
 pub mod neighbour;
 pub mod router_advertisement;
+pub mod tcp;
 pub mod tcp_reset;
 pub mod too_big;
 mod udp;
