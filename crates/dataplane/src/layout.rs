@@ -190,6 +190,8 @@ questions! {
     RouterSolicitation = 9;
     /// Somebody asks a name server.
     Dns = 10;
+    /// Somebody asks a name server over TCP.
+    DnsStream = 20;
 }
 
 impl Question {

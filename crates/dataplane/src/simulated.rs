@@ -28,10 +28,13 @@ pub(crate) fn flows(view: View<'_>, interface: &Interface, attachments: &[Attach
         Flow::new(SIMULATED, 400, matching, Instructions::goto(OWN))
     }));
     if tells_names(view, interface) {
-        let asked = || Match::new().reg(DESTINATION_INTERFACE, key.0);
-        let asked = [asked().ip(), asked().ipv6()].map(|asked| asked.udp().udp_dst(DNS));
-        let ask = || Instructions::apply([to_agent(Question::Dns)]);
-        flows.extend(asked.map(|matching| Flow::new(OWN, 100, matching, ask())));
+        for asked in [Match::new().ip(), Match::new().ipv6()] {
+            let asked = || asked.clone().reg(DESTINATION_INTERFACE, key.0);
+            let ask =
+                |matching, question| Flow::new(OWN, 100, matching, Instructions::apply([to_agent(question)]));
+            flows.push(ask(asked().udp().udp_dst(DNS), Question::Dns));
+            flows.push(ask(asked().tcp().tcp_dst(DNS), Question::DnsStream));
+        }
     }
     if interface.owner().is_some() {
         let domains: BTreeSet<_> = attachments.iter().map(|of| of.key).collect();

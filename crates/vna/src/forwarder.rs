@@ -1,16 +1,19 @@
 //! Asks other name servers what ours do not know, from the host's own network, without anybody waiting for it.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use openflow::Connection;
-use tokio::net::UdpSocket;
+use responder::dns::Transport;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::answers::Forward;
+use crate::answers::{Asked, Forward};
 
 /// Most questions that are open at once. A client whose question is one too many hears nothing, and asks again.
 const MOST_OPEN: usize = 256;
@@ -18,7 +21,7 @@ const MOST_OPEN: usize = 256;
 /// How long each server has to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Largest answer that is taken, in bytes.
+/// Largest answer that is taken of a datagram, in bytes.
 const LARGEST: usize = 4096;
 
 /// Passes questions on.
@@ -35,14 +38,14 @@ impl Default for Forwarder {
 
 impl Forwarder {
     /// Asks, and sends the answer through the switch once there is one.
-    pub fn pass_on(&self, forward: Forward, switch: Connection) {
+    pub fn pass_on(&self, forward: Forward, asked: Asked, switch: Connection) {
         let Ok(place) = self.open.clone().try_acquire_owned() else {
             debug!("too many DNS questions are open: one is dropped");
             return;
         };
         tokio::spawn(async move {
-            let answer = ask(&forward.servers, &forward.query).await;
-            if let Some(packet) = forward.answer(answer)
+            let answer = first(&forward.servers, &forward.query, Transport::Udp).await;
+            if let Some(packet) = forward.answer(answer).and_then(|answer| asked.answer(&answer))
                 && let Err(error) = switch.packet_out(packet).await
             {
                 debug!(%error, "an answer was not sent");
@@ -50,12 +53,21 @@ impl Forwarder {
             drop(place);
         });
     }
+
+    /// Asks for the whole of an answer, over TCP, as who asks so has come by TCP, too.
+    pub async fn ask_at_length(&self, forward: &Forward) -> Option<Vec<u8>> {
+        let Ok(_place) = self.open.try_acquire() else {
+            debug!("too many DNS questions are open: one is not asked");
+            return None;
+        };
+        first(&forward.servers, &forward.query, Transport::Tcp).await
+    }
 }
 
 /// The first answer that one of the servers gives.
-async fn ask(servers: &[SocketAddr], query: &[u8]) -> Option<Vec<u8>> {
+async fn first(servers: &[SocketAddr], query: &[u8], transport: Transport) -> Option<Vec<u8>> {
     for server in servers {
-        match timeout(PATIENCE, exchange(*server, query)).await {
+        match timeout(PATIENCE, exchange(*server, query, transport)).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => debug!(%server, %error, "a name server cannot be asked"),
             Err(_) => debug!(%server, "a name server does not answer"),
@@ -65,19 +77,43 @@ async fn ask(servers: &[SocketAddr], query: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Asks one server. RFC 5452: from a port of its own, under an id of its own, and only an answer to just that is taken.
-async fn exchange(server: SocketAddr, query: &[u8]) -> std::io::Result<Vec<u8>> {
+async fn exchange(server: SocketAddr, query: &[u8], transport: Transport) -> std::io::Result<Vec<u8>> {
+    let own = rand::random::<[u8; 2]>();
+    let question = [&own[..], query.get(2..).unwrap_or_default()].concat();
+    let answer = match transport {
+        Transport::Udp => by_datagram(server, &question).await?,
+        Transport::Tcp => by_stream(server, &question).await?,
+    };
+    Ok([query.get(..2).unwrap_or_default(), answer.get(2..).unwrap_or_default()].concat())
+}
+
+async fn by_datagram(server: SocketAddr, question: &[u8]) -> std::io::Result<Vec<u8>> {
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(server).await?;
-    let (own, asked) = (rand::random::<[u8; 2]>(), query.get(..2).unwrap_or_default().to_vec());
-    let question = [&own[..], query.get(2..).unwrap_or_default()].concat();
-    socket.send(&question).await?;
+    socket.send(question).await?;
     let mut buffer = vec![0; LARGEST];
     loop {
         let size = socket.recv(&mut buffer).await?;
-        let Some(answer) = buffer.get(..size).filter(|answer| answers(answer, &question)) else { continue };
-        return Ok([&asked[..], answer.get(2..).unwrap_or_default()].concat());
+        if let Some(answer) = buffer.get(..size).filter(|answer| answers(answer, question)) {
+            return Ok(answer.to_vec());
+        }
+    }
+}
+
+/// RFC 7766, section 8: each message goes with its length before it.
+async fn by_stream(server: SocketAddr, question: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(server).await?;
+    let size = u16::try_from(question.len()).map_err(|_| ErrorKind::InvalidInput)?;
+    stream.write_all(&[&size.to_be_bytes(), question].concat()).await?;
+    loop {
+        let size = stream.read_u16().await?;
+        let mut answer = vec![0; size.into()];
+        stream.read_exact(&mut answer).await?;
+        if answers(&answer, question) {
+            return Ok(answer);
+        }
     }
 }
 
@@ -124,7 +160,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_comes_back_under_the_id_of_the_question() {
         let server = server(vec![answered]).await;
-        let answer = ask(&[server], QUERY).await.expect("an answer");
+        let answer = first(&[server], QUERY, Transport::Udp).await.expect("an answer");
         assert_eq!((&answer[..2], answer[2]), (&QUERY[..2], 0x81));
     }
 
@@ -141,14 +177,31 @@ mod tests {
             other
         };
         let server = server(vec![of_other, of_other_id, |question| question, |_| Vec::new(), answered]).await;
-        let answer = ask(&[server], QUERY).await.expect("an answer");
+        let answer = first(&[server], QUERY, Transport::Udp).await.expect("an answer");
         assert_eq!(answer[13], b'a');
+    }
+
+    #[tokio::test]
+    async fn over_tcp_an_answer_of_any_size_is_taken() {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+        let server = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let size = stream.read_u16().await.expect("a length");
+            let mut question = vec![0; size.into()];
+            stream.read_exact(&mut question).await.expect("a question");
+            let answer = [answered(question), vec![0; 60_000]].concat();
+            stream.write_u16(answer.len() as u16).await.expect("sent");
+            stream.write_all(&answer).await.expect("sent");
+        });
+        let answer = first(&[server], QUERY, Transport::Tcp).await.expect("an answer");
+        assert_eq!((&answer[..2], answer.len()), (&QUERY[..2], QUERY.len() + 60_000));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_is_silent_is_given_up() {
         let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
         let silent = silent.local_addr().map(|address| (silent, address)).expect("an address");
-        assert_eq!(ask(&[silent.1], QUERY).await, None);
+        assert_eq!(first(&[silent.1], QUERY, Transport::Udp).await, None);
     }
 }

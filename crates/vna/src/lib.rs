@@ -2,7 +2,7 @@
 //!
 //! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`course`] (what the tables are to become),
 //! [`answers`] (packets that flows cannot answer), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
-//! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`forwarder`] (name servers), [`status`] (who looks after the host). Between them go the newest values, never events:
+//! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`forwarder`] (name servers), [`streams`] (what guests open TCP connections for), [`status`] (who looks after the host). Between them go the newest values, never events:
 //!
 //! ```text
 //! manager <──ports, realized──┐                        ┌── tunnels wanted ──┐
@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod reconciler;
 pub mod settings;
 pub mod status;
+pub mod streams;
 pub mod switch;
 pub mod underlay;
 

@@ -19,6 +19,7 @@ use crate::course::{Course, Step};
 use crate::forwarder::Forwarder;
 use crate::host::HostView;
 use crate::metrics::Metrics;
+use crate::streams::Streams;
 use crate::switch::{Mark, Switch, SwitchError, SwitchEvent};
 
 /// How often the switch is read to see whether it is still as it should be.
@@ -52,6 +53,7 @@ pub struct Reconciler {
     course: Course,
     names: Names,
     forwarder: Forwarder,
+    streams: Streams,
 }
 
 impl Reconciler {
@@ -64,7 +66,8 @@ impl Reconciler {
     ) -> Self {
         let course = Course::new(replica.borrow().clone());
         let (names, forwarder) = (Names::default(), Forwarder::default());
-        Self { replica, host, installed, metrics, course, names, forwarder }
+        let streams = Streams::new(replica.clone(), names.clone(), forwarder.clone());
+        Self { replica, host, installed, metrics, course, names, forwarder, streams }
     }
 
     /// Keeps the switch equal to the topology, for ever, through whatever connections it takes.
@@ -175,12 +178,16 @@ impl Reconciler {
     async fn answer(&mut self, switch: &Switch, packet: &PacketIn) -> Result<(), SwitchError> {
         let topology =
             self.replica.borrow().as_ref().map(|replica| replica.topology.clone()).unwrap_or_default();
-        let answer = answers::answer(packet, &topology, &mut self.names);
+        let answer = answers::answer(packet, &topology, &self.names);
         self.metrics.asked(Question::of_userdata(&packet.userdata), answer.is_some());
         match answer {
             Some(Reply::Out(answer)) => switch.packet_out(answer).await,
-            Some(Reply::Forward(forward)) => {
-                self.forwarder.pass_on(forward, switch.connection());
+            Some(Reply::Forward(forward, asked)) => {
+                self.forwarder.pass_on(forward, asked, switch.connection());
+                Ok(())
+            }
+            Some(Reply::Stream(call)) => {
+                self.streams.take(&call, &switch.connection());
                 Ok(())
             }
             None => Ok(()),

@@ -6,6 +6,7 @@ mod document;
 mod guest;
 mod host;
 mod manager;
+mod stream;
 mod switch;
 mod topology;
 mod world;
@@ -25,5 +26,6 @@ pub static TARGETS: &[Target] = &[
     topology::REQUESTS,
     api::HTTP,
     guest::PACKET,
+    stream::SEGMENTS,
     document::APPLIED,
 ];

@@ -3,7 +3,7 @@
 use dataplane::layout::{DESTINATION_INTERFACE, Question, RESOLVED_MAC, SOURCE_INTERFACE, TUNNEL_MTU};
 use openflow::{Cookie, Field, Frame, Match, Message, OfPort, PacketIn, TableId, Xid};
 
-use super::guest;
+use super::{guest, stream};
 use crate::hex;
 use crate::memory::Limit;
 use crate::target::Target;
@@ -100,10 +100,11 @@ fn packet_ins() -> Vec<Vec<u8>> {
 
 fn packet_in(bytes: &[u8]) -> bool {
     let Ok(Frame { message: Message::PacketIn(packet_in), .. }) = Frame::decode(bytes) else { return false };
-    let answer = vna::answers::answer(&packet_in, super::world::topology(), &mut Names::default());
+    let answer = vna::answers::answer(&packet_in, super::world::topology(), &Names::default());
     let answer = match answer {
         Some(Reply::Out(answer)) => Some(answer),
-        Some(Reply::Forward(forward)) => forward.answer(None),
+        Some(Reply::Forward(forward, asked)) => forward.answer(None).and_then(|answer| asked.answer(&answer)),
+        Some(Reply::Stream(call)) => stream::opened(&call.frame).map(|frame| call.line.packet_out(frame)),
         None => None,
     };
     let Some(answer) = answer else { return false };

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use dataplane::layout::{DESTINATION, DESTINATION_INTERFACE, SOURCE_INTERFACE};
-use openflow::{Action, Field, OfPort, PacketIn, PacketOut};
+use dataplane::layout::DESTINATION_INTERFACE;
+use openflow::{PacketIn, PacketOut};
 use responder::Name;
 use responder::dns::{self, Data, Failure, Forwarding, Records, Transport, Zone};
 use topology::dns_record::RecordData;
@@ -16,9 +16,9 @@ use topology::dns_service::DnsService;
 use topology::interface::Interface;
 use topology::network::Network;
 use topology::network_service::NetworkServiceMode;
-use topology::{Id, InterfaceKey, Revision, Topology};
+use topology::{DomainKey, Id, InterfaceId, InterfaceKey, Revision, Topology};
 
-use super::{Reply, register, value};
+use super::{Reply, by_tables, domain, register};
 
 /// How long the name of an interface may be remembered, and that there is none, in seconds: leases come and go.
 const TTL: u32 = 60;
@@ -26,79 +26,99 @@ const TTL: u32 = 60;
 /// The port of name servers (RFC 1035, section 4.2).
 const PORT: u16 = 53;
 
-/// What each name server tells, worked out once a revision.
+/// What each name server tells, worked out once a revision, for all that ask.
+#[derive(Clone, Debug, Default)]
+pub struct Names(Arc<Mutex<Known>>);
+
 #[derive(Debug, Default)]
-pub struct Names {
+struct Known {
     revision: Option<Revision>,
     of: HashMap<InterfaceKey, Arc<Records>>,
 }
 
-/// A question that is to be passed on to others.
+/// What comes of a query.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// The message to answer with.
+    Answer(Vec<u8>),
+    /// Others are to be asked.
+    Elsewhere(Forward),
+}
+
+/// A query that is to be passed on to others.
 #[derive(Clone, Debug)]
 pub struct Forward {
     /// Whom to ask, in this order.
     pub servers: Vec<SocketAddr>,
     /// What (RFC 1035, section 4.1).
     pub query: Vec<u8>,
-    asked: Asked,
     records: Arc<Records>,
 }
 
 /// Who was asked, and by which frame.
 #[derive(Clone, Debug)]
-struct Asked {
+pub struct Asked {
     frame: Vec<u8>,
-    domain: u64,
+    domain: DomainKey,
     server: InterfaceKey,
 }
 
 impl Forward {
-    /// Carries an answer back to who asked; that nobody has answered, if there is none.
-    pub fn answer(&self, answer: Option<Vec<u8>>) -> Option<PacketOut> {
-        let failed = || dns::failed(&self.query, Failure::NoAnswer, &self.records);
-        self.asked.answer(&answer.or_else(failed)?)
+    /// The message to answer with, given what others have said: that nobody has answered, if nothing.
+    pub fn answer(&self, answer: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        answer.or_else(|| dns::failed(&self.query, Failure::NoAnswer, &self.records))
     }
 }
 
 impl Asked {
-    /// By the same tables as any packet: who asked may be behind a router, or on another host.
-    fn answer(&self, answer: &[u8]) -> Option<PacketOut> {
-        let actions = vec![
-            Action::set_field(Field::Metadata, self.domain),
-            Action::set_field(Field::Reg(SOURCE_INTERFACE), self.server.0),
-            Action::resubmit(DESTINATION),
-        ];
-        Some(PacketOut::new(OfPort::CONTROLLER, actions, dns::reply(&self.frame, answer)?))
+    /// Carries an answer back to who asked.
+    pub fn answer(&self, answer: &[u8]) -> Option<PacketOut> {
+        Some(by_tables(self.domain, self.server, dns::reply(&self.frame, answer)?))
     }
 }
 
-/// What comes of a query to a name server. `None` if it deserves no answer.
-pub(super) fn answer(packet_in: &PacketIn, topology: &Topology, names: &mut Names) -> Option<Reply> {
-    let key = InterfaceKey(register(packet_in, DESTINATION_INTERFACE));
-    let server = topology.interface_of_key(key)?;
-    let domain = value(&packet_in.metadata, Field::Metadata).and_then(|domain| u64::try_from(domain).ok())?;
+/// What comes of a datagram to a name server. `None` if it deserves no answer.
+pub(super) fn answer(packet_in: &PacketIn, topology: &Topology, names: &Names) -> Option<Reply> {
+    let server = InterfaceKey(register(packet_in, DESTINATION_INTERFACE));
     let query = dns::query(&packet_in.packet)?;
+    let asked = Asked { frame: packet_in.packet.clone(), domain: domain(packet_in)?, server };
+    match tell(query, Transport::Udp, server, topology, names)? {
+        Told::Answer(answer) => asked.answer(&answer).map(Reply::Out),
+        Told::Elsewhere(forward) => Some(Reply::Forward(forward, asked)),
+    }
+}
+
+/// What a name server tells who asks it. `None` if it says nothing, or is none.
+pub fn tell(
+    query: &[u8],
+    transport: Transport,
+    server: InterfaceKey,
+    topology: &Topology,
+    names: &Names,
+) -> Option<Told> {
+    let server = topology.interface_of_key(server).filter(|server| is_server(&server.uuid, topology))?;
     let records = names.of(server, topology);
-    let asked = Asked { frame: packet_in.packet.clone(), domain, server: key };
-    match dns::dns(query, &records, Transport::Udp) {
-        dns::Answer::Reply(answer) => asked.answer(&answer).map(Reply::Out),
+    match dns::dns(query, &records, transport) {
+        dns::Answer::Reply(answer) => Some(Told::Answer(answer)),
         dns::Answer::Forward => {
             let servers = service(server, topology)?.public_dns.iter();
             let servers = servers.map(|address| SocketAddr::new(*address, PORT)).collect();
-            Some(Reply::Forward(Forward { servers, query: query.to_vec(), asked, records }))
+            Some(Told::Elsewhere(Forward { servers, query: query.to_vec(), records }))
         }
         dns::Answer::Ignored => None,
     }
 }
 
 impl Names {
-    fn of(&mut self, server: &Interface, topology: &Topology) -> Arc<Records> {
-        if self.revision != Some(topology.revision()) {
-            self.of.clear();
-            self.revision = Some(topology.revision());
+    fn of(&self, server: &Interface, topology: &Topology) -> Arc<Records> {
+        // Whatever one has left half done, the next revision clears.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.revision != Some(topology.revision()) {
+            known.of.clear();
+            known.revision = Some(topology.revision());
         }
         let records = || Arc::new(records(server, topology));
-        self.of.entry(server.key).or_insert_with(records).clone()
+        known.of.entry(server.key).or_insert_with(records).clone()
     }
 }
 
@@ -189,13 +209,15 @@ fn zones<'a>(
 
 /// The name servers in a network, for guests to be told of.
 pub(super) fn servers(network: &Network, topology: &Topology) -> Vec<IpAddr> {
-    let is_server = |interface: &topology::InterfaceId| {
-        let services = topology.services_of_interface(interface).into_iter();
-        let mut services = services.filter_map(|service| topology.network_services().get(&service));
-        services.any(|service| service.mode == NetworkServiceMode::Dns)
-    };
     let leases = topology.ip_leases_of_network(&network.uuid).into_iter();
     let leases = leases.filter_map(|lease| topology.ip_leases().get(&lease));
-    let leases = leases.filter(|lease| lease.holder.as_ref().is_some_and(|of| is_server(&of.interface_uuid)));
+    let leases = leases
+        .filter(|lease| lease.holder.as_ref().is_some_and(|of| is_server(&of.interface_uuid, topology)));
     leases.map(|lease| lease.address.ip()).collect()
+}
+
+fn is_server(interface: &InterfaceId, topology: &Topology) -> bool {
+    let services = topology.services_of_interface(interface).into_iter();
+    let mut services = services.filter_map(|service| topology.network_services().get(&service));
+    services.any(|service| service.mode == NetworkServiceMode::Dns)
 }

@@ -3,6 +3,7 @@
 //! - `dhcp` and `dhcpv6`: what guests are told of their addresses.
 //! - `router_advertisement`: what they are told of routers.
 //! - `dns`: what name servers tell.
+//! - `stream`: whom guests open TCP connections to. What is said on them, [`streams`](crate::streams) carries.
 //! - `routed`: what routers and simulated interfaces say of packets that they cannot pass on.
 
 mod dhcp;
@@ -10,20 +11,22 @@ mod dhcpv6;
 mod dns;
 mod routed;
 mod router_advertisement;
+mod stream;
 
 use std::net::IpAddr;
 
-pub use dns::{Forward, Names};
+pub use dns::{Asked, Forward, Names, Told, tell};
+pub use stream::{Call, Line, Service};
 
 use dataplane::layout::{
-    FLAGS, Question, RESOLVED_MAC, RESOLVED_ROUTER, ROUTED, SOURCE_INTERFACE, TUNNEL_MTU,
+    DESTINATION, FLAGS, Question, RESOLVED_MAC, RESOLVED_ROUTER, ROUTED, SOURCE_INTERFACE, TUNNEL_MTU,
 };
 use openflow::{Action, Field, Match, OfPort, PacketIn, PacketOut};
 use responder::{Neighbour, Problem};
 use topology::interface::Interface;
 use topology::mac_lease::MacLease;
 use topology::network::Network;
-use topology::{DomainId, InterfaceKey, MacAddr, Topology};
+use topology::{DomainId, DomainKey, InterfaceKey, MacAddr, Topology};
 
 /// What comes of a packet-in.
 #[derive(Debug)]
@@ -31,11 +34,13 @@ pub enum Reply {
     /// The answer, on its way to who asked.
     Out(PacketOut),
     /// Others are to be asked first.
-    Forward(Forward),
+    Forward(Forward, Asked),
+    /// It is part of a TCP connection.
+    Stream(Call),
 }
 
 /// What comes of a packet-in. `None` if it deserves no answer.
-pub fn answer(packet_in: &PacketIn, topology: &Topology, names: &mut Names) -> Option<Reply> {
+pub fn answer(packet_in: &PacketIn, topology: &Topology, names: &Names) -> Option<Reply> {
     let answer = match Question::of_userdata(&packet_in.userdata)? {
         Question::TooBig => too_big(packet_in, topology),
         Question::Solicitation => neighbour(packet_in),
@@ -47,6 +52,7 @@ pub fn answer(packet_in: &PacketIn, topology: &Topology, names: &mut Names) -> O
         Question::Dhcpv6 => dhcpv6::answer(packet_in, topology),
         Question::RouterSolicitation => router_advertisement::answer(packet_in, topology),
         Question::Dns => return dns::answer(packet_in, topology, names),
+        Question::DnsStream => return stream::call(packet_in, Service::Dns).map(Reply::Stream),
     };
     answer.map(Reply::Out)
 }
@@ -94,6 +100,22 @@ impl<'a> Client<'a> {
             .filter_map(|of| Some((of.address.ip(), topology.networks().get(&of.network_uuid)?.as_ref())))
             .collect()
     }
+}
+
+/// By the same tables as any packet, from an interface: who asked may be behind a router, or on another host.
+fn by_tables(domain: DomainKey, from: InterfaceKey, frame: Vec<u8>) -> PacketOut {
+    let actions = vec![
+        Action::set_field(Field::Metadata, u64::from(domain.0)),
+        Action::set_field(Field::Reg(SOURCE_INTERFACE), from.0),
+        Action::resubmit(DESTINATION),
+    ];
+    PacketOut::new(OfPort::CONTROLLER, actions, frame)
+}
+
+/// The domain that a packet is in.
+fn domain(packet_in: &PacketIn) -> Option<DomainKey> {
+    let key = value(&packet_in.metadata, Field::Metadata)?;
+    u32::try_from(key).ok().map(DomainKey)
 }
 
 /// Out of the port the question came by.
@@ -156,7 +178,7 @@ mod tests {
             userdata: Question::Solicitation.userdata(),
             ..PacketIn::default()
         };
-        let answer = answer(&packet_in, &Topology::default(), &mut Names::default());
+        let answer = answer(&packet_in, &Topology::default(), &Names::default());
         let Some(Reply::Out(answer)) = answer else { panic!("an answer: {answer:?}") };
         assert_eq!(answer.actions, [Action::output(OfPort(7))]);
         assert_eq!(answer.packet[0..12], [&[0x33, 0x33, 0, 0, 0, 1][..], &OWNER].concat()[..]);
@@ -166,6 +188,6 @@ mod tests {
     #[test]
     fn what_nobody_asked_for_is_not_answered() {
         let packet_in = PacketIn { userdata: vec![0xee], packet: vec![0; 60], ..PacketIn::default() };
-        assert!(answer(&packet_in, &Topology::default(), &mut Names::default()).is_none());
+        assert!(answer(&packet_in, &Topology::default(), &Names::default()).is_none());
     }
 }

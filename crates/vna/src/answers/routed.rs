@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use dataplane::layout::{DESTINATION, DESTINATION_INTERFACE, FLAGS, ORIGIN, ROUTED, SOURCE_INTERFACE};
-use openflow::{Action, Field, OfPort, PacketIn, PacketOut};
+use dataplane::layout::{DESTINATION_INTERFACE, FLAGS, ORIGIN, ROUTED};
+use openflow::{PacketIn, PacketOut};
 use responder::{Problem, Sender};
 use topology::interface::Interface;
-use topology::{DomainId, DomainKey, InterfaceId, InterfaceKey, MacAddr, RouteLinkId, Topology};
+use topology::{DomainId, InterfaceId, InterfaceKey, MacAddr, RouteLinkId, Topology};
 
-use super::{Client, mac, register, source, value};
+use super::{Client, by_tables, mac, register, source};
 
 /// The error for a packet that a router or a simulated interface has met. `None` if nobody is to be told.
 pub(super) fn error(packet_in: &PacketIn, problem: Problem, topology: &Topology) -> Option<PacketOut> {
@@ -24,12 +24,7 @@ pub(super) fn error(packet_in: &PacketIn, problem: Problem, topology: &Topology)
     let sender = Sender { mac: router_mac(&by, &domain, topology)?.0, address };
     let answer = responder::icmp_error(&packet_in.packet, problem, sender, guest.0)?;
     let key = topology.key_of_domain(&domain)?;
-    let actions = vec![
-        Action::set_field(Field::Metadata, u64::from(key.0)),
-        Action::set_field(Field::Reg(SOURCE_INTERFACE), by.key.0),
-        Action::resubmit(DESTINATION),
-    ];
-    Some(PacketOut::new(OfPort::CONTROLLER, actions, answer))
+    Some(by_tables(key, by.key, answer))
 }
 
 /// The simulated interface that the packet had reached.
@@ -39,8 +34,7 @@ fn reached(packet_in: &PacketIn, problem: Problem, topology: &Topology) -> Optio
         return topology.interface_of_key(key).cloned();
     }
     // It has left by a leg already, which its source address names.
-    let key = value(&packet_in.metadata, Field::Metadata).and_then(|key| u32::try_from(key).ok())?;
-    let domain = topology.domain_of_key(DomainKey(key))?;
+    let domain = topology.domain_of_key(super::domain(packet_in)?)?;
     let leases = topology.mac_leases_of_address(domain, source(packet_in)?);
     let lease = topology.mac_leases().get(leases.first()?)?;
     topology.interfaces().get(&lease.interface_uuid).cloned()
