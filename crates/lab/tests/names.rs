@@ -2,7 +2,8 @@
 
 mod common;
 
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpListener, UdpSocket};
 
 use common::{PATIENCE, apply, vnctl};
 use lab::{Guest, GuestSpec, Lab, Result};
@@ -55,6 +56,62 @@ fn check_status(guest: &Guest, question: &str, expected: &str) -> Result<()> {
     Ok(())
 }
 
+/// More addresses than fit a datagram, behind one name.
+fn many() -> Vec<String> {
+    (1..=100).map(|n| format!("198.51.100.{n}")).collect()
+}
+
+/// The topology, with the records of [`many`] addresses.
+fn topology_with_many() -> String {
+    let record = |(n, address)| {
+        format!(
+            "  - {{uuid: dnsr-m{n}, dns_service_uuid: dnss-1, name: many.shop.example, ipv4_address: {address}}}\n"
+        )
+    };
+    let records: String = many().into_iter().enumerate().map(record).collect();
+    TOPOLOGY.replace("dns_records:\n", &format!("dns_records:\n{records}"))
+}
+
+#[test]
+fn what_does_not_fit_a_datagram_is_told_over_tcp() -> Result<()> {
+    let lab = common::start(Lab::builder().hosts(2))?;
+    let guest = |host: usize, name: &str, mac: &str| {
+        let spec = GuestSpec::new(name).mac(mac.parse().expect("a MAC address"));
+        lab.host(host).add_guest(spec.iface_id(&format!("if-{name}")))
+    };
+    let (a, b) = (guest(0, "a", "02:00:00:00:01:01")?, guest(1, "b", "02:00:00:00:02:01")?);
+    apply(&lab, &topology_with_many())?;
+    a.exec(["ip", "address", "add", "10.0.1.1/24", "dev", "eth0"])?;
+    a.exec(["ip", "address", "add", "fd00:1::1/64", "dev", "eth0", "nodad"])?;
+    b.exec(["ip", "address", "add", "10.0.2.1/24", "dev", "eth0"])?;
+    b.exec(["ip", "route", "add", "default", "via", "10.0.2.254"])?;
+    let mut all = many();
+    all.sort_unstable();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    for guest in [&a, &b] {
+        check(guest, "+tcp @10.0.1.53 a.one.example", &["10.0.1.1"])?;
+        // Two on one connection.
+        check(
+            guest,
+            "@10.0.1.53 +tcp +keepopen a.one.example AAAA +tcp +keepopen www.shop.example",
+            &["192.0.2.1", "192.0.2.2", "fd00:1::1"],
+        )?;
+        let cut = guest.exec("dig +ignore @10.0.1.53 many.shop.example".split(' '))?;
+        assert!(cut.contains(" tc ") && cut.contains("ANSWER: 0"), "{cut}");
+        check(guest, "@10.0.1.53 many.shop.example", &all)?;
+        check(guest, "@10.0.1.53 +noedns many.shop.example", &all)?;
+    }
+    check(&a, "@fd00:1::53 +tcp a.one.example", &["10.0.1.1"])?;
+    // Who is asked what it does not know asks, by TCP, whom it is told to.
+    vnctl(&lab, "dns-services modify dnss-1 --public-dns 127.0.0.1 --wait")?;
+    let server = lab.host(0).within(|| TcpListener::bind("127.0.0.1:53"))?.expect("a free port");
+    std::thread::scope(|scope| {
+        scope.spawn(|| answer_stream(&server));
+        check(&a, "@10.0.1.53 +tcp +time=10 +noedns elsewhere.example", &["192.0.2.99"])
+    })?;
+    Ok(())
+}
+
 #[test]
 fn guests_resolve_the_names_of_interfaces_and_records() -> Result<()> {
     let lab = common::start(Lab::builder().hosts(2))?;
@@ -98,9 +155,26 @@ fn guests_resolve_the_names_of_interfaces_and_records() -> Result<()> {
 fn answer_one(server: &UdpSocket) {
     let mut message = [0; 512];
     let (size, client) = server.recv_from(&mut message).expect("a question");
-    let (header, question) = message[..size].split_at(12);
+    server.send_to(&answer_to(&message[..size]), client).expect("sent");
+}
+
+/// As [`answer_one`], over TCP (RFC 1035, section 4.2.2).
+fn answer_stream(server: &TcpListener) {
+    let (mut stream, _) = server.accept().expect("a client");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let mut size = [0; 2];
+    stream.read_exact(&mut size).expect("a length");
+    let mut message = vec![0; u16::from_be_bytes(size).into()];
+    stream.read_exact(&mut message).expect("a question");
+    let answer = answer_to(&message);
+    let size = u16::try_from(answer.len()).expect("a small answer").to_be_bytes();
+    stream.write_all(&[&size[..], &answer].concat()).expect("sent");
+}
+
+fn answer_to(message: &[u8]) -> Vec<u8> {
+    let (header, question) = message.split_at(12);
     let header = [&header[..2], &[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]].concat();
     // The name is that of the question, at byte 12; A, IN, for a minute, four bytes.
     let record = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 99];
-    server.send_to(&[&header, question, &record].concat(), client).expect("sent");
+    [&header, question, &record].concat()
 }
