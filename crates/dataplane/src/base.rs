@@ -12,6 +12,7 @@ use topology::datapath::Encapsulation;
 
 use crate::cookie::{Owner, Purpose};
 use crate::layout::*;
+use crate::limit::{self, limited};
 use crate::router;
 use crate::view::{Local, flagged};
 
@@ -28,7 +29,7 @@ const REDIRECT: u8 = 137;
 const MLD2_REPORT: u8 = 143;
 
 /// Neighbour discovery is between neighbours: its packets have passed no router (RFC 4861, section 7.1).
-const FROM_NEIGHBOUR: u8 = 255;
+pub(crate) const FROM_NEIGHBOUR: u8 = 255;
 
 /// Flags solicited and override of an advertisement (RFC 4861, section 4.4).
 const SOLICITED_OVERRIDE: u32 = 0x6000_0000;
@@ -64,6 +65,7 @@ pub(crate) fn flows(local: &Local) -> Vec<Flow> {
     flows.extend(nd_reply());
     flows.extend(tunnel_out());
     flows.extend(router::base());
+    flows.extend(limit::base());
     flows
 }
 
@@ -149,7 +151,10 @@ fn segment_source() -> Vec<Flow> {
 fn answer() -> Vec<Flow> {
     let request = Match::new().arp().arp_op(REQUEST);
     let solicitation = Match::new().icmpv6(SOLICITATION).icmpv6_code(0).ip_ttl(FROM_NEIGHBOUR);
-    let ask = |question, reply| Instructions::apply(then_through(question, [RESOLVE])).then_goto(reply);
+    let ask = |question, reply| {
+        let actions = limited().into_iter().chain(then_through(question, [RESOLVE]));
+        Instructions::apply(actions).then_goto(reply)
+    };
     let router = |kind| flagged(Match::new().icmpv6(kind), ROUTER, ROUTER);
     let unasked = [Match::new().arp(), Match::new().icmpv6(SOLICITATION), Match::new().icmpv6(ADVERTISEMENT)];
     let routers = [ROUTER_ADVERTISEMENT, REDIRECT];
@@ -185,7 +190,7 @@ fn nd_reply() -> Vec<Flow> {
     let solicitation = flagged(Match::new().icmpv6(SOLICITATION).icmpv6_code(0), RESOLVED, RESOLVED);
     let detection = solicitation.clone().ipv6_src(std::net::Ipv6Addr::UNSPECIFIED);
     let without_option = solicitation.clone().nd_sll(NO_MAC);
-    let agent = || Instructions::apply([to_agent(Question::Solicitation)]);
+    let agent = || Instructions::apply(to_agent(Question::Solicitation));
     let rewrite = [
         copy(Field::EthSrc, Field::EthDst),
         copy_bits(resolved_mac(), SubField::whole(Field::EthSrc)),
@@ -219,9 +224,8 @@ fn nd_reply() -> Vec<Flow> {
 fn tunnel_out() -> Vec<Flow> {
     let too_big = |matching| flagged(matching, TOO_BIG, TOO_BIG);
     let group: [u8; 6] = [1, 0, 0, 0, 0, 0];
-    let tell = |matching| {
-        flow(TUNNEL_OUT, 100, too_big(matching), Instructions::apply([to_agent(Question::TooBig)]))
-    };
+    let tell =
+        |matching| flow(TUNNEL_OUT, 100, too_big(matching), Instructions::apply(to_agent(Question::TooBig)));
     let count = |priority, matching| {
         let counted = Instructions::apply([Action::Meter(TOO_BIG_METER)]);
         let cookie = Owner::Base(Purpose::TooBig).cookie();

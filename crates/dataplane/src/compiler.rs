@@ -8,13 +8,13 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use openflow::{Flow, Group};
+use openflow::{Flow, Group, Meter};
 use topology::network::Network;
 use topology::{DatapathId, DomainId, InterfaceId, ObjectRef, RouteId, RouteLinkId, Topology};
 
 use crate::program::{Delta, FlowKey, Program};
 use crate::view::{Local, View};
-use crate::{base, domain, interface, peer, route, router};
+use crate::{base, domain, interface, limit, peer, route, router};
 
 /// A piece of topology that is compiled at once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +32,7 @@ enum Unit {
 struct Output {
     flows: Vec<Flow>,
     groups: Vec<Group>,
+    meters: Vec<Meter>,
 }
 
 /// Keeps the program of a host equal to its topology.
@@ -44,7 +45,7 @@ pub struct Compiler {
     twins: BTreeMap<Unit, Vec<Twin>>,
 }
 
-/// A flow or group that a unit wants while another holds its place: a defect of the compiler or a topology against the
+/// A flow, group or meter that a unit wants while another holds its place: a defect of the compiler or a topology against the
 /// rules. The one that was there first stays, so that what works goes on working; the other gets its place when the first
 /// goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub enum Twin {
     Flow(Flow),
     /// The group that is left out.
     Group(Group),
+    /// The meter that is left out.
+    Meter(Meter),
 }
 
 impl std::fmt::Display for Twin {
@@ -60,6 +63,7 @@ impl std::fmt::Display for Twin {
         match self {
             Self::Flow(flow) => write!(f, "flow {flow}"),
             Self::Group(group) => write!(f, "group {}", group.id.0),
+            Self::Meter(meter) => write!(f, "meter {}", meter.id.0),
         }
     }
 }
@@ -143,25 +147,34 @@ impl Compiler {
             self.program.groups.contains_key(&group.id) && !before.groups.contains_key(&group.id)
         };
         let groups = output.groups.extract_if(.., held).map(Twin::Group);
-        let twins = flows.chain(groups).collect();
+        let held = |meter: &mut Meter| {
+            self.program.meters.contains_key(&meter.id) && !before.meters.contains_key(&meter.id)
+        };
+        let meters = output.meters.extract_if(.., held).map(Twin::Meter);
+        let twins = flows.chain(groups).chain(meters).collect();
         (output, twins)
     }
 
     fn compile(&self, unit: &Unit) -> Output {
         let view = View { topology: &self.topology, local: &self.local };
-        let only_flows = |flows| Output { flows, groups: Vec::new() };
+        let only_flows = |flows| Output { flows, ..Output::default() };
         match unit {
-            Unit::Base => only_flows(base::flows(&self.local)),
+            Unit::Base => {
+                Output { flows: base::flows(&self.local), groups: limit::groups(), meters: limit::meters() }
+            }
             Unit::Peer(id) => only_flows(peer::flows(view, id)),
-            Unit::Interface(id) => only_flows(interface::flows(view, id)),
+            Unit::Interface(id) => {
+                let (flows, meters) = (interface::flows(view, id), interface::meters(view, id));
+                Output { flows, meters, ..Output::default() }
+            }
             Unit::Domain(id) => {
                 let (flows, groups) = domain::flows(view, id);
-                Output { flows, groups }
+                Output { flows, groups, ..Output::default() }
             }
             Unit::RouteLink(id) => only_flows(router::flows(view, id)),
             Unit::Route(id) => {
                 let (flows, groups) = route::flows(view, id);
-                Output { flows, groups }
+                Output { flows, groups, ..Output::default() }
             }
         }
     }
@@ -320,6 +333,12 @@ fn insert(program: &mut Program, output: Output) -> (Output, Vec<Twin>) {
         match program.groups.entry(group.id) {
             Entry::Vacant(place) => added.groups.push(place.insert(group).clone()),
             Entry::Occupied(_) => twins.push(Twin::Group(group)),
+        }
+    }
+    for meter in output.meters {
+        match program.meters.entry(meter.id) {
+            Entry::Vacant(place) => added.meters.push(place.insert(meter).clone()),
+            Entry::Occupied(_) => twins.push(Twin::Meter(meter)),
         }
     }
     (added, twins)

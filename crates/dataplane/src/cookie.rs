@@ -86,6 +86,10 @@ purposes! {
     NotForwarded = 17, "link-local, multicast or loopback address at a router";
     /// A simulated interface has nothing to say to it.
     NotServed = 18, "a simulated interface has no such service";
+    /// Its port, or a tunnel, has asked too much. How many, [`crate::layout::PortMeter`] counts.
+    TooManyQuestions = 50, "more questions than a port may ask";
+    /// All ports together have. How many, [`crate::layout::AGENT_METER`] counts.
+    AgentLimit = 51, "more questions than the agent is asked";
 }
 
 impl Owner {

@@ -77,7 +77,7 @@ fn questions(view: View<'_>, domain: &DomainId, key: DomainKey) -> Vec<Flow> {
     let dhcp = has_dhcp(view, domain).then_some(dhcp).into_iter().flatten();
     let solicitation = has_router(view, domain).then_some(solicitation);
     let ask = |(matching, question)| {
-        let answer = Instructions::apply([to_agent(question)]);
+        let answer = Instructions::apply(to_agent(question));
         Flow::new(DESTINATION, 200, matching, answer).with_cookie(Owner::Domain(key).cookie())
     };
     dhcp.chain(solicitation).map(ask).collect()

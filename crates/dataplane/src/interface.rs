@@ -3,6 +3,7 @@
 //! | flows | here | elsewhere |
 //! | --- | --- | --- |
 //! | for each MAC address | classify, destination | destination |
+//! | once | question | |
 //! | for each domain | deliver | |
 //! | for each MAC address in a segment | ARP, solicitation, advertisement | |
 //! | for each address in a network | source, resolve, own question | resolve |
@@ -10,15 +11,15 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use openflow::{Action, Field, Flow, Instructions, Match, OfPort, TableId};
+use openflow::{Action, Field, Flow, Instructions, Match, Meter, OfPort, TableId};
 use topology::interface::Interface;
 use topology::route::RoutePrefix;
 use topology::{DomainId, DomainKey, HostKey, InterfaceId, InterfaceKey};
 
 use crate::cookie::Owner;
 use crate::layout::*;
-use crate::simulated;
 use crate::view::{Attachment, Place, View, asking_for, from_interface, from_prefix, in_domain};
+use crate::{limit, simulated};
 
 /// All flows of an interface on this host.
 pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> Vec<Flow> {
@@ -36,6 +37,15 @@ pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> Vec<Flow> {
     flows.into_iter().map(|flow| flow.with_cookie(cookie)).collect()
 }
 
+/// Meters of an interface on this host.
+pub(crate) fn meters(view: View<'_>, id: &InterfaceId) -> Vec<Meter> {
+    let place = view.topology.interfaces().get(id).and_then(|interface| view.place(interface));
+    match place {
+        Some(Place::Here(port)) => limit::meters_of_port(port),
+        _ => Vec::new(),
+    }
+}
+
 fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec<Flow> {
     let key = interface.key;
     let domains: BTreeSet<_> = attachments.iter().map(|of| of.key).collect();
@@ -50,7 +60,8 @@ fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec
         flows.extend(of.addresses.iter().map(|address| resolve(interface, of, *address)));
         flows
     };
-    deliver.chain(attachments.iter().flat_map(of_attachment)).collect()
+    let limits = limit::of_port(interface, port);
+    deliver.chain(attachments.iter().flat_map(of_attachment)).chain(limits).collect()
 }
 
 fn remote(interface: &Interface, host: HostKey, of: &Attachment) -> Vec<Flow> {

@@ -1,6 +1,6 @@
 //! What tables, registers and numbers mean. Changing any of this is an upgrade of every flow.
 
-use openflow::{Action, Controller, Field, MeterId, PacketInReason, SubField, TableId};
+use openflow::{Action, Controller, Field, GroupId, MeterId, OfPort, PacketInReason, SubField, TableId};
 
 /// Which port and host a packet comes from, and whether that is admitted.
 pub const CLASSIFY: TableId = TableId(0);
@@ -18,6 +18,13 @@ pub const ARP_REPLY: TableId = TableId(31);
 pub const ND_REPLY: TableId = TableId(32);
 /// The options of that advertisement, which can be set only once it is one.
 pub const ND_REPLY_OPTIONS: TableId = TableId(33);
+/// Meters what a port asks: its guest's questions, answered here or by the agent. Asked by whatever answers, and left
+/// again.
+pub const QUESTION: TableId = TableId(34);
+/// Meters what all ports ask the agent.
+pub const AGENT: TableId = TableId(35);
+/// Makes an echo request its reply.
+pub const ECHO_REPLY: TableId = TableId(36);
 /// From (domain, address) to MAC address. Asked by whatever needs it, and left again.
 pub const RESOLVE: TableId = TableId(40);
 /// From (domain, MAC address) to interface, and to its host if that is another.
@@ -42,7 +49,7 @@ pub const NEXT_HOP: TableId = TableId(84);
 pub const LINK: TableId = TableId(85);
 
 /// Every table, in the order in which a packet can meet them.
-pub const TABLES: [(TableId, &str); 19] = [
+pub const TABLES: [(TableId, &str); 22] = [
     (CLASSIFY, "classify"),
     (TUNNEL_IN, "tunnel_in"),
     (SOURCE, "source"),
@@ -51,6 +58,9 @@ pub const TABLES: [(TableId, &str); 19] = [
     (ARP_REPLY, "arp_reply"),
     (ND_REPLY, "nd_reply"),
     (ND_REPLY_OPTIONS, "nd_reply_options"),
+    (QUESTION, "question"),
+    (AGENT, "agent"),
+    (ECHO_REPLY, "echo_reply"),
     (RESOLVE, "resolve"),
     (DESTINATION, "destination"),
     (PEER, "peer"),
@@ -135,15 +145,55 @@ pub fn option_source() -> SubField {
 /// be no router advertisement (RFC 7113).
 pub const FRAGMENT_HANDLING: u16 = 3;
 
+/// Has a packet looked up again: see [`crate::limit`]. Groups of domains begin above.
+pub const RECIRCULATE: GroupId = GroupId(1);
+
 /// Limits what goes to the agent, over all ports.
 pub const AGENT_METER: MeterId = MeterId(1);
 
 /// Packets per second that [`AGENT_METER`] lets through; one agent answers many times that.
-pub const AGENT_PACKETS_PER_SECOND: u32 = 1000;
+pub const AGENT_PACKETS_PER_SECOND: u32 = 2000;
 
 /// Counts what is dropped as too large for a tunnel. A flow cannot: Open vSwitch credits the flows behind
 /// `check_pkt_larger` with every packet it is asked about, whatever the answer, and a meter only with those it meets.
 pub const TOO_BIG_METER: MeterId = MeterId(2);
+
+/// Limits the questions that no local port asks: those that come by tunnels.
+pub const OTHERS_METER: MeterId = MeterId(3 * (OfPort::MAX.0 + 1));
+
+/// Questions per second that [`OTHERS_METER`] lets through.
+pub const OTHERS_QUESTIONS_PER_SECOND: u32 = 500;
+
+/// Questions per second of one port. A guest that resolves its neighbours, asks a name server and pings its router all
+/// day needs a tenth; two hundred times as many as this cost a host one processor.
+pub const PORT_QUESTIONS_PER_SECOND: u32 = 300;
+
+/// The meters of a port, by their place in the three that each has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortMeter {
+    /// What its guest asks.
+    Questions,
+}
+
+impl PortMeter {
+    /// Its number: made from the port's, which the switch's database keeps. Three for each port are no more than the
+    /// 200,000 meters of the smallest datapath, Linux's (`DP_METER_NUM_MAX`).
+    pub fn of(self, port: OfPort) -> MeterId {
+        let place = match self {
+            Self::Questions => 0,
+        };
+        MeterId(port.0 * 3 + place)
+    }
+
+    /// Which a meter is; `None` if it is no port's.
+    pub fn of_meter(meter: MeterId) -> Option<Self> {
+        (meter.0 >= 3 && meter < OTHERS_METER).then_some(())?;
+        match meter.0 % 3 {
+            0 => Some(Self::Questions),
+            _ => None,
+        }
+    }
+}
 
 /// Header of an Ethernet frame without tag, in bytes: what `check_pkt_larger` counts besides the IP packet.
 pub const ETHERNET_HEADER: u16 = 14;
@@ -221,14 +271,14 @@ pub(crate) fn copy_bits(source: SubField, destination: SubField) -> Action {
     Action::Move { source, destination }
 }
 
-/// Hands the packet to the agent, within the limit.
-pub(crate) fn to_agent(question: Question) -> Action {
-    Action::Controller(Controller {
+/// Hands the packet to the agent, within the limits of its port and of all.
+pub(crate) fn to_agent(question: Question) -> [Action; 3] {
+    let controller = Controller {
         reason: PacketInReason::ApplyAction,
         userdata: question.userdata(),
-        meter: Some(AGENT_METER),
         ..Controller::default()
-    })
+    };
+    [Action::resubmit(QUESTION), Action::resubmit(AGENT), Action::Controller(controller)]
 }
 
 /// The MAC address that [`RESOLVE`] found.

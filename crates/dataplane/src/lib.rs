@@ -2,6 +2,7 @@
 //!
 //! - [`layout`]: tables, registers, the tunnel option.
 //! - `base`, `interface` and `simulated`, `peer`, `domain`, `router`, `route`: the flows of each kind of unit.
+//! - [`limit`]: what a guest may cost its host.
 //! - [`compiler`]: keeps a [`Program`] equal to a topology, incrementally.
 //! - [`cookie`]: whose a flow is, and why it drops what it drops.
 //!
@@ -22,6 +23,7 @@ pub mod cookie;
 mod domain;
 mod interface;
 pub mod layout;
+pub mod limit;
 mod peer;
 pub mod program;
 mod route;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use openflow::{Flow, Group, GroupId, Match, TableId};
+use openflow::{Flow, Group, GroupId, Match, Meter, MeterId, TableId};
 
 /// What makes a flow the same flow (OpenFlow 1.5.1, section 6.4).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,17 +21,19 @@ impl From<&Flow> for FlowKey {
     }
 }
 
-/// Flows and groups by what makes them the same.
+/// Flows, groups and meters by what makes them the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// The flows.
     pub flows: BTreeMap<FlowKey, Flow>,
     /// The groups.
     pub groups: BTreeMap<GroupId, Group>,
+    /// The meters.
+    pub meters: BTreeMap<MeterId, Meter>,
 }
 
-/// What turns one program into another. In a switch: groups in, then flows in and out, then groups out, so that no
-/// flow names a group that is not there.
+/// What turns one program into another. In a switch: meters and groups in, then flows in and out, then groups and meters
+/// out, so that no flow names one that is not there, and none goes because one goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
     /// Flows that are new, or do something else than before.
@@ -44,6 +46,12 @@ pub struct Delta {
     pub modify_groups: Vec<Group>,
     /// Groups that are gone.
     pub delete_groups: Vec<GroupId>,
+    /// Meters that are new.
+    pub add_meters: Vec<Meter>,
+    /// Meters with another rate than before.
+    pub modify_meters: Vec<Meter>,
+    /// Meters that are gone.
+    pub delete_meters: Vec<MeterId>,
 }
 
 impl Delta {
@@ -52,13 +60,16 @@ impl Delta {
         *self == Self::default()
     }
 
-    /// How many flows and groups it touches.
+    /// How many flows, groups and meters it touches.
     pub fn len(&self) -> usize {
         self.put_flows.len()
             + self.delete_flows.len()
             + self.add_groups.len()
             + self.modify_groups.len()
             + self.delete_groups.len()
+            + self.add_meters.len()
+            + self.modify_meters.len()
+            + self.delete_meters.len()
     }
 }
 
@@ -71,15 +82,11 @@ impl Program {
                 delta.put_flows.push(flow.clone());
             }
         }
-        delta.delete_flows.extend(self.flows.keys().filter(|key| !wanted.flows.contains_key(key)).cloned());
-        for (id, group) in &wanted.groups {
-            match self.groups.get(id) {
-                None => delta.add_groups.push(group.clone()),
-                Some(old) if old != group => delta.modify_groups.push(group.clone()),
-                Some(_) => {}
-            }
-        }
-        delta.delete_groups.extend(self.groups.keys().filter(|id| !wanted.groups.contains_key(id)).copied());
+        delta.delete_flows.extend(gone(&self.flows, &wanted.flows));
+        (delta.add_groups, delta.modify_groups) = put(&self.groups, &wanted.groups);
+        delta.delete_groups.extend(gone(&self.groups, &wanted.groups));
+        (delta.add_meters, delta.modify_meters) = put(&self.meters, &wanted.meters);
+        delta.delete_meters.extend(gone(&self.meters, &wanted.meters));
         delta
     }
 
@@ -94,5 +101,28 @@ impl Program {
         }
         let groups = delta.add_groups.iter().chain(&delta.modify_groups);
         self.groups.extend(groups.map(|group| (group.id, group.clone())));
+        for id in &delta.delete_meters {
+            self.meters.remove(id);
+        }
+        let meters = delta.add_meters.iter().chain(&delta.modify_meters);
+        self.meters.extend(meters.map(|meter| (meter.id, meter.clone())));
     }
+}
+
+/// What is new, and what has changed.
+fn put<K: Ord, V: Clone + Eq>(held: &BTreeMap<K, V>, wanted: &BTreeMap<K, V>) -> (Vec<V>, Vec<V>) {
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
+    for (key, value) in wanted {
+        match held.get(key) {
+            None => new.push(value.clone()),
+            Some(old) if old != value => changed.push(value.clone()),
+            Some(_) => {}
+        }
+    }
+    (new, changed)
+}
+
+/// What is no longer wanted.
+fn gone<K: Ord + Clone, V>(held: &BTreeMap<K, V>, wanted: &BTreeMap<K, V>) -> Vec<K> {
+    held.keys().filter(|key| !wanted.contains_key(key)).cloned().collect()
 }

@@ -10,8 +10,8 @@
 //! the leg of another router; the hops it has left bound how often.
 //!
 //! # Errors
-//! What cannot go on is handed to the agent, which tells the sender ([`ORIGIN`]); all of it within the limit of
-//! [`AGENT_METER`].
+//! What cannot go on is handed to the agent, which tells the sender ([`ORIGIN`]); all of it within the limits
+//! of [`crate::limit`].
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,15 @@ use topology::RouteLinkId;
 use crate::base::{drop, flow};
 use crate::cookie::{Owner, Purpose};
 use crate::layout::*;
+use crate::limit::limited_in;
 use crate::view::{View, flagged, from_prefix, to_address, to_prefix};
 
 /// ICMP types of echo (RFC 792; RFC 4443, section 4).
 const ECHO: (u8, u8) = (8, 0);
 const ECHO_V6: (u8, u8) = (128, 129);
+
+/// Both bits of `ip_frag` (ovs-fields(7)).
+const FRAGMENT_MASK: u8 = 3;
 
 /// Hops of what simulated interfaces send (RFC 1700, "IP time to live").
 const INITIAL_TTL: u8 = 64;
@@ -111,12 +115,18 @@ fn own() -> Vec<Flow> {
         copy(address, Field::Ipv6Dst),
         Action::set_field(Field::Icmpv6Type, reply_v6),
     ];
-    let echo = |matching, swap: [Action; 4]| {
-        flow(OWN, 100, matching, Instructions::apply(swap.into_iter().chain(turn_round())))
+    // Part of a request is no request: the rest of it names no type. Nor is it worth putting together.
+    let whole = |matching: Match| matching.with_masked(Field::IpFrag, 0_u8, FRAGMENT_MASK);
+    let metered = |matching| flow(OWN, 100, whole(matching), Instructions::apply(limited_in(ECHO_REPLY)));
+    let reply = |matching, swap: [Action; 4]| {
+        let actions = [Action::CtClear].into_iter().chain(swap).chain(turn_round());
+        flow(ECHO_REPLY, 100, matching, Instructions::apply(actions))
     };
     vec![
-        echo(Match::new().icmp(request).icmp_code(0), v4),
-        echo(Match::new().icmpv6(request_v6).icmpv6_code(0), v6),
+        metered(Match::new().icmp(request).icmp_code(0)),
+        metered(Match::new().icmpv6(request_v6).icmpv6_code(0)),
+        reply(Match::new().icmp(request), v4),
+        reply(Match::new().icmpv6(request_v6), v6),
         ask(OWN, 50, Match::new().ip().udp(), Question::PortUnreachable),
         ask(OWN, 50, Match::new().ipv6().ip_proto(17), Question::PortUnreachable),
     ]
@@ -162,5 +172,5 @@ fn hairpin() -> Action {
 }
 
 fn ask(table: TableId, priority: u16, matching: Match, question: Question) -> Flow {
-    flow(table, priority, matching, Instructions::apply([to_agent(question)]))
+    flow(table, priority, matching, Instructions::apply(to_agent(question)))
 }

@@ -10,9 +10,10 @@ use topology::DomainId;
 use topology::interface::Interface;
 use topology::network_service::NetworkServiceMode;
 
-use crate::base::{REQUEST, SOLICITATION};
+use crate::base::{FROM_NEIGHBOUR, REQUEST, SOLICITATION};
 use crate::interface::{destination, resolve};
 use crate::layout::*;
+use crate::limit::limited;
 use crate::view::{Attachment, View, flagged, in_domain, to_address};
 
 /// The port of name servers (RFC 1035, section 4.2).
@@ -31,7 +32,7 @@ pub(crate) fn flows(view: View<'_>, interface: &Interface, attachments: &[Attach
         for asked in [Match::new().ip(), Match::new().ipv6()] {
             let asked = || asked.clone().reg(DESTINATION_INTERFACE, key.0);
             let ask =
-                |matching, question| Flow::new(OWN, 100, matching, Instructions::apply([to_agent(question)]));
+                |matching, question| Flow::new(OWN, 100, matching, Instructions::apply(to_agent(question)));
             flows.push(ask(asked().udp().udp_dst(DNS), Question::Dns));
             flows.push(ask(asked().tcp().tcp_dst(DNS), Question::DnsStream));
         }
@@ -82,8 +83,9 @@ fn answer(of: &Attachment, address: IpAddr) -> Flow {
         }
         IpAddr::V6(address) => {
             let actions = then_through(ask_ipv6(Field::NdTarget), [RESOLVE, ND_REPLY]);
-            (asked.icmpv6(SOLICITATION).icmpv6_code(0).nd_target(address), actions)
+            let asked = asked.icmpv6(SOLICITATION).icmpv6_code(0).ip_ttl(FROM_NEIGHBOUR);
+            (asked.nd_target(address), actions)
         }
     };
-    Flow::new(DESTINATION, 150, matching, Instructions::apply(actions))
+    Flow::new(DESTINATION, 150, matching, Instructions::apply(limited().into_iter().chain(actions)))
 }

@@ -33,6 +33,7 @@ pub struct Metrics {
     asked: Family<Asked, Counter>,
     flows: Gauge<i64, AtomicI64>,
     groups: Gauge<i64, AtomicI64>,
+    meters: Gauge<i64, AtomicI64>,
     switch: Gauge<i64, AtomicI64>,
     manager: Gauge<i64, AtomicI64>,
 }
@@ -49,15 +50,16 @@ impl Default for Metrics {
         registered! {
             checks: Counter = "checks", "Times that the switch was read, to see whether it is as it should be";
             repairs: Counter = "repairs", "Checks that found something to put right";
-            repaired: Counter = "repaired_entries", "Flows and groups that checks have put right";
-            changes: Counter = "changed_entries", "Flows and groups that changes of the topology or of ports have changed";
+            repaired: Counter = "repaired_entries", "Flows, groups and meters that checks have put right";
+            changes: Counter = "changed_entries", "Flows, groups and meters that changes of the topology or of ports have changed";
             asked: Family<Asked, Counter> = "packet_ins", "Packets that the switch has asked about";
             flows: Gauge = "flows", "Flows that the switch shall have";
             groups: Gauge = "groups", "Groups that the switch shall have";
+            meters: Gauge = "meters", "Meters that the switch shall have";
             switch: Gauge = "switch_connected", "Whether the switch is connected";
             manager: Gauge = "manager_connected", "Whether a manager is connected";
         }
-        Self { registry, checks, repairs, repaired, changes, asked, flows, groups, switch, manager }
+        Self { registry, checks, repairs, repaired, changes, asked, flows, groups, meters, switch, manager }
     }
 }
 
@@ -85,6 +87,7 @@ impl Metrics {
     pub(crate) fn wanted(&self, program: &Program) {
         self.flows.set(program.flows.len().try_into().unwrap_or(i64::MAX));
         self.groups.set(program.groups.len().try_into().unwrap_or(i64::MAX));
+        self.meters.set(program.meters.len().try_into().unwrap_or(i64::MAX));
     }
 
     /// The switch has asked about a packet.

@@ -83,7 +83,7 @@ impl Reconciler {
                     let error = self.serve(switch).await;
                     self.metrics.switch_connected(false);
                     warn!(error = describe(&error), "the switch is to be read anew");
-                    let refused = matches!(error, SwitchError::Bundle { .. });
+                    let refused = matches!(error, SwitchError::Bundle { .. } | SwitchError::Meter { .. });
                     pause = if refused { LONGEST_PAUSE.min(pause * 2) } else { RECONNECT_PAUSE };
                 }
                 Err(error) if reachable => {

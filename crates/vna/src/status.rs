@@ -11,9 +11,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use dataplane::layout::TOO_BIG_METER;
-use dataplane::{Owner, Purpose};
-use openflow::{Connection, FlowSelection, MultipartReply, MultipartRequest, RequestError};
+use dataplane::{Owner, Purpose, limit};
+use openflow::{Connection, FlowSelection, MeterId, MultipartReply, MultipartRequest, RequestError};
 use prometheus_client::registry::Registry;
 use sync::Replica;
 use tokio::net::TcpListener;
@@ -172,9 +171,15 @@ async fn look(switch: &Connection) -> Result<BTreeMap<Purpose, u64>, RequestErro
         }
     }
     // Flows count what is too big wrongly; see the meter.
-    for part in switch.ask(MultipartRequest::MeterStats(TOO_BIG_METER)).await? {
+    drops.remove(&Purpose::TooBig);
+    for part in switch.ask(MultipartRequest::MeterStats(MeterId::ALL)).await? {
         let MultipartReply::MeterStats(meters) = part else { return Err(RequestError::Unexpected) };
-        drops.insert(Purpose::TooBig, meters.iter().map(|meter| meter.input.packets).sum());
+        for meter in meters {
+            let Some(purpose) = limit::purpose(meter.id) else { continue };
+            let dropped = meter.bands.iter().map(|band| band.packets).sum::<u64>();
+            let counted = if purpose == Purpose::TooBig { meter.input.packets } else { dropped };
+            *drops.entry(purpose).or_default() += counted;
+        }
     }
     Ok(drops)
 }

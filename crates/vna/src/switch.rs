@@ -1,15 +1,11 @@
 //! The switch as the reconciler needs it: read as a program, changed by differences.
 
-use dataplane::layout::{
-    AGENT_METER, AGENT_PACKETS_PER_SECOND, FRAGMENT_HANDLING, OPTION_BYTES, OPTION_CLASS, OPTION_INDEX,
-    OPTION_TYPE, TOO_BIG_METER,
-};
+use dataplane::layout::{FRAGMENT_HANDLING, OPTION_BYTES, OPTION_CLASS, OPTION_INDEX, OPTION_TYPE};
 use dataplane::{Delta, FlowKey, Program};
 use openflow::{
-    AsyncConfig, Band, BandKind, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection,
-    Cookie, Endpoint, Event, Events, Flow, FlowMod, FlowSelection, GroupMod, Instructions, Match, Message,
-    Meter, MeterId, MeterMod, MeterUnit, PacketIn, PacketOut, RequestError, SwitchConfig, TableId,
-    TlvMapping, TlvTableMod,
+    AsyncConfig, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection, Cookie, Endpoint,
+    Event, Events, Flow, FlowMod, FlowSelection, GroupMod, Instructions, Match, Message, MeterMod, PacketIn,
+    PacketOut, RequestError, SwitchConfig, TableId, TlvMapping, TlvTableMod,
 };
 use sha2::{Digest, Sha256};
 use sync::Replica;
@@ -19,9 +15,6 @@ use tracing::{debug, warn};
 /// The tunnel option, as the switch's table of options has it.
 const OPTION: TlvMapping =
     TlvMapping { class: OPTION_CLASS, kind: OPTION_TYPE, bytes: OPTION_BYTES, index: OPTION_INDEX as u16 };
-
-/// Rate of a meter that only counts, in packets per second: a switch computes with thousandths of it in 32 bits.
-const UNLIMITED: u32 = u32::MAX / 1000;
 
 /// A table that no flow leads to.
 const UNREACHED: TableId = TableId(253);
@@ -56,6 +49,15 @@ pub enum SwitchError {
         #[source]
         error: BundleError,
     },
+    /// It refuses a meter.
+    #[error("the switch refuses {change:?}")]
+    Meter {
+        /// Which, and what for.
+        change: MeterMod,
+        /// Why.
+        #[source]
+        error: RequestError,
+    },
     /// Somebody else's tunnel option is where ours should be.
     #[error("tunnel option {OPTION_INDEX} of the switch is in use for another class or type")]
     OptionTaken,
@@ -64,7 +66,7 @@ pub enum SwitchError {
 /// What the switch has.
 #[derive(Debug)]
 pub struct Found {
-    /// Its flows and groups.
+    /// Its flows, groups and meters.
     pub program: Program,
     /// What they were last changed to; `None` if no agent has changed them.
     pub mark: Option<Mark>,
@@ -121,7 +123,7 @@ pub enum SwitchEvent {
 }
 
 impl Switch {
-    /// Connects, and makes sure of what flows refer to: the tunnel option and the agent's meter.
+    /// Connects, and makes sure of what flows refer to and no program holds: the tunnel option.
     pub async fn connect(target: &Endpoint) -> Result<Self, SwitchError> {
         let subscribe = AsyncConfig {
             packet_in: Some(PACKET_INS),
@@ -136,8 +138,6 @@ impl Switch {
         let settings = SwitchConfig { flags: FRAGMENT_HANDLING, miss_send_length: u16::MAX };
         switch.connection.send(Message::SetConfig(settings)).await?;
         switch.ensure_option().await?;
-        switch.ensure_meter(AGENT_METER, AGENT_PACKETS_PER_SECOND).await?;
-        switch.ensure_meter(TOO_BIG_METER, UNLIMITED).await?;
         Ok(switch)
     }
 
@@ -150,34 +150,27 @@ impl Switch {
         }
     }
 
-    async fn ensure_meter(&self, id: MeterId, rate: u32) -> Result<(), SwitchError> {
-        let band = Band { kind: BandKind::Drop, rate, burst: rate };
-        let wanted = Meter { id, unit: MeterUnit::Pktps, stats: true, burst: true, bands: vec![band] };
-        let found = self.connection.meters().await?.into_iter().find(|meter| meter.id == id);
-        let change = match found {
-            Some(found) if found == wanted => return Ok(()),
-            // Deleting a meter would delete what uses it, and leave `controller(meter_id=…)` without one.
-            Some(_) => MeterMod::Modify(wanted),
-            None => MeterMod::Add(wanted),
-        };
-        Ok(self.connection.send(Message::MeterMod(change)).await?)
-    }
-
     /// Reads what the switch has.
     pub async fn read(&self) -> Result<Found, SwitchError> {
         let entries = self.connection.flows(FlowSelection::default()).await?;
         let groups = self.connection.groups().await?;
+        let meters = self.connection.meters().await?;
         let (notes, flows): (Vec<_>, Vec<_>) =
             entries.into_iter().map(|entry| entry.flow).partition(|flow| flow.table == UNREACHED);
         let program = Program {
             flows: flows.into_iter().map(|flow| (FlowKey::from(&flow), flow)).collect(),
             groups: groups.into_iter().map(|group| (group.id, group)).collect(),
+            meters: meters.into_iter().map(|meter| (meter.id, meter)).collect(),
         };
         Ok(Found { program, mark: Mark::find(&notes) })
     }
 
-    /// Makes a difference, all of it and the mark at once, and waits until the tables have it.
+    /// Makes a difference, all flows and groups of it and the mark at once, and waits until the tables have it. A bundle
+    /// takes no meters: new ones are there before it, old ones go after it.
     pub async fn apply(&self, difference: &Delta, mark: Mark) -> Result<(), SwitchError> {
+        let add = difference.add_meters.iter().cloned().map(MeterMod::Add);
+        let modify = difference.modify_meters.iter().cloned().map(MeterMod::Modify);
+        self.change_meters(add.chain(modify).collect()).await?;
         let mut items = items(difference);
         items.extend(mark.flows().map(FlowMod::Add).map(BundleItem::Flow));
         let named = items.clone();
@@ -185,7 +178,20 @@ impl Switch {
             .bundle(items)
             .await
             .map_err(|error| SwitchError::Bundle { item: blame(&named, &error), error })?;
+        self.change_meters(difference.delete_meters.iter().copied().map(MeterMod::Delete).collect()).await?;
         Ok(self.connection.barrier().await?)
+    }
+
+    async fn change_meters(&self, changes: Vec<MeterMod>) -> Result<(), SwitchError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let messages: Vec<_> = changes.iter().cloned().map(Message::MeterMod).collect();
+        let mut refused = self.connection.send_all(&messages).await?.into_iter();
+        match refused.next().and_then(|(index, error)| Some((changes.get(index)?.clone(), error))) {
+            Some((change, error)) => Err(SwitchError::Meter { change, error: RequestError::Refused(error) }),
+            None => Ok(()),
+        }
     }
 
     /// Sends a packet.

@@ -12,7 +12,7 @@ use vnctl::Exit;
 use vnmgr::manager::{Manager, Options};
 
 /// Documents for users, from the root of the repository.
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "docs/installation.md",
     "docs/tutorial-single-network.md",
@@ -20,6 +20,7 @@ const DOCUMENTS: [&str; 10] = [
     "docs/routing.md",
     "docs/dhcp.md",
     "docs/dns.md",
+    "docs/limits.md",
     "docs/api.md",
     "docs/vnctl.md",
     "docs/operations.md",

@@ -11,7 +11,7 @@ use crate::network::guest;
 use crate::plan::Plan;
 
 /// Flows of a local interface and for each of its addresses; the link-local one counts.
-const LOCAL: (usize, usize) = (6, 4);
+const LOCAL: (usize, usize) = (7, 4);
 /// Flows of a remote interface and for each of its addresses.
 const REMOTE: (usize, usize) = (1, 1);
 /// Flows of another host.

@@ -8,9 +8,8 @@ use std::time::Duration;
 use dataplane::layout::*;
 use dataplane::{FlowKey, Owner, Program};
 use openflow::{
-    Action, Band, BandKind, BundleItem, Config, Connection, Endpoint, Event, Events, Field, FlowMod,
-    FlowSelection, GroupMod, Message, Meter, MeterMod, MeterUnit, PacketIn, SwitchConfig, TlvMapping,
-    TlvTableMod,
+    Action, BundleItem, Config, Connection, Endpoint, Event, Events, Field, FlowMod, FlowSelection, GroupMod,
+    Message, Meter, MeterMod, PacketIn, SwitchConfig, TlvMapping, TlvTableMod,
 };
 use tokio::runtime::Runtime;
 
@@ -41,12 +40,6 @@ impl Control {
             index: OPTION_INDEX.into(),
         };
         control.send(Message::TlvTableMod(TlvTableMod::Add(vec![option])));
-        let band = Band { kind: BandKind::Drop, rate: AGENT_PACKETS_PER_SECOND, burst: 0 };
-        for id in [AGENT_METER, TOO_BIG_METER] {
-            let unit = MeterUnit::Pktps;
-            let meter = Meter { id, unit, stats: false, burst: false, bands: vec![band] };
-            control.send(Message::MeterMod(MeterMod::Add(meter)));
-        }
         control
     }
 
@@ -67,6 +60,9 @@ impl Control {
         for flow in program.flows.values_mut() {
             flow.instructions.apply = flow.instructions.apply.iter().map(cleared).collect();
         }
+        for meter in program.meters.values() {
+            self.send(Message::MeterMod(MeterMod::Add(meter.clone())));
+        }
         let groups = program.groups.values().cloned().map(|group| BundleItem::Group(GroupMod::Add(group)));
         let flows = program.flows.values().cloned().map(|flow| BundleItem::Flow(FlowMod::Add(flow)));
         let bundle = self.connection.bundle(groups.chain(flows).collect());
@@ -76,8 +72,13 @@ impl Control {
         let held = Program {
             flows: flows.into_iter().map(|entry| (FlowKey::from(&entry.flow), entry.flow)).collect(),
             groups: groups.into_iter().map(|group| (group.id, group)).collect(),
+            meters: self.meters().into_iter().map(|meter| (meter.id, meter)).collect(),
         };
         assert!(held.difference(&program).is_empty(), "{:#?}", held.difference(&program));
+    }
+
+    fn meters(&self) -> Vec<Meter> {
+        self.runtime.block_on(self.connection.meters()).expect("meters")
     }
 
     /// Packets that each owner's flows have met.

@@ -4,6 +4,7 @@ mod budget;
 mod control;
 mod daemons;
 mod frames;
+mod limit;
 mod network;
 mod plan;
 mod resolution;

@@ -26,6 +26,14 @@ pub(crate) struct Outcome {
     pub(crate) questions: Vec<PacketIn>,
 }
 
+impl Outcome {
+    /// How many questions were answered, if only questions were asked: by the switch or, with another's help, by its
+    /// agent.
+    pub(crate) fn answers(&self) -> usize {
+        self.received.len() + self.questions.len()
+    }
+}
+
 impl World {
     /// Starts and programs every host's switch.
     pub(crate) fn new(plan: Plan) -> Self {
@@ -43,6 +51,18 @@ impl World {
     pub(crate) fn send(&mut self, from: &str, frame: &[u8]) -> Outcome {
         self.switches[&self.plan.host_of(from)].receive(from, frame);
         self.settle()
+    }
+
+    /// A guest sends many frames.
+    pub(crate) fn flood(&mut self, from: &str, frames: &[Vec<u8>]) -> Outcome {
+        let switch = &self.switches[&self.plan.host_of(from)];
+        frames.iter().for_each(|frame| switch.receive(from, frame));
+        self.settle()
+    }
+
+    /// No time passes any more at an interface's host.
+    pub(crate) fn stop_clock(&self, interface: &str) {
+        self.switches[&self.plan.host_of(interface)].stop_clock();
     }
 
     /// A frame comes over the wire to a host.
@@ -102,7 +122,7 @@ impl World {
     }
 
     /// Drops so far, by purpose.
-    fn drops(&self, host: u8) -> BTreeMap<Purpose, u64> {
+    pub(crate) fn drops(&self, host: u8) -> BTreeMap<Purpose, u64> {
         let of_base = |(owner, packets)| match owner {
             Owner::Base(purpose) if purpose.drop_reason().is_some() => Some((purpose, packets)),
             _ => None,

@@ -156,11 +156,17 @@ fn answers_within(from: &Guest, to: IpAddr, limit: Duration) -> Result<bool> {
     Ok(from.attempt(["ping", "-n", "-q", "-c", "1", "-W", &limit, &to])?.success())
 }
 
-/// The flows and groups of a host's switch.
+/// Meters with their bands, which are dumped on lines of their own.
+fn one_line_each(meters: &str) -> String {
+    meters.replace("bands=\n", "bands=")
+}
+
+/// The flows, groups and meters of a host's switch.
 pub fn program(host: &Host) -> Result<BTreeSet<String>> {
-    let [flows, groups] = [&["dump-flows", "--no-stats", "br-int"][..], &["dump-groups", "br-int"]]
-        .map(|command| host.ovs_ofctl(command));
-    let lines = flows? + &groups?;
+    let [flows, groups, meters] =
+        [&["dump-flows", "--no-stats", "br-int"][..], &["dump-groups", "br-int"], &["dump-meters", "br-int"]]
+            .map(|command| host.ovs_ofctl(command));
+    let lines = flows? + &groups? + &one_line_each(&meters?);
     // Replies begin with a header, "OFPST_GROUP_DESC reply (OF1.5) (xid=0x2):", and what the agent notes for itself is in
     // a table that no packet gets to.
     let is_program =

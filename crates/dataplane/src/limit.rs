@@ -1,0 +1,105 @@
+//! Limits: what a guest may cost its host.
+//!
+//! # What costs
+//! A packet that flows forward is the datapath's work. Two kinds are `ovs-vswitchd`'s, every one of them: those handed
+//! to the agent, and those answered by rewriting (ARP, neighbour discovery, echo), since a datapath cannot write the
+//! fields that make a question its answer. Both are *questions*, and every port has one meter for all of its own.
+//!
+//! # Before it costs
+//! A meter holds where the datapath meets it, and the datapath executes nothing of a flow that it hands up: a meter
+//! beside the rewriting is skipped. So a question is metered in one pass, and looked up again for its answer in the next
+//! (*recirculation*). The first pass is a flow of the datapath that depends on nothing a guest could vary from packet to
+//! packet, which is why it comes before the address asked for is looked at: a scan costs no more than a repetition.
+//! - [`limited`] recirculates by a select group that hashes in the datapath (ovs-ofctl(8), `dp_hash`). Such a group does
+//!   it once in a packet's life, so it is for the beginning of the pipeline.
+//! - [`limited_in`] recirculates by connection tracking, of which nothing is kept; for IP packets that may have met
+//!   another such group before.
+//! - What goes to the agent needs no second pass: the datapath itself sends it up, by an action after the meters.
+//!
+//! A flow has one meter and has it first (`ofpacts_verify` of Open vSwitch); hence tables that only meter.
+//!
+//! # Whose question
+//! It is the source interface's ([`SOURCE_INTERFACE`]), which a packet keeps on its way through routers. Whatever is no
+//! local interface's, as from a tunnel, shares [`OTHERS_METER`].
+
+use openflow::{
+    Action, Band, BandKind, Bucket, BucketId, Ct, Flow, Group, GroupType, Instructions, Match, Meter,
+    MeterId, MeterUnit, OfPort, Selection, TableId,
+};
+use topology::interface::Interface;
+
+use crate::base::flow;
+use crate::cookie::Purpose;
+use crate::layout::*;
+
+/// Rate of a meter that only counts, in packets per second: a switch computes with thousandths of it in 32 bits.
+const UNLIMITED: u32 = u32::MAX / 1000;
+
+/// How the group is told to hash in the datapath.
+const DP_HASH: &str = "dp_hash";
+
+/// Flows of all limits.
+pub(crate) fn base() -> Vec<Flow> {
+    let meter = |table, meter| flow(table, 0, Match::new(), Instructions::apply([Action::Meter(meter)]));
+    vec![meter(QUESTION, OTHERS_METER), meter(AGENT, AGENT_METER)]
+}
+
+/// The group that has a packet looked up again.
+pub(crate) fn groups() -> Vec<Group> {
+    let selection = Selection { method: DP_HASH.to_owned(), parameter: 0, fields: Vec::new() };
+    let bucket = Bucket { weight: 1, ..Bucket::new(BucketId(0), Vec::new()) };
+    vec![Group {
+        id: RECIRCULATE,
+        kind: GroupType::Select,
+        selection: Some(selection),
+        buckets: vec![bucket],
+    }]
+}
+
+/// Meters that are no port's.
+pub(crate) fn meters() -> Vec<Meter> {
+    vec![
+        packets(AGENT_METER, AGENT_PACKETS_PER_SECOND),
+        packets(TOO_BIG_METER, UNLIMITED),
+        packets(OTHERS_METER, OTHERS_QUESTIONS_PER_SECOND),
+    ]
+}
+
+/// Flows of a local interface.
+pub(crate) fn of_port(interface: &Interface, port: OfPort) -> Vec<Flow> {
+    let meter = Instructions::apply([Action::Meter(PortMeter::Questions.of(port))]);
+    vec![Flow::new(QUESTION, 100, Match::new().reg(SOURCE_INTERFACE, interface.key.0), meter)]
+}
+
+/// Meters of a local interface.
+pub(crate) fn meters_of_port(port: OfPort) -> Vec<Meter> {
+    vec![packets(PortMeter::Questions.of(port), PORT_QUESTIONS_PER_SECOND)]
+}
+
+/// What a meter drops, and why; or, for [`TOO_BIG_METER`], what it counts. `None` if it is none of ours.
+pub fn purpose(meter: MeterId) -> Option<Purpose> {
+    match meter {
+        AGENT_METER => Some(Purpose::AgentLimit),
+        TOO_BIG_METER => Some(Purpose::TooBig),
+        OTHERS_METER => Some(Purpose::TooManyQuestions),
+        _ => PortMeter::of_meter(meter).map(|of_port| match of_port {
+            PortMeter::Questions => Purpose::TooManyQuestions,
+        }),
+    }
+}
+
+/// Looks the packet up again, unless its port asks too much. To be followed by what depends on the question.
+pub(crate) fn limited() -> [Action; 2] {
+    [Action::resubmit(QUESTION), Action::Group(RECIRCULATE)]
+}
+
+/// The same, to go on in a table.
+pub(crate) fn limited_in(table: TableId) -> [Action; 2] {
+    [Action::resubmit(QUESTION), Action::Ct(Box::new(Ct { table: Some(table), ..Ct::default() }))]
+}
+
+/// A meter of packets per second; a second's worth may come at once.
+fn packets(id: MeterId, rate: u32) -> Meter {
+    let band = Band { kind: BandKind::Drop, rate, burst: rate };
+    Meter { id, unit: MeterUnit::Pktps, stats: true, burst: true, bands: vec![band] }
+}
