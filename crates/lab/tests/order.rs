@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{NETWORK, PATIENCE, await_status, guest, ip, ip6, mac, nameless_guest, program, settle, vnctl};
+use dataplane::layout;
 use lab::{Family, Guest, Host, Lab, Result, in_parallel, reachability, wait_until};
 use serde_json::Value;
 
@@ -127,12 +128,13 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Makes a host forget everything: its agent has no replica, its switch no flow and no group.
+    /// Makes a host forget everything: its agent has no replica, its switch no flow, group or meter.
     fn start_afresh(&self, host: &Host) -> Result<()> {
         host.vna().kill();
         host.exec(["rm", &host.vna().state_dir().join("replica").display().to_string()])?;
         host.ovs_ofctl(["del-flows", "br-int"])?;
         host.ovs_ofctl(["del-groups", "br-int"])?;
+        host.ovs_ofctl(["del-meters", "br-int"])?;
         host.vna().start(&self.lab.manager().sync_url())
     }
 
@@ -157,8 +159,13 @@ fn is_nameless(n: u8) -> bool {
     n.is_multiple_of(2)
 }
 
-/// The high byte of a cookie is the kind of its owner: 1 is the pipeline itself, and 3 another host.
+/// The high byte of a cookie is the kind of its owner: 1 is the pipeline itself, and 3 another host. Groups and meters
+/// have no cookie; the group of the base is the first, and its meters are those that are no port's.
 fn is_of_base(line: &str) -> bool {
+    let base = ["group_id=1,", "meter=1 ", "meter=2 ", &format!("meter={} ", layout::OTHERS_METER)];
+    if base.iter().any(|prefix| line.starts_with(prefix)) {
+        return true;
+    }
     let cookie = line.strip_prefix("cookie=0x").and_then(|rest| rest.split(',').next());
     cookie.is_some_and(|cookie| cookie.len() == 15 && (cookie.starts_with('1') || cookie.starts_with('3')))
 }

@@ -44,7 +44,7 @@ struct Tampering {
 }
 
 /// What shows only when the tables are read.
-const TABLES: [Tampering; 4] = [
+const TABLES: [Tampering; 5] = [
     Tampering {
         what: "flows deleted",
         with: |host| {
@@ -71,6 +71,8 @@ const TABLES: [Tampering; 4] = [
             host.ovs_ofctl(["mod-group", "br-int", &format!("group_id={},type=all", first_group(host)?)])
         },
     },
+    // And with them the flows that use them.
+    Tampering { what: "meters deleted", with: |host| host.ovs_ofctl(["del-meters", "br-int"]) },
 ];
 
 /// The cookie, priority and match of a flow of an interface: the high byte of its cookie says so.
@@ -89,7 +91,7 @@ fn first_group(host: &Host) -> Result<String> {
 
 #[test]
 fn tables_that_somebody_has_changed_are_put_right() -> Result<()> {
-    let (lab, guests) = hosts(4)?;
+    let (lab, guests) = hosts(5)?;
     let before: Vec<_> = lab.hosts().iter().map(program).collect::<Result<_>>()?;
     // While the agents stand still, it is sure that there is something to be put right.
     lab.hosts().iter().for_each(|host| host.vna().pause());
