@@ -159,7 +159,10 @@ pub const AGENT_PACKETS_PER_SECOND: u32 = 2000;
 pub const TOO_BIG_METER: MeterId = MeterId(2);
 
 /// Limits the questions that no local port asks: those that come by tunnels.
-pub const OTHERS_METER: MeterId = MeterId(3 * (OfPort::MAX.0 + 1));
+pub const OTHERS_METER: MeterId = MeterId(3 * (LOCAL_PORT + 1));
+
+/// The bridge's own port, counted as the one after all others.
+const LOCAL_PORT: u32 = OfPort::MAX.0 + 1;
 
 /// Questions per second that [`OTHERS_METER`] lets through.
 pub const OTHERS_QUESTIONS_PER_SECOND: u32 = 500;
@@ -182,7 +185,7 @@ impl PortMeter {
         let place = match self {
             Self::Questions => 0,
         };
-        MeterId(port.0 * 3 + place)
+        MeterId(port.0.min(LOCAL_PORT) * 3 + place)
     }
 
     /// Which a meter is; `None` if it is no port's.
