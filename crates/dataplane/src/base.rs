@@ -13,8 +13,8 @@ use topology::datapath::Encapsulation;
 use crate::cookie::{Owner, Purpose};
 use crate::layout::*;
 use crate::limit::{self, limited};
-use crate::router;
 use crate::view::{Local, flagged};
+use crate::{router, translation};
 
 /// ARP operations (RFC 826).
 pub(crate) const REQUEST: u16 = 1;
@@ -66,6 +66,7 @@ pub(crate) fn flows(local: &Local) -> Vec<Flow> {
     flows.extend(tunnel_out());
     flows.extend(router::base());
     flows.extend(limit::base());
+    flows.extend(translation::base());
     flows
 }
 
@@ -89,6 +90,10 @@ fn misses() -> Vec<Flow> {
         (DELIVER, Purpose::NotHere),
         (SIMULATED, Purpose::NotRouted),
         (OWN, Purpose::NotServed),
+        (TRANSLATE_OUT, Purpose::Untranslated),
+        (TRANSLATE_IN, Purpose::Untranslated),
+        (TRANSLATED_OUT, Purpose::UnknownConnection),
+        (TRANSLATED_IN, Purpose::UnknownConnection),
     ];
     ends.map(|(table, purpose)| drop(table, 0, Match::new(), purpose)).into()
 }

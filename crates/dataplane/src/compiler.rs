@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use openflow::{Flow, Group, Meter};
 use topology::network::Network;
-use topology::{DatapathId, DomainId, InterfaceId, ObjectRef, RouteId, RouteLinkId, Topology};
+use topology::{DatapathId, DomainId, InterfaceId, ObjectRef, RouteId, RouteLinkId, Topology, TranslationId};
 
 use crate::program::{Delta, FlowKey, Program};
 use crate::view::{Local, View};
-use crate::{base, domain, interface, limit, peer, route, router};
+use crate::{base, domain, interface, limit, peer, route, router, translation};
 
 /// A piece of topology that is compiled at once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +25,7 @@ enum Unit {
     Domain(DomainId),
     RouteLink(RouteLinkId),
     Route(RouteId),
+    Translation(TranslationId),
 }
 
 /// What a unit puts into the switch.
@@ -164,8 +165,8 @@ impl Compiler {
             }
             Unit::Peer(id) => only_flows(peer::flows(view, id)),
             Unit::Interface(id) => {
-                let (flows, meters) = (interface::flows(view, id), interface::meters(view, id));
-                Output { flows, meters, ..Output::default() }
+                let (flows, groups) = interface::flows(view, id);
+                Output { flows, groups, meters: interface::meters(view, id) }
             }
             Unit::Domain(id) => {
                 let (flows, groups) = domain::flows(view, id);
@@ -176,6 +177,7 @@ impl Compiler {
                 let (flows, groups) = route::flows(view, id);
                 Output { flows, groups, ..Output::default() }
             }
+            Unit::Translation(id) => only_flows(translation::flows(view, id)),
         }
     }
 
@@ -189,6 +191,7 @@ impl Compiler {
             .chain(networks.chain(segments).map(Unit::Domain))
             .chain(topology.route_links().keys().cloned().map(Unit::RouteLink))
             .chain(topology.routes().keys().cloned().map(Unit::Route))
+            .chain(topology.translations().keys().cloned().map(Unit::Translation))
             .collect()
     }
 
@@ -221,6 +224,7 @@ impl Compiler {
                 holder.inspect(|holder| units_of_interface(topology, &holder.interface_uuid, units));
             }
             ObjectRef::Network(id) => {
+                units.extend(topology.translations_naming_network(id).into_iter().map(Unit::Translation));
                 let matters =
                     |network: &Network| (network.segment_uuid.clone(), network.subnets.ipv6.is_some());
                 let (old, new) = (before.networks().get(id), self.topology.networks().get(id));
@@ -243,6 +247,12 @@ impl Compiler {
                 units.extend(topology.routes_of_route_link(id).into_iter().map(Unit::Route));
             }
             ObjectRef::Route(id) => units_of_route(topology, id, units),
+            ObjectRef::Translation(id) => {
+                units.insert(Unit::Translation(id.clone()));
+                // Which addresses are the leg's own, and its routers'.
+                let leg = topology.translations().get(id).map(|translation| &translation.interface_uuid);
+                leg.inspect(|leg| units_of_interface(topology, leg, units));
+            }
             ObjectRef::NetworkService(id) => {
                 let service = topology.network_services().get(id);
                 service.inspect(|service| units_of_interface(topology, &service.interface_uuid, units));
@@ -277,6 +287,14 @@ impl Compiler {
             // Addresses, encapsulation and MTU of every tunnel start here.
             units.extend(topology.datapaths().keys().cloned().map(Unit::Peer));
         }
+        let block = |topology: &Topology| topology.datapaths().get(id).map(|datapath| datapath.nat_block);
+        if reachable(before) != reachable(&self.topology) || block(before) != block(&self.topology) {
+            // Every host has its ports of shared addresses.
+            for (id, translation) in topology.translations() {
+                units.insert(Unit::Translation(id.clone()));
+                units.insert(Unit::Interface(translation.interface_uuid.clone()));
+            }
+        }
         if reachable(before) != reachable(&self.topology) {
             let hosts = if own { topology.datapaths().keys().cloned().collect() } else { vec![id.clone()] };
             for interface in hosts.iter().flat_map(|host| topology.interfaces_on(host)) {
@@ -292,12 +310,20 @@ fn units_of_interface(topology: &Topology, id: &InterfaceId, units: &mut BTreeSe
     for route in topology.routes_of_interface(id) {
         units_of_route(topology, &route, units);
     }
+    // Translations of a leg, and those that lead to a guest.
+    units.extend(topology.translations_of_interface(id).into_iter().map(Unit::Translation));
+    for lease in topology.ip_leases_of_interface(id) {
+        let address = topology.ip_leases().get(&lease).map(|lease| lease.address.ip());
+        let translations = address.map(|address| topology.translations_of_internal(&address));
+        units.extend(translations.into_iter().flatten().map(Unit::Translation));
+    }
 }
 
 fn units_of_route(topology: &Topology, id: &RouteId, units: &mut BTreeSet<Unit>) {
     units.insert(Unit::Route(id.clone()));
     let Some(route) = topology.routes().get(id) else { return };
     units.insert(Unit::RouteLink(route.route_link_uuid.clone()));
+    units_behind(topology, &route.route_link_uuid, units);
     // Whether there is a router to ask for.
     units.extend(topology.domain_of_network(&route.network_uuid).map(Unit::Domain));
     // Who takes packets on may speak for those behind it.
@@ -305,6 +331,15 @@ fn units_of_route(topology: &Topology, id: &RouteId, units: &mut BTreeSet<Unit>)
         route.next_hops.iter().flat_map(|hop| topology.ip_leases_of_address(&route.network_uuid, *hop));
     let holders = leases.filter_map(|lease| topology.ip_leases().get(&lease)?.holder.clone());
     units.extend(holders.map(|holder| Unit::Interface(holder.interface_uuid)));
+}
+
+/// The translations that look for addresses behind a router.
+fn units_behind(topology: &Topology, link: &RouteLinkId, units: &mut BTreeSet<Unit>) {
+    let legs =
+        topology.routes_of_route_link(link).into_iter().filter_map(|route| topology.routes().get(&route));
+    let legs: BTreeSet<_> = legs.map(|route| &route.interface_uuid).collect();
+    let of_legs = legs.into_iter().flat_map(|leg| topology.translations_of_interface(leg));
+    units.extend(of_legs.chain(topology.translations_naming_route_link(link)).map(Unit::Translation));
 }
 
 fn members_of_network(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {

@@ -4,7 +4,7 @@
 //! reason of the drops it counts.
 
 use openflow::Cookie;
-use topology::{DomainKey, HostKey, InterfaceKey, RouteKey, RouteLinkKey};
+use topology::{DomainKey, HostKey, InterfaceKey, RouteKey, RouteLinkKey, TranslationKey};
 
 /// What a flow is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +21,8 @@ pub enum Owner {
     RouteLink(RouteLinkKey),
     /// A route.
     Route(RouteKey),
+    /// A translation.
+    Translation(TranslationKey),
 }
 
 macro_rules! purposes {
@@ -86,6 +88,10 @@ purposes! {
     NotForwarded = 17, "link-local, multicast or loopback address at a router";
     /// A simulated interface has nothing to say to it.
     NotServed = 18, "a simulated interface has no such service";
+    /// Addresses are translated there, and these are nobody's.
+    Untranslated = 30, "no translation takes it";
+    /// It belongs to no connection that may pass, or to one whose translation is gone.
+    UnknownConnection = 31, "of no translated connection";
     /// Its port, or a tunnel, has asked too much. How many, [`crate::layout::PortMeter`] counts.
     TooManyQuestions = 50, "more questions than a port may ask";
     /// All ports together have. How many, [`crate::layout::AGENT_METER`] counts.
@@ -102,6 +108,7 @@ impl Owner {
             Self::Domain(key) => (4, key.0),
             Self::RouteLink(key) => (5, key.0),
             Self::Route(key) => (6, key.0),
+            Self::Translation(key) => (9, key.0),
         };
         Cookie(kind << 56 | u64::from(key))
     }
@@ -122,6 +129,7 @@ impl Owner {
             4 => Some(Self::Domain(DomainKey(key))),
             5 => Some(Self::RouteLink(RouteLinkKey(key))),
             6 => Some(Self::Route(RouteKey(key))),
+            9 => Some(Self::Translation(TranslationKey(key))),
             _ => None,
         }
     }
@@ -140,6 +148,7 @@ mod tests {
             Owner::Domain(DomainKey(DomainKey::MAX)),
             Owner::RouteLink(RouteLinkKey(RouteLinkKey::MAX)),
             Owner::Route(RouteKey(RouteKey::MAX)),
+            Owner::Translation(TranslationKey(TranslationKey::MAX)),
         ];
         for owner in bases.chain(others) {
             assert_eq!(Owner::of_cookie(owner.cookie()), Some(owner));

@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use openflow::{Action, Field, Flow, Instructions, Match, Meter, OfPort, TableId};
+use openflow::{Action, Field, Flow, Group, Instructions, Match, Meter, OfPort, TableId};
 use topology::interface::Interface;
 use topology::route::RoutePrefix;
 use topology::{DomainId, DomainKey, HostKey, InterfaceId, InterfaceKey};
@@ -19,12 +19,13 @@ use topology::{DomainId, DomainKey, HostKey, InterfaceId, InterfaceKey};
 use crate::cookie::Owner;
 use crate::layout::*;
 use crate::view::{Attachment, Place, View, asking_for, from_interface, from_prefix, in_domain};
-use crate::{limit, simulated};
+use crate::{limit, simulated, translation};
 
-/// All flows of an interface on this host.
-pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> Vec<Flow> {
-    let Some(interface) = view.topology.interfaces().get(id) else { return Vec::new() };
-    let Some(place) = view.place(interface) else { return Vec::new() };
+/// All flows and groups of an interface on this host.
+pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> (Vec<Flow>, Vec<Group>) {
+    let none = (Vec::new(), Vec::new());
+    let Some(interface) = view.topology.interfaces().get(id) else { return none };
+    let Some(place) = view.place(interface) else { return none };
     let attachments = view.attachments(id);
     let flows = match place {
         Place::Here(port) => {
@@ -33,8 +34,9 @@ pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> Vec<Flow> {
         Place::At(host) => attachments.iter().flat_map(|of| remote(interface, host, of)).collect(),
         Place::Simulated => simulated::flows(view, interface, &attachments),
     };
+    let (translating, groups) = translation::leg(view, interface, place, &attachments);
     let cookie = Owner::Interface(interface.key).cookie();
-    flows.into_iter().map(|flow| flow.with_cookie(cookie)).collect()
+    (flows.into_iter().chain(translating).map(|flow| flow.with_cookie(cookie)).collect(), groups)
 }
 
 /// Meters of an interface on this host.

@@ -47,9 +47,17 @@ pub const ROUTE: TableId = TableId(83);
 pub const NEXT_HOP: TableId = TableId(84);
 /// Out by the leg, to the next hop that was found, and back to [`DESTINATION`] in the leg's domain.
 pub const LINK: TableId = TableId(85);
+/// What leaves by a leg whose addresses are translated: by which translation.
+pub const TRANSLATE_OUT: TableId = TableId(86);
+/// What comes to such a leg: by which translation, and on which host.
+pub const TRANSLATE_IN: TableId = TableId(87);
+/// Whether what leaves has become what its translation says, and then on to [`NEXT_HOP`].
+pub const TRANSLATED_OUT: TableId = TableId(88);
+/// Whether what comes has become what its translation says, and then on into the router.
+pub const TRANSLATED_IN: TableId = TableId(89);
 
 /// Every table, in the order in which a packet can meet them.
-pub const TABLES: [(TableId, &str); 22] = [
+pub const TABLES: [(TableId, &str); 26] = [
     (CLASSIFY, "classify"),
     (TUNNEL_IN, "tunnel_in"),
     (SOURCE, "source"),
@@ -72,6 +80,10 @@ pub const TABLES: [(TableId, &str); 22] = [
     (ROUTE, "route"),
     (NEXT_HOP, "next_hop"),
     (LINK, "link"),
+    (TRANSLATE_OUT, "translate_out"),
+    (TRANSLATE_IN, "translate_in"),
+    (TRANSLATED_OUT, "translated_out"),
+    (TRANSLATED_IN, "translated_in"),
 ];
 
 // The metadata field holds the domain's key.
@@ -86,6 +98,9 @@ pub const DESTINATION_INTERFACE: u8 = 2;
 pub const DESTINATION_HOST: u8 = 3;
 /// Number of the tunnel port it leaves by.
 pub const TUNNEL_PORT: u8 = 4;
+/// Who translates a packet: first the key of the leg that it leaves by, then the entry that has taken it. Nobody asks once the
+/// packet goes to another host, where [`TUNNEL_PORT`] takes the register.
+pub const TRANSLATION: u8 = TUNNEL_PORT;
 /// Largest inner IP packet that this tunnel takes, in bytes.
 pub const TUNNEL_MTU: u8 = 5;
 /// The MAC address that [`RESOLVE`] found, in the low 48 bits of the 64-bit register (`reg6` and `reg7`).
@@ -115,6 +130,11 @@ pub const ROUTER: u32 = 1 << 3;
 pub const RESOLVED_ROUTER: u32 = 1 << 4;
 /// The packet has passed a router, and [`ORIGIN`] is known.
 pub const ROUTED: u32 = 1 << 5;
+/// A translating leg has let the packet in.
+pub const TRANSLATED: u32 = 1 << 9;
+
+/// Conntrack zones of translations; the lower bits are the leg's [`topology::TranslationZone`].
+pub const TRANSLATION_ZONES: u16 = 1 << 15;
 
 /// Class of the Geneve option, of the range for experiments (RFC 8926, section 10).
 pub const OPTION_CLASS: u16 = 0xff56;

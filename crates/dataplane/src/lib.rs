@@ -1,7 +1,7 @@
 //! From topology to flows: what each host's switch shall hold.
 //!
 //! - [`layout`]: tables, registers, the tunnel option.
-//! - `base`, `interface` and `simulated`, `peer`, `domain`, `router`, `route`: the flows of each kind of unit.
+//! - `base`, `interface` and `simulated`, `peer`, `domain`, `router`, `route`, `translation`: the flows of each kind of unit.
 //! - [`limit`]: what a guest may cost its host.
 //! - [`compiler`]: keeps a [`Program`] equal to a topology, incrementally.
 //! - [`cookie`]: whose a flow is, and why it drops what it drops.
@@ -29,6 +29,7 @@ pub mod program;
 mod route;
 mod router;
 mod simulated;
+mod translation;
 mod view;
 
 pub use compiler::{Compiler, Twin};

@@ -13,7 +13,7 @@
 //! What cannot go on is handed to the agent, which tells the sender ([`ORIGIN`]); all of it within the limits
 //! of [`crate::limit`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use openflow::{Action, Field, Flow, Instructions, Match, SubField, TableId};
@@ -62,7 +62,10 @@ pub(crate) fn flows(view: View<'_>, id: &RouteLinkId) -> Vec<Flow> {
     // Two legs may have one address in different networks; the router answers for either.
     let mut own = BTreeMap::new();
     for leg in legs {
-        for address in leg.attachment.addresses {
+        // What stands for something else is not the router's own: it goes round by the leg's wire, as from outside.
+        let others: BTreeSet<_> =
+            view.translations(leg.interface).iter().flat_map(|of| of.externals()).collect();
+        for address in leg.attachment.addresses.difference(&others).copied() {
             own.entry(address).or_insert(leg.interface.key);
         }
     }

@@ -24,8 +24,10 @@ pub(crate) fn flows(view: View<'_>, interface: &Interface, attachments: &[Attach
     let key = interface.key;
     let mut flows: Vec<_> = attachments.iter().flat_map(|of| of_attachment(interface, of)).collect();
     let addresses: BTreeSet<_> = attachments.iter().flat_map(|of| of.addresses.iter().copied()).collect();
-    flows.extend(addresses.into_iter().map(|address| {
-        let matching = to_address(Match::new().reg(DESTINATION_INTERFACE, key.0), address);
+    // These are for others.
+    let externals: BTreeSet<_> = view.translations(interface).iter().flat_map(|of| of.externals()).collect();
+    flows.extend(addresses.difference(&externals).map(|address| {
+        let matching = to_address(Match::new().reg(DESTINATION_INTERFACE, key.0), *address);
         Flow::new(SIMULATED, 400, matching, Instructions::goto(OWN))
     }));
     if tells_names(view, interface) {

@@ -8,6 +8,7 @@ use openflow::{Field, Match, OfPort};
 use topology::datapath::{Datapath, Encapsulation, Underlay};
 use topology::interface::{AdminState, Interface, InterfaceMode};
 use topology::route::Route;
+use topology::translation::Translation;
 use topology::{DatapathId, DomainId, DomainKey, HostKey, InterfaceId, MacAddr, Topology};
 
 use crate::layout::{FLAGS, RESOLVE_ADDRESS, SOURCE_INTERFACE};
@@ -104,6 +105,20 @@ impl<'a> View<'a> {
         let attachments = self.attachments(&interface.uuid);
         let attachment = attachments.into_iter().find(|of| of.domain == domain)?;
         Some(Leg { interface, attachment })
+    }
+
+    /// Whether addresses are translated at an interface.
+    pub(crate) fn translates(self, interface: &Interface) -> bool {
+        interface.mode == InterfaceMode::Simulated
+            && interface.enable_routing
+            && interface.enable_route_translation
+    }
+
+    /// The translations at a leg, and none where it translates nothing.
+    pub(crate) fn translations(self, leg: &Interface) -> Vec<&'a Translation> {
+        let ids = self.topology.translations_of_interface(&leg.uuid);
+        let ids = ids.iter().filter(|_| self.translates(leg));
+        ids.filter_map(|id| self.topology.translations().get(id)).map(|of| of.as_ref()).collect()
     }
 
     fn attachment(self, lease: &topology::MacLeaseId) -> Option<Attachment> {

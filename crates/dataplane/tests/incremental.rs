@@ -70,6 +70,7 @@ fn request() -> impl Strategy<Value = Value> {
             json!({"op": "create", "resource": "interfaces", "attributes": attributes})
         }),
         4 => router(),
+        3 => translation(),
         4 => (interface.clone(), interface_attributes).prop_map(|(uuid, attributes)| {
             json!({"op": "update", "resource": "interfaces", "uuid": uuid, "attributes": attributes})
         }),
@@ -167,6 +168,43 @@ fn router() -> impl Strategy<Value = Value> {
             .prop_map(create("network_services")),
         2 => change,
         1 => delete,
+    ]
+}
+
+/// A router's leg that translates, to addresses that it has or has not.
+fn translation() -> impl Strategy<Value = Value> {
+    let number = || (0..2_u8, 0..2_u8, 0..NETWORKS, 1..9_u8, 0..2_u8);
+    prop_oneof![
+        3 => (0..2_u8, any::<bool>()).prop_map(|(leg, on)| {
+            json!({"op": "update", "resource": "interfaces", "uuid": format!("if-leg{leg}"),
+                "attributes": {"enable_route_translation": on}})
+        }),
+        2 => number().prop_map(|(n, leg, network, _, passes)| {
+            json!({"op": "create", "resource": "translations", "attributes": {"uuid": format!("tr-{n}"),
+                "interface_uuid": format!("if-leg{leg}"), "mode": "source", "passthrough": passes == 0,
+                "source_network_uuid": format!("nw-{network}"), "external_addresses": ["10.0.0.254"]}})
+        }),
+        2 => number().prop_map(|(n, leg, network, inner, kind)| {
+            let ports = (kind == 0).then_some(80);
+            let entry = json!({"ingress_ipv4_address": "10.0.0.254", "egress_ipv4_address": format!("10.0.0.{inner}"),
+                "ingress_port_number": ports, "egress_port_number": ports, "egress_network_uuid": format!("nw-{network}")});
+            json!({"op": "create", "resource": "translations", "attributes": {"uuid": format!("tr-{}", n + 2),
+                "interface_uuid": format!("if-leg{leg}"), "mode": "static_address", "static_addresses": [entry]}})
+        }),
+        2 => number().prop_map(|(n, leg, _, inner, _)| {
+            let attributes = json!({"ingress_ipv4_address": "10.0.0.254", "egress_ipv4_address": format!("10.1.0.{inner}"),
+                "ingress_port_number": 443, "egress_port_number": 443, "route_link_uuid": format!("rl-{leg}")});
+            json!({"op": "act", "action": "add_static_address", "uuid": format!("tr-{}", n + 2), "attributes": attributes})
+        }),
+        1 => (2..4_u8).prop_map(|n| {
+            json!({"op": "act", "action": "remove_static_addresses", "uuid": format!("tr-{n}"),
+                "attributes": {"ingress_ipv4_address": "10.0.0.254"}})
+        }),
+        1 => (0..4_u8, 0..2_u8).prop_map(|(n, leg)| {
+            json!({"op": "update", "resource": "translations", "uuid": format!("tr-{n}"),
+                "attributes": {"interface_uuid": format!("if-leg{leg}")}})
+        }),
+        1 => (0..4_u8).prop_map(|n| json!({"op": "delete", "resource": "translations", "uuid": format!("tr-{n}")})),
     ]
 }
 
@@ -292,9 +330,11 @@ proptest! {
 /// The parts of a program that a packet of this host can meet: a host that knows everything also knows how to find
 /// what none of its guests can ask for.
 fn seen_by_tables(program: &Program) -> Vec<String> {
-    use dataplane::layout::{CLASSIFY, DELIVER, SOURCE};
+    use dataplane::layout::{CLASSIFY, DELIVER, SOURCE, TRANSLATE_IN};
     let own = [CLASSIFY, SOURCE, DELIVER];
     let flows = program.flows.values().filter(|flow| own.contains(&flow.table));
+    // Nobody sends anything here for a leg out of reach to translate.
+    let flows = flows.filter(|flow| flow.instructions.goto_table != Some(TRANSLATE_IN));
     flows
         .filter(|flow| !matches!(dataplane::Owner::of_cookie(flow.cookie), Some(dataplane::Owner::Peer(_))))
         .map(ToString::to_string)

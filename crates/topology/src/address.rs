@@ -184,6 +184,10 @@ keys! {
     RouteLinkKey <= 0x00ff_ffff;
     /// Stands for a route among groups and in cookies.
     RouteKey <= 0x00ff_ffff;
+    /// Stands for a translation in cookies and in half a register.
+    TranslationKey <= 0x7fff;
+    /// Keeps the connections of one outer leg apart from those of others: the lower half of a conntrack zone's number.
+    TranslationZone <= 0x7fff;
 }
 
 /// How many commits had been made when something was true.

@@ -9,6 +9,7 @@
 //! address over, and the one before is as if it had never registered. Whether that one is alive, and not to be robbed,
 //! only the manager can see.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,13 @@ pub struct Underlay {
     pub mtu: u16,
 }
 
+/// A host's number among those that share external addresses, from 0 on.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[schema(value_type = u32)]
+pub struct NatBlock(pub u32);
+
 /// A hypervisor host's switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Datapath {
@@ -115,6 +123,10 @@ pub struct Datapath {
     pub dpid: Dpid,
     /// The agent's name. Until an agent has registered, it is what the user expects.
     pub node_id: NodeId,
+    /// Which of the blocks of ports that addresses are divided into are the host's, where many share an address: see
+    /// [`crate::translation`]. Given when it registers, and kept.
+    #[serde(default)]
+    pub nat_block: Option<NatBlock>,
     /// How the host is reached; absent until its agent has registered.
     #[serde(default)]
     pub underlay: Option<Underlay>,
@@ -159,7 +171,8 @@ impl Datapath {
         let display_name = text("display_name", spec.display_name.unwrap_or_else(|| node_id.to_string()))?;
         let meta = edit.new_meta(MetaSpec { project: spec.project, labels: spec.labels })?;
         let key = edit.host_key()?;
-        edit.put(Self { uuid: uuid.clone(), meta, key, display_name, dpid, node_id, underlay: None });
+        let (nat_block, underlay) = (Some(Self::free_block(edit)), None);
+        edit.put(Self { uuid: uuid.clone(), meta, key, display_name, dpid, node_id, nat_block, underlay });
         Ok(uuid)
     }
 
@@ -195,7 +208,9 @@ impl Datapath {
             None => Self::register_new(edit, node_id, dpid, underlay)?,
             Some(old) => {
                 Self::unique(edit, &old.uuid, dpid, &node_id)?;
-                let new = Self { dpid, node_id, underlay: Some(underlay), ..Self::clone(&old) };
+                let nat_block = old.nat_block.unwrap_or_else(|| Self::free_block(edit));
+                let (nat_block, underlay) = (Some(nat_block), Some(underlay));
+                let new = Self { dpid, node_id, nat_block, underlay, ..Self::clone(&old) };
                 edit.replace(&*old, new, |datapath| &mut datapath.meta);
                 old.uuid.clone()
             }
@@ -226,9 +241,17 @@ impl Datapath {
         Self::unique(edit, &uuid, dpid, &node_id)?;
         let (meta, key) = (edit.new_meta(MetaSpec::default())?, edit.host_key()?);
         let display_name = node_id.to_string();
-        let underlay = Some(underlay);
-        edit.put(Self { uuid: uuid.clone(), meta, key, display_name, dpid, node_id, underlay });
+        let (nat_block, underlay) = (Some(Self::free_block(edit)), Some(underlay));
+        edit.put(Self { uuid: uuid.clone(), meta, key, display_name, dpid, node_id, nat_block, underlay });
         Ok(uuid)
+    }
+
+    /// The smallest number that no datapath has.
+    fn free_block(edit: &Edit) -> NatBlock {
+        let datapaths = edit.topology().datapaths().values();
+        let taken: BTreeSet<_> = datapaths.filter_map(|datapath| datapath.nat_block).collect();
+        let free = (0..).map(NatBlock).find(|block| !taken.contains(block));
+        free.expect("there are fewer datapaths than numbers")
     }
 
     /// Deletes it, with the claims of its ports. An interface that is pinned to it is the user's to change first: without

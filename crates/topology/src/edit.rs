@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::address::{DomainKey, HostKey, InterfaceKey, MacAddr, RouteKey, RouteLinkKey};
+use crate::address::{
+    DomainKey, HostKey, InterfaceKey, MacAddr, RouteKey, RouteLinkKey, TranslationKey, TranslationZone,
+};
 use crate::datapath::Datapath;
 use crate::dns_record::DnsRecord;
 use crate::dns_service::DnsService;
@@ -17,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::graph::{DomainId, Topology};
 use crate::id::{
     DatapathId, DnsRecordId, DnsServiceId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
-    NetworkServiceId, RouteId, RouteLinkId, SegmentId,
+    NetworkServiceId, RouteId, RouteLinkId, SegmentId, TranslationId,
 };
 use crate::interface::{Interface, ip_field};
 use crate::ip_lease::IpLease;
@@ -30,6 +32,7 @@ use crate::route::Route;
 use crate::route_link::RouteLink;
 use crate::segment::Segment;
 use crate::sequences::next_key;
+use crate::translation::Translation;
 
 /// Letters of made-up ids.
 const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
@@ -180,6 +183,9 @@ impl Edit {
                     self.address_is_free(id).and_then(|()| self.is_nobodys_link_local(id))
                 }
                 ObjectRef::Route(id) => self.topology.routes().get(id).map_or(Ok(()), |of| of.check(self)),
+                ObjectRef::Translation(id) => {
+                    self.topology.translations().get(id).map_or(Ok(()), |of| of.check(self))
+                }
                 ObjectRef::NetworkService(id) => {
                     let dns = self.topology.dns_services_of_service(id);
                     let own = self.topology.network_services().get(id).map_or(Ok(()), |of| of.check(self));
@@ -215,6 +221,9 @@ impl Edit {
         }
         for service in self.topology.services_of_interface(id) {
             self.network_service(&service)?.check(self)?;
+        }
+        for translation in self.topology.translations_of_interface(id) {
+            self.translation(&translation)?.check(self)?;
         }
         let mut macs = BTreeMap::new();
         for lease in self.topology.mac_leases_of_interface(id) {
@@ -340,6 +349,8 @@ new_keys! {
     host_key: HostKey = host unless datapath_of_key;
     route_link_key: RouteLinkKey = route_link unless route_link_of_key;
     route_key: RouteKey = route unless route_of_key;
+    translation_key: TranslationKey = translation unless translation_of_key;
+    translation_zone: TranslationZone = translation_zone unless translation_of_zone;
 }
 
 macro_rules! getters {
@@ -363,4 +374,5 @@ getters! {
     network_service in network_services: NetworkServiceId => NetworkService;
     dns_service in dns_services: DnsServiceId => DnsService;
     dns_record in dns_records: DnsRecordId => DnsRecord;
+    translation in translations: TranslationId => Translation;
 }

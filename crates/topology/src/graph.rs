@@ -17,6 +17,7 @@ use imbl::ordmap::DiffItem;
 
 use crate::address::{
     DomainKey, Dpid, HostKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
+    TranslationKey, TranslationZone,
 };
 use crate::binding::{Binding, Claim};
 use crate::datapath::Datapath;
@@ -25,7 +26,7 @@ use crate::dns_service::DnsService;
 use crate::host_token::HostToken;
 use crate::id::{
     DatapathId, DnsRecordId, DnsServiceId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
-    NetworkServiceId, RouteId, RouteLinkId, SegmentId,
+    NetworkServiceId, RouteId, RouteLinkId, SegmentId, TranslationId,
 };
 use crate::interface::{Interface, InterfaceMode};
 use crate::ip_lease::IpLease;
@@ -38,6 +39,7 @@ use crate::route::Route;
 use crate::route_link::RouteLink;
 use crate::segment::Segment;
 use crate::sequences::Sequences;
+use crate::translation::Translation;
 
 /// An L2 domain: a segment, or a network that lies on none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +68,7 @@ pub struct Topology {
     network_services: Table<NetworkServiceId, NetworkService>,
     dns_services: Table<DnsServiceId, DnsService>,
     dns_records: Table<DnsRecordId, DnsRecord>,
+    translations: Table<TranslationId, Translation>,
     bindings: Table<InterfaceId, Binding>,
     host_tokens: Table<HostTokenId, HostToken>,
     sequences: Arc<Sequences>,
@@ -101,6 +104,12 @@ struct Index {
     services_of_interface: MultiMap<InterfaceId, NetworkServiceId>,
     dns_services_of_service: MultiMap<NetworkServiceId, DnsServiceId>,
     records_of_dns_service: MultiMap<DnsServiceId, DnsRecordId>,
+    translation_by_key: MultiMap<TranslationKey, TranslationId>,
+    translations_of_zone: MultiMap<TranslationZone, TranslationId>,
+    translations_of_interface: MultiMap<InterfaceId, TranslationId>,
+    translations_of_internal: MultiMap<IpAddr, TranslationId>,
+    translations_naming_network: MultiMap<NetworkId, TranslationId>,
+    translations_naming_route_link: MultiMap<RouteLinkId, TranslationId>,
     interfaces_claimed_by: MultiMap<DatapathId, InterfaceId>,
     interfaces_on: MultiMap<DatapathId, InterfaceId>,
     // From several objects together: see `Topology::derive`.
@@ -136,6 +145,7 @@ macro_rules! with_kinds {
             NetworkService in network_services,
             DnsService in dns_services,
             DnsRecord in dns_records,
+            Translation in translations,
             Binding in bindings,
             HostToken in host_tokens
         )
@@ -178,6 +188,7 @@ impl Topology {
         network_services: NetworkServiceId => NetworkService, "network services";
         dns_services: DnsServiceId => DnsService, "DNS services";
         dns_records: DnsRecordId => DnsRecord, "DNS records";
+        translations: TranslationId => Translation, "translations";
         bindings: InterfaceId => Binding, "bindings, by interface";
         host_tokens: HostTokenId => HostToken, "host tokens";
     }
@@ -199,6 +210,10 @@ impl Topology {
         services_of_interface: InterfaceId => NetworkServiceId, "The services of a simulated interface.";
         dns_services_of_service: NetworkServiceId => DnsServiceId, "A network service's DNS service.";
         records_of_dns_service: DnsServiceId => DnsRecordId, "A DNS service's records.";
+        translations_of_interface: InterfaceId => TranslationId, "The translations at a leg.";
+        translations_of_internal: IpAddr => TranslationId, "The static translations to an address.";
+        translations_naming_network: NetworkId => TranslationId, "The translations that name a network.";
+        translations_naming_route_link: RouteLinkId => TranslationId, "The translations that name a route link.";
         interfaces_claimed_by: DatapathId => InterfaceId, "The interfaces that a host claims, also in vain.";
         interfaces_on: DatapathId => InterfaceId, "The interfaces that live on a host.";
         domains_of_interface: InterfaceId => DomainId, "The L2 domains an interface is in.";
@@ -257,6 +272,16 @@ impl Topology {
     /// The route a key stands for.
     pub fn route_of_key(&self, key: RouteKey) -> Option<&Arc<Route>> {
         self.routes.get(self.index.route_by_key.first(&key)?)
+    }
+
+    /// The translation a key stands for.
+    pub fn translation_of_key(&self, key: TranslationKey) -> Option<&Arc<Translation>> {
+        self.translations.get(self.index.translation_by_key.first(&key)?)
+    }
+
+    /// One of the translations that a zone is for.
+    pub(crate) fn translation_of_zone(&self, zone: TranslationZone) -> Option<&TranslationId> {
+        self.index.translations_of_zone.first(&zone)
     }
 
     /// The routes with an address as next hop.
@@ -536,6 +561,22 @@ impl Topology {
             }
             Object::DnsRecord(of) => {
                 note!(records_of_dns_service, of.dns_service_uuid.clone(), of.uuid.clone())
+            }
+            Object::Translation(of) => {
+                note!(translation_by_key, of.key, of.uuid.clone());
+                note!(translations_of_zone, of.zone, of.uuid.clone());
+                note!(translations_of_interface, of.interface_uuid.clone(), of.uuid.clone());
+                for internal in
+                    of.static_addresses.iter().map(|entry| entry.internal).collect::<BTreeSet<_>>()
+                {
+                    note!(translations_of_internal, internal, of.uuid.clone());
+                }
+                for network in of.named_networks() {
+                    note!(translations_naming_network, network.clone(), of.uuid.clone());
+                }
+                for link in of.named_route_links() {
+                    note!(translations_naming_route_link, link.clone(), of.uuid.clone());
+                }
             }
             Object::Binding(of) => {
                 for claim in &of.claims {

@@ -113,6 +113,8 @@ ids! {
     DnsServiceId = "dnss";
     /// A DNS record.
     DnsRecordId = "dnsr";
+    /// What addresses are translated to, at a router's outer leg.
+    TranslationId = "tr";
     /// Permission for one host to join.
     HostTokenId = "ht";
 }

@@ -88,6 +88,9 @@ pub struct Interface {
     /// of routes whose next hop it is.
     #[serde(default)]
     pub enable_routing: bool,
+    /// If a leg, addresses are translated there: what no translation takes is dropped, unless one lets it pass.
+    #[serde(default)]
+    pub enable_route_translation: bool,
     /// The network of a MAC lease without IP leases.
     #[serde(default)]
     pub network_uuid: Option<NetworkId>,
@@ -120,6 +123,8 @@ pub struct InterfaceSpec {
     admin_state: Option<AdminState>,
     /// It may speak as a router.
     enable_routing: Option<bool>,
+    /// Addresses are translated at this leg.
+    enable_route_translation: Option<bool>,
     /// The network to attach to.
     #[serde(deserialize_with = "clearable")]
     #[schema(value_type = Option<String>)]
@@ -173,6 +178,7 @@ impl Interface {
             display_name: String::new(),
             admin_state: AdminState::default(),
             enable_routing: false,
+            enable_route_translation: false,
             network_uuid: None,
             segment_uuid: None,
             requested_host: None,
@@ -207,6 +213,9 @@ impl Interface {
         }
         for route in edit.topology().routes_of_interface(uuid) {
             edit.delete(route);
+        }
+        for translation in edit.topology().translations_of_interface(uuid) {
+            edit.delete(translation);
         }
         for service in edit.topology().services_of_interface(uuid) {
             NetworkService::delete(edit, &service)?;
@@ -291,6 +300,8 @@ impl Interface {
         self.mode = spec.mode.unwrap_or(self.mode);
         self.admin_state = spec.admin_state.unwrap_or(self.admin_state);
         self.enable_routing = spec.enable_routing.unwrap_or(self.enable_routing);
+        self.enable_route_translation =
+            spec.enable_route_translation.unwrap_or(self.enable_route_translation);
         self.requested_host = spec.requested_host.unwrap_or(self.requested_host);
         if let Some(network) = spec.network_uuid {
             self.network_uuid = network.map(|id| edit.reference("network_uuid", &id)).transpose()?;

@@ -64,6 +64,9 @@ pub struct IpLease {
     /// The address.
     #[serde(flatten)]
     pub address: LeasedAddress,
+    /// It is a router's to pass on, or to translate. Kept as given: translations themselves say so.
+    #[serde(default)]
+    pub enable_routing: bool,
     /// Who holds it, unless it is released.
     #[serde(flatten)]
     pub holder: Option<Holder>,
@@ -87,6 +90,8 @@ pub struct IpLeaseSpec {
     /// The address, if it is an IPv6 one.
     #[schema(value_type = Option<String>)]
     ipv6_address: Option<Ipv6Addr>,
+    /// It is a router's to pass on, or to translate. Kept as given.
+    enable_routing: Option<bool>,
     /// The interface that holds it, by its one MAC lease.
     interface_uuid: Option<String>,
     /// The MAC lease that holds it.
@@ -143,8 +148,10 @@ impl IpLease {
         let network_uuid: NetworkId = edit.reference("network_uuid", network)?;
         let address = spec.address()?.ok_or_else(|| Error::missing("ipv4_address"))?;
         let holder = spec.holder(edit, None)?;
+        let enable_routing = spec.enable_routing.unwrap_or_default();
         let meta = edit.new_meta(MetaSpec { project: spec.project, labels: spec.labels })?;
-        Self { uuid: uuid.clone(), meta, network_uuid, address: address.into(), holder }.store(edit, None)?;
+        Self { uuid: uuid.clone(), meta, network_uuid, address: address.into(), enable_routing, holder }
+            .store(edit, None)?;
         Ok(uuid)
     }
 
@@ -158,6 +165,7 @@ impl IpLease {
         if let Some(address) = spec.address()? {
             new.address = address.into();
         }
+        new.enable_routing = spec.enable_routing.unwrap_or(new.enable_routing);
         new.holder = spec.holder(edit, old.holder.as_ref())?.or(new.holder);
         new.meta.merge(MetaSpec { project: spec.project, labels: spec.labels })?;
         new.store(edit, Some(&old))
@@ -204,7 +212,15 @@ impl IpLease {
         let meta = edit.new_meta(edit.interface(&interface_uuid)?.meta.inherited())?;
         let holder = Some(Holder { interface_uuid, mac_lease_uuid: mac_lease.clone() });
         let network_uuid = network.clone();
-        Self { uuid: uuid.clone(), meta, network_uuid, address: address.into(), holder }.store(edit, None)?;
+        Self {
+            uuid: uuid.clone(),
+            meta,
+            network_uuid,
+            address: address.into(),
+            enable_routing: false,
+            holder,
+        }
+        .store(edit, None)?;
         Ok(uuid)
     }
 

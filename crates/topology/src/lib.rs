@@ -2,7 +2,7 @@
 //!
 //! - Objects, one file a noun: [`datapath`], [`network`], [`segment`], [`interface`], [`mac_lease`], [`ip_lease`],
 //!   [`route_link`], [`route`], [`network_service`], [`dns_service`],
-//!   [`dns_record`], [`binding`], [`host_token`], [`sequences`]. One serde type serves the API, the store and the wire.
+//!   [`dns_record`], [`translation`], [`binding`], [`host_token`], [`sequences`]. One serde type serves the API, the store and the wire.
 //! - [`graph`]: all of them in memory, with indexes; cheap to clone.
 //! - [`request`] and [`edit`]: pure functions from (topology, request) to (changes, error).
 //! - [`scope`]: which part a host needs, and what it must be told when that changes.
@@ -35,9 +35,11 @@ pub mod route_link;
 pub mod scope;
 pub mod segment;
 pub mod sequences;
+pub mod translation;
 
 pub use address::{
     DomainKey, Dpid, HostKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
+    TranslationKey, TranslationZone,
 };
 pub use attributes::Attributes;
 pub use edit::Edit;
@@ -45,7 +47,7 @@ pub use error::{Error, ErrorKind};
 pub use graph::{DomainId, Topology};
 pub use id::{
     DatapathId, DnsRecordId, DnsServiceId, HostTokenId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
-    NetworkServiceId, RouteId, RouteLinkId, SegmentId,
+    NetworkServiceId, RouteId, RouteLinkId, SegmentId, TranslationId,
 };
 pub use object::{Change, Object, ObjectRef};
 pub use request::{Action, Collection, Request};

@@ -11,6 +11,7 @@ use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
 use crate::id::{Id, NetworkId, SegmentId};
 use crate::meta::{Labels, Meta, MetaSpec, text};
+use crate::translation::Translation;
 
 /// Prefix length of an IPv4 subnet given without one, as in the original.
 pub const DEFAULT_IPV4_PREFIX: u8 = 24;
@@ -207,6 +208,9 @@ impl Network {
         }
         for route in edit.topology().routes_of_network(uuid) {
             edit.delete(route);
+        }
+        for translation in edit.topology().translations_naming_network(uuid) {
+            Translation::forget_network(edit, &translation, uuid)?;
         }
         for interface in edit.topology().interfaces_naming_network(uuid) {
             let old = edit.interface(&interface)?;

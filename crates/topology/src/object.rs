@@ -13,7 +13,7 @@ use crate::dns_service::DnsService;
 use crate::host_token::HostToken;
 use crate::id::{
     DatapathId, DnsRecordId, DnsServiceId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
-    NetworkServiceId, RouteId, RouteLinkId, SegmentId,
+    NetworkServiceId, RouteId, RouteLinkId, SegmentId, TranslationId,
 };
 use crate::interface::Interface;
 use crate::ip_lease::IpLease;
@@ -24,6 +24,7 @@ use crate::route::Route;
 use crate::route_link::RouteLink;
 use crate::segment::Segment;
 use crate::sequences::Sequences;
+use crate::translation::Translation;
 
 /// Why stored or received bytes are no object.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +150,7 @@ objects! {
     NetworkService(NetworkServiceId, uuid) = "network_services";
     DnsService(DnsServiceId, uuid) = "dns_services";
     DnsRecord(DnsRecordId, uuid) = "dns_records";
+    Translation(TranslationId, uuid) = "translations";
     Binding(InterfaceId, interface_uuid) = "bindings";
     HostToken(HostTokenId, uuid) = "host_tokens";
 }
@@ -179,5 +181,6 @@ macro_rules! references {
 references!(
     DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface,
     MacLeaseId => MacLease, IpLeaseId => IpLease, RouteLinkId => RouteLink, RouteId => Route,
-    NetworkServiceId => NetworkService, DnsServiceId => DnsService, DnsRecordId => DnsRecord, HostTokenId => HostToken
+    NetworkServiceId => NetworkService, DnsServiceId => DnsService, DnsRecordId => DnsRecord, HostTokenId => HostToken,
+    TranslationId => Translation
 );

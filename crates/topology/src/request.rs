@@ -22,6 +22,7 @@ use crate::object::{Object, ObjectRef};
 use crate::route::Route;
 use crate::route_link::RouteLink;
 use crate::segment::Segment;
+use crate::translation::Translation;
 
 /// The collections of resources that users make, change and delete.
 #[derive(
@@ -51,11 +52,13 @@ pub enum Collection {
     DnsServices,
     /// Names that DNS servers tell.
     DnsRecords,
+    /// What addresses are translated to.
+    Translations,
 }
 
 impl Collection {
     /// Every collection, in an order in which objects can be made: what is referred to comes first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Datapaths,
         Self::Segments,
         Self::Networks,
@@ -67,6 +70,7 @@ impl Collection {
         Self::NetworkServices,
         Self::DnsServices,
         Self::DnsRecords,
+        Self::Translations,
     ];
 
     /// Its name in paths.
@@ -83,6 +87,7 @@ impl Collection {
             Self::NetworkServices => "network_services",
             Self::DnsServices => "dns_services",
             Self::DnsRecords => "dns_records",
+            Self::Translations => "translations",
         }
     }
 
@@ -106,6 +111,7 @@ impl Collection {
             Self::NetworkServices => parse::<crate::id::NetworkServiceId>(text),
             Self::DnsServices => parse::<crate::id::DnsServiceId>(text),
             Self::DnsRecords => parse::<crate::id::DnsRecordId>(text),
+            Self::Translations => parse::<crate::id::TranslationId>(text),
         }
     }
 }
@@ -175,6 +181,10 @@ pub enum Action {
     AttachIpLease,
     /// Release an IP lease.
     ReleaseIpLease,
+    /// Add an entry to a translation.
+    AddStaticAddress,
+    /// Take entries from a translation.
+    RemoveStaticAddresses,
 }
 
 impl Request {
@@ -238,6 +248,7 @@ fn create(edit: &mut Edit, resource: Collection, attributes: Attributes) -> Resu
         Collection::NetworkServices => NetworkService::create(edit, attributes)?.into(),
         Collection::DnsServices => DnsService::create(edit, attributes)?.into(),
         Collection::DnsRecords => DnsRecord::create(edit, attributes)?.into(),
+        Collection::Translations => Translation::create(edit, attributes)?.into(),
     })
 }
 
@@ -260,6 +271,7 @@ fn update(edit: &mut Edit, reference: &ObjectRef, mut attributes: Attributes) ->
         ObjectRef::NetworkService(id) => NetworkService::update(edit, id, attributes),
         ObjectRef::DnsService(id) => DnsService::update(edit, id, attributes),
         ObjectRef::DnsRecord(id) => DnsRecord::update(edit, id, attributes),
+        ObjectRef::Translation(id) => Translation::update(edit, id, attributes),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -277,6 +289,7 @@ fn delete(edit: &mut Edit, reference: &ObjectRef) -> Result<(), Error> {
         ObjectRef::NetworkService(id) => NetworkService::delete(edit, id),
         ObjectRef::DnsService(id) => DnsService::delete(edit, id),
         ObjectRef::DnsRecord(id) => DnsRecord::delete(edit, id),
+        ObjectRef::Translation(id) => Translation::delete(edit, id),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -291,6 +304,7 @@ fn act(
     let collection = match action {
         Action::AddPort | Action::RemovePorts => Collection::Interfaces,
         Action::AttachIpLease | Action::ReleaseIpLease => Collection::IpLeases,
+        Action::AddStaticAddress | Action::RemoveStaticAddresses => Collection::Translations,
     };
     let reference = collection.reference(uuid)?;
     guard(edit, &reference, if_match)?;
@@ -301,6 +315,10 @@ fn act(
         }
         (Action::AttachIpLease, ObjectRef::IpLease(id)) => IpLease::attach(edit, id, attributes)?,
         (Action::ReleaseIpLease, ObjectRef::IpLease(id)) => IpLease::release(edit, id, attributes)?,
+        (Action::AddStaticAddress, ObjectRef::Translation(id)) => Translation::add(edit, id, attributes)?,
+        (Action::RemoveStaticAddresses, ObjectRef::Translation(id)) => {
+            Translation::remove(edit, id, attributes).map(drop)?
+        }
         _ => unreachable!("the collection is the action's"),
     }
     Ok(reference)
@@ -336,6 +354,7 @@ impl Object {
             Self::NetworkService(of) => Some(&of.meta),
             Self::DnsService(of) => Some(&of.meta),
             Self::DnsRecord(of) => Some(&of.meta),
+            Self::Translation(of) => Some(&of.meta),
             Self::Binding(of) => Some(&of.meta),
             Self::HostToken(of) => Some(&of.meta),
             Self::Sequences(_) => None,

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::id::RouteLinkId;
 use crate::meta::{Labels, Meta, MetaSpec, text};
 use crate::route::Route;
+use crate::translation::Translation;
 
 /// A virtual router.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -69,6 +70,9 @@ impl RouteLink {
         edit.route_link(uuid)?;
         for route in edit.topology().routes_of_route_link(uuid) {
             Route::delete(edit, &route)?;
+        }
+        for translation in edit.topology().translations_naming_route_link(uuid) {
+            Translation::forget_route_link(edit, &translation, uuid)?;
         }
         edit.delete(uuid.clone());
         Ok(())

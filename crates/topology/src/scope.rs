@@ -140,6 +140,10 @@ fn domains_of(topology: &Topology, reference: &ObjectRef) -> Vec<DomainId> {
             let service = topology.dns_records().get(id).map(|of| of.dns_service_uuid.clone());
             service.map_or_else(Vec::new, |service| domains_of(topology, &service.into()))
         }
+        ObjectRef::Translation(id) => {
+            let translation = topology.translations().get(id);
+            translation.map_or_else(Vec::new, |of| interface(&of.interface_uuid))
+        }
         ObjectRef::HostToken(_) | ObjectRef::Sequences => Vec::new(),
     }
 }
@@ -178,6 +182,7 @@ fn relatives(topology: &Topology, reference: &ObjectRef, found: &mut BTreeSet<Ob
         | ObjectRef::Segment(_)
         | ObjectRef::RouteLink(_)
         | ObjectRef::DnsRecord(_)
+        | ObjectRef::Translation(_)
         | ObjectRef::HostToken(_)
         | ObjectRef::Sequences => {}
     }
@@ -193,6 +198,7 @@ fn household(topology: &Topology, interface: &InterfaceId, found: &mut BTreeSet<
         names(topology, &service, found);
         found.insert(service.into());
     }
+    found.extend(topology.translations_of_interface(interface).into_iter().map(ObjectRef::from));
     found.extend(topology.host_of_interface(interface).map(|host| host.clone().into()));
 }
 

@@ -19,6 +19,10 @@ pub struct Sequences {
     pub route_link: u32,
     /// Of routes.
     pub route: u32,
+    /// Of translations.
+    pub translation: u32,
+    /// Of the outer legs of translations.
+    pub translation_zone: u32,
 }
 
 /// The next number in 1..=`max` after `last` that is not `taken`, or `None` if all are.

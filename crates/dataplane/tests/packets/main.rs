@@ -12,5 +12,6 @@ mod routing;
 mod segment;
 mod source;
 mod switch;
+mod translation;
 mod tunnel;
 mod world;

@@ -17,31 +17,31 @@ use crate::plan::Plan;
 use crate::world::World;
 
 /// MAC addresses of the legs: in a, b and c of the one router and the other.
-const LEG_A: u8 = 0xa1;
-const LEG_B: u8 = 0xb1;
+pub(crate) const LEG_A: u8 = 0xa1;
+pub(crate) const LEG_B: u8 = 0xb1;
 const OTHER_B: u8 = 0xb2;
 const OTHER_C: u8 = 0xc2;
 
-fn v4(network: u8, number: u8) -> Ipv4Addr {
+pub(crate) fn v4(network: u8, number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, network, number)
 }
 
-fn v6(network: u8, number: u8) -> Ipv6Addr {
+pub(crate) fn v6(network: u8, number: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfd00, u16::from(network), 0, 0, 0, 0, 0, u16::from(number))
 }
 
-fn network(number: u8) -> String {
+pub(crate) fn network(number: u8) -> String {
     format!("nw-{}", char::from(b'a' + number - 1))
 }
 
-fn guest(network_number: u8, number: u8) -> Value {
+pub(crate) fn guest(network_number: u8, number: u8) -> Value {
     let network = network(network_number);
     json!({"uuid": format!("if-{}{number}", &network[3..]), "network_uuid": network,
         "mac_address": MacAddr(mac(16 * network_number + number)).to_string(),
         "ipv4_address": v4(network_number, number), "ipv6_address": v6(network_number, number)})
 }
 
-fn leg(plan: Plan, id: &str, network_number: u8, last: u8, mac_number: u8) -> Plan {
+pub(crate) fn leg(plan: Plan, id: &str, network_number: u8, last: u8, mac_number: u8) -> Plan {
     plan.with(
         "interfaces",
         json!({"uuid": id, "mode": "simulated", "enable_routing": true,
@@ -50,14 +50,14 @@ fn leg(plan: Plan, id: &str, network_number: u8, last: u8, mac_number: u8) -> Pl
     )
 }
 
-fn route(plan: Plan, leg: &str, leg_network: u8, link: &str, prefix: Value) -> Plan {
+pub(crate) fn route(plan: Plan, leg: &str, leg_network: u8, link: &str, prefix: Value) -> Plan {
     let mut attributes =
         json!({"interface_uuid": leg, "network_uuid": network(leg_network), "route_link_uuid": link});
     attributes.as_object_mut().expect("an object").extend(prefix.as_object().expect("an object").clone());
     plan.with("routes", attributes)
 }
 
-fn on_link(plan: Plan, id: &str, network_number: u8, link: &str) -> Plan {
+pub(crate) fn on_link(plan: Plan, id: &str, network_number: u8, link: &str) -> Plan {
     let plan = route(plan, id, network_number, link, json!({"ipv4_network": v4(network_number, 0)}));
     route(plan, id, network_number, link, json!({"ipv6_network": v6(network_number, 0)}))
 }
@@ -83,31 +83,31 @@ fn plan(plan: Plan) -> Plan {
 
 /// By what way, and with how many hops left, a datagram goes.
 #[derive(Clone, Copy)]
-struct Way {
-    from: Mac,
-    to: Mac,
-    ttl: u8,
+pub(crate) struct Way {
+    pub(crate) from: Mac,
+    pub(crate) to: Mac,
+    pub(crate) ttl: u8,
 }
 
-const fn way(from: u8, to: u8, ttl: u8) -> Way {
+pub(crate) const fn way(from: u8, to: u8, ttl: u8) -> Way {
     Way { from: mac(from), to: mac(to), ttl }
 }
 
-fn udp4(way: Way, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
+pub(crate) fn udp4(way: Way, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
     let mut frame = Vec::new();
     let packet = PacketBuilder::ethernet2(way.from, way.to).ipv4(from.octets(), to.octets(), way.ttl);
     packet.udp(1000, 2000).write(&mut frame, &[7; 16]).expect("it fits");
     frame
 }
 
-fn udp6(way: Way, from: Ipv6Addr, to: Ipv6Addr) -> Vec<u8> {
+pub(crate) fn udp6(way: Way, from: Ipv6Addr, to: Ipv6Addr) -> Vec<u8> {
     let mut frame = Vec::new();
     let packet = PacketBuilder::ethernet2(way.from, way.to).ipv6(from.octets(), to.octets(), way.ttl);
     packet.udp(1000, 2000).write(&mut frame, &[7; 16]).expect("it fits");
     frame
 }
 
-fn echo4(way: Way, from: Ipv4Addr, to: Ipv4Addr, is_reply: bool) -> Vec<u8> {
+pub(crate) fn echo4(way: Way, from: Ipv4Addr, to: Ipv4Addr, is_reply: bool) -> Vec<u8> {
     let mut frame = Vec::new();
     let packet = PacketBuilder::ethernet2(way.from, way.to).ipv4(from.octets(), to.octets(), way.ttl);
     let packet = if is_reply { packet.icmpv4_echo_reply(1, 2) } else { packet.icmpv4_echo_request(1, 2) };
@@ -115,7 +115,7 @@ fn echo4(way: Way, from: Ipv4Addr, to: Ipv4Addr, is_reply: bool) -> Vec<u8> {
     frame
 }
 
-fn echo6(way: Way, from: Ipv6Addr, to: Ipv6Addr, is_reply: bool) -> Vec<u8> {
+pub(crate) fn echo6(way: Way, from: Ipv6Addr, to: Ipv6Addr, is_reply: bool) -> Vec<u8> {
     let mut frame = Vec::new();
     let packet = PacketBuilder::ethernet2(way.from, way.to).ipv6(from.octets(), to.octets(), way.ttl);
     let packet = if is_reply { packet.icmpv6_echo_reply(1, 2) } else { packet.icmpv6_echo_request(1, 2) };
@@ -124,7 +124,7 @@ fn echo6(way: Way, from: Ipv6Addr, to: Ipv6Addr, is_reply: bool) -> Vec<u8> {
 }
 
 /// One guest's own MAC address.
-const fn own(network: u8, number: u8) -> u8 {
+pub(crate) const fn own(network: u8, number: u8) -> u8 {
     16 * network + number
 }
 
