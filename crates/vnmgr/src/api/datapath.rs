@@ -33,6 +33,7 @@ impl Resource for Datapath {
         "display_name",
         "dpid",
         "node_id",
+        "nat_block",
         "connected",
     ];
 

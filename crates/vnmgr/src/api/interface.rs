@@ -35,6 +35,8 @@ pub struct InterfaceView {
     pub admin_state: AdminState,
     /// It may speak as a router.
     pub enable_routing: bool,
+    /// Addresses are translated at this leg.
+    pub enable_route_translation: bool,
     /// The network it is in: that of its first IP lease, else the one it names.
     pub network_uuid: Option<NetworkId>,
     /// The segment it is on, if it is on one.
@@ -152,6 +154,7 @@ impl Resource for Interface {
         "display_name",
         "admin_state",
         "enable_routing",
+        "enable_route_translation",
         "network_uuid",
         "segment_uuid",
         "requested_host",
@@ -187,6 +190,7 @@ impl Resource for Interface {
             display_name: self.display_name.clone(),
             admin_state: self.admin_state,
             enable_routing: self.enable_routing,
+            enable_route_translation: self.enable_route_translation,
             network_uuid: ip_leases.first().map(|of| of.network_uuid.clone()).or(self.network_uuid.clone()),
             segment_uuid: segment(self, &mac_leases, look.topology),
             requested_host: self.requested_host.clone(),

@@ -34,6 +34,8 @@ pub struct IpLeaseView {
     /// The address, if it is an IPv6 one.
     #[schema(value_type = Option<String>)]
     pub ipv6_address: Option<Ipv6Addr>,
+    /// It is a router's to pass on, or to translate.
+    pub enable_routing: bool,
     /// The interface that holds it, unless it is released.
     pub interface_uuid: Option<InterfaceId>,
     /// The MAC lease that holds it, unless it is released.
@@ -53,6 +55,7 @@ impl From<&IpLease> for IpLeaseView {
             network_uuid: lease.network_uuid.clone(),
             ipv4_address,
             ipv6_address,
+            enable_routing: lease.enable_routing,
             interface_uuid: holder.map(|holder| holder.interface_uuid.clone()),
             mac_lease_uuid: holder.map(|holder| holder.mac_lease_uuid.clone()),
         }
@@ -71,6 +74,7 @@ impl Resource for IpLease {
         "network_uuid",
         "ipv4_address",
         "ipv6_address",
+        "enable_routing",
         "interface_uuid",
         "mac_lease_uuid",
     ];

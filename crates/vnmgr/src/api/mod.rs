@@ -2,7 +2,7 @@
 //!
 //! One noun, one file: [`datapath`], [`network`], [`segment`], [`interface`], [`interface_port`], [`mac_lease`],
 //! [`ip_lease`], [`route_link`], [`route`], [`network_service`], [`dns_service`],
-//! [`dns_record`], [`host`], [`batch`]. What they share is in [`resource`], [`input`], [`list`], [`look`] and [`reply`].
+//! [`dns_record`], [`translation`], [`static_address`], [`host`], [`batch`]. What they share is in [`resource`], [`input`], [`list`], [`look`] and [`reply`].
 //!
 //! # Conventions
 //! - Every response names the revision it is true of in `OpenVNet-Revision`.
@@ -39,6 +39,8 @@ pub mod route;
 pub mod route_link;
 pub mod segment;
 mod shape;
+pub mod static_address;
+pub mod translation;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -194,6 +196,8 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(network_service::routes())
         .merge(dns_service::routes())
         .merge(dns_record::routes())
+        .merge(translation::routes())
+        .merge(static_address::routes())
         .merge(batch::routes())
         .merge(host::routes());
     OpenApiRouter::with_openapi(Document::openapi()).nest(rewrite::BASE, routes)

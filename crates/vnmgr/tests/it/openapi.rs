@@ -40,6 +40,7 @@ fn every_route_is_described() {
         "route_links",
         "routes",
         "segments",
+        "translations",
     ];
     let mut expected: Vec<String> =
         collections.iter().flat_map(|of| [(*of).to_owned(), format!("{of}/{{uuid}}")]).collect();
@@ -53,6 +54,7 @@ fn every_route_is_described() {
         "ip_leases/{uuid}/release",
         "openapi.json",
         "revision",
+        "translations/{uuid}/static_address",
     ];
     expected.extend(others.map(ToOwned::to_owned));
     expected.sort_unstable();
