@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::client::{Method, Request};
-use crate::resource::{INTERFACES, IP_LEASES, Resource};
+use crate::resource::{IP_LEASES, Part, Resource};
 
 /// Attribute names and values.
 pub(crate) type Attributes = Map<String, Value>;
@@ -53,6 +53,8 @@ pub(crate) enum Action {
     RemovePorts,
     AttachIpLease,
     ReleaseIpLease,
+    AddStaticAddress,
+    RemoveStaticAddresses,
 }
 
 impl Operation {
@@ -62,8 +64,7 @@ impl Operation {
             Self::Create { resource, .. } | Self::Update { resource, .. } | Self::Delete { resource, .. } => {
                 resource
             }
-            Self::Act { action: Action::AddPort | Action::RemovePorts, .. } => &INTERFACES,
-            Self::Act { action: Action::AttachIpLease | Action::ReleaseIpLease, .. } => &IP_LEASES,
+            Self::Act { action, .. } => Part::of_action(*action).map_or(&IP_LEASES, |part| part.of),
         }
     }
 
@@ -120,15 +121,18 @@ impl Operation {
 impl Action {
     fn request(self, uuid: &str, attributes: &Attributes) -> Request {
         let body = Value::Object(attributes.clone());
-        match self {
-            Self::AddPort => Request::new(Method::Post, &[INTERFACES.name, uuid, "ports"]).body(body),
-            Self::AttachIpLease => Request::new(Method::Put, &[IP_LEASES.name, uuid, "attach"]).body(body),
-            Self::ReleaseIpLease => Request::new(Method::Put, &[IP_LEASES.name, uuid, "release"]).body(body),
-            Self::RemovePorts => {
+        let lease = |verb| Request::new(Method::Put, &[IP_LEASES.name, uuid, verb]);
+        match (self, Part::of_action(self)) {
+            (Self::AttachIpLease, _) => lease("attach").body(body),
+            (_, None) => lease("release").body(body),
+            (_, Some(part)) if part.add == self => {
+                Request::new(Method::Post, &[part.of.name, uuid, part.shape.name]).body(body)
+            }
+            (_, Some(part)) => {
                 let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 let query = attributes.iter().map(|(name, value)| (name.clone(), text(value)));
                 // RFC 9110, section 9.3.5: the content of a DELETE has no meaning of its own.
-                Request::new(Method::Delete, &[INTERFACES.name, uuid, "ports"]).query(query)
+                Request::new(Method::Delete, &[part.of.name, uuid, part.shape.name]).query(query)
             }
         }
     }

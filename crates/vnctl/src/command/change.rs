@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::Session;
 use crate::client::Client;
 use crate::error::Error;
-use crate::operation::{Action, Operation};
-use crate::resource::PORTS;
+use crate::operation::Operation;
+use crate::resource::Part;
 
 impl Session<'_> {
     /// Makes changes, all of them or none.
@@ -26,10 +26,8 @@ impl Session<'_> {
     fn print_result(&mut self, operation: &Operation, body: &Value) -> Result<(), Error> {
         let columns = match operation {
             Operation::Delete { .. } => return self.print_deleted(std::slice::from_ref(operation), body),
-            Operation::Act { action: Action::AddPort | Action::RemovePorts, .. }
-                if body.get("uuid").is_none() =>
-            {
-                PORTS.columns
+            Operation::Act { action, .. } if body.get("uuid").is_none() => {
+                Part::of_action(*action).map_or(operation.resource(), |part| part.shape).columns
             }
             other => other.resource().columns,
         };

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::grammar::{Options, PROGRAM, grammar};
 use crate::operation::Operation;
 use crate::output::Format;
-use crate::resource::Resource;
+use crate::resource::{Part, Resource};
 
 /// The largest batch or declarative file, in bytes: the manager takes no larger request either.
 const MAX_INPUT: u64 = 64 << 20;
@@ -34,8 +34,8 @@ pub(crate) enum Command {
     Show { resource: &'static Resource, uuids: Vec<String> },
     /// List objects.
     List { resource: &'static Resource, query: Query },
-    /// List the ports of an interface.
-    Ports { interface: String },
+    /// List the parts of an object.
+    Parts { part: &'static Part, uuid: String },
     /// List hosts, or show some in full.
     Hosts { hosts: Vec<String> },
     /// Make a token with which a host joins.
@@ -99,7 +99,7 @@ impl<'a> Session<'a> {
             Command::Change(operations) => self.change(operations),
             Command::Show { resource, uuids } => self.show(resource, &uuids),
             Command::List { resource, query } => self.list(resource, &query),
-            Command::Ports { interface } => self.ports(&interface),
+            Command::Parts { part, uuid } => self.parts(part, &uuid),
             Command::Hosts { hosts } => self.hosts(&hosts),
             Command::HostToken { node_id, lifetime_s, file } => self.host_token(node_id, lifetime_s, file),
             Command::Batch { file, mode } => self.batch(&file, mode),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Query, Session};
 use crate::error::Error;
 use crate::output::Format;
-use crate::resource::{INTERFACES, PORTS, Resource};
+use crate::resource::{Part, Resource};
 
 impl Session<'_> {
     /// Shows objects in full.
@@ -40,9 +40,9 @@ impl Session<'_> {
         self.format.list(self.out, &items, resource.columns)
     }
 
-    /// Lists the ports of an interface.
-    pub(super) fn ports(&mut self, interface: &str) -> Result<(), Error> {
-        let items = self.client.list(&[INTERFACES.name, interface, PORTS.name], &[], 0, None)?;
-        self.format.list(self.out, &items, PORTS.columns)
+    /// Lists the parts of an object.
+    pub(super) fn parts(&mut self, part: &Part, uuid: &str) -> Result<(), Error> {
+        let items = self.client.list(&[part.of.name, uuid, part.shape.name], &[], 0, None)?;
+        self.format.list(self.out, &items, part.shape.columns)
     }
 }

@@ -10,7 +10,7 @@ use super::arguments::{
 use crate::command::{Command, Query};
 use crate::error::Error;
 use crate::operation::{Action, Operation};
-use crate::resource::{Attribute, INTERFACES, IP_LEASES, PORTS, Resource};
+use crate::resource::{Attribute, IP_LEASES, PARTS, Part, Resource};
 
 /// The commands of a resource.
 pub(super) fn grammar(resource: &'static Resource) -> Grammar {
@@ -99,31 +99,33 @@ fn del(resource: &'static Resource) -> Grammar {
 }
 
 fn special(resource: &'static Resource) -> Vec<Grammar> {
-    match resource.name {
-        name if name == INTERFACES.name => vec![ports()],
-        name if name == IP_LEASES.name => vec![attach(), release()],
-        _ => Vec::new(),
-    }
+    let parts = PARTS.iter().filter(|part| part.of == resource).map(parts);
+    let leases = [attach(), release()].into_iter().filter(|_| resource == &IP_LEASES);
+    parts.chain(leases).collect()
 }
 
-fn ports() -> Grammar {
-    let flags = || PORTS.attributes.iter().flat_map(flags);
-    Grammar::new("ports")
-        .about(PORTS.about)
+fn parts(part: &'static Part) -> Grammar {
+    let shape = part.shape;
+    let flags = |required: bool| {
+        let flag = move |attribute: &'static Attribute| {
+            let required = required && attribute.required;
+            flags(attribute).into_iter().map(move |flag| flag.required(required))
+        };
+        shape.attributes.iter().flat_map(flag)
+    };
+    let name = shape.command();
+    let grammar = Grammar::new(name.clone()).about(shape.about);
+    let grammar = if name == shape.name { grammar } else { grammar.alias(shape.name) };
+    let add = Grammar::new("add").about(format!("Add {}", shape.noun));
+    let show = Grammar::new("show").alias("list").about("List all");
+    let del =
+        Grammar::new("del").aliases(["delete", "rm"]).about("Remove those that have all the values given");
+    grammar
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(
-            Grammar::new("add").about("Add a port").arg(uuid(&INTERFACES)).args(flags()).arg(if_match_flag()),
-        )
-        .subcommand(Grammar::new("show").alias("list").about("List the ports").arg(uuid(&INTERFACES)))
-        .subcommand(
-            Grammar::new("del")
-                .aliases(["delete", "rm"])
-                .about("Remove the ports that have all the values given")
-                .arg(uuid(&INTERFACES))
-                .args(flags())
-                .arg(if_match_flag()),
-        )
+        .subcommand(add.arg(uuid(part.of)).args(flags(true)).arg(if_match_flag()))
+        .subcommand(show.arg(uuid(part.of)))
+        .subcommand(del.arg(uuid(part.of)).args(flags(false)).arg(if_match_flag()))
 }
 
 fn attach() -> Grammar {
@@ -148,12 +150,14 @@ fn release() -> Grammar {
 /// Reads one of these commands.
 pub(super) fn read(resource: &'static Resource, matches: &ArgMatches) -> Result<Command, Error> {
     let (verb, matches) = matches.subcommand().expect("the grammar requires a verb");
+    if let Some(part) = PARTS.iter().find(|part| part.of == resource && part.shape.command() == verb) {
+        return Ok(read_part(part, matches));
+    }
     match verb {
         "add" => Ok(Command::Change(vec![read_add(resource, matches)])),
         "modify" => Ok(Command::Change(vec![read_modify(resource, matches)])),
         "show" => read_show(resource, matches),
         "del" => read_del(resource, matches),
-        "ports" => Ok(read_ports(matches)),
         "attach" => Ok(act(Action::AttachIpLease, &IP_LEASES, matches)),
         "release" => Ok(act(Action::ReleaseIpLease, &IP_LEASES, matches)),
         other => unreachable!("{other} is no verb of the grammar"),
@@ -219,12 +223,12 @@ fn filters(resource: &'static Resource, matches: &ArgMatches) -> Vec<(String, St
     known.chain(labels).chain(free).collect()
 }
 
-fn read_ports(matches: &ArgMatches) -> Command {
+fn read_part(part: &'static Part, matches: &ArgMatches) -> Command {
     let (verb, matches) = matches.subcommand().expect("the grammar requires a verb");
     match verb {
-        "add" => act(Action::AddPort, &PORTS, matches),
-        "del" => act(Action::RemovePorts, &PORTS, matches),
-        _ => Command::Ports { interface: word(matches, "uuid") },
+        "add" => act(part.add, part.shape, matches),
+        "del" => act(part.remove, part.shape, matches),
+        _ => Command::Parts { part, uuid: word(matches, "uuid") },
     }
 }
 

@@ -142,11 +142,23 @@ fn ports_and_leases_have_actions_of_their_own() {
     );
     check("int po del if-a --port_name inst1", act("remove_ports", "if-a", json!({ "port_name": "inst1" })));
     check(
+        "translations static_address add tr-a --ingress_ipv4_address 192.0.2.1 --egress_ipv4_address 10.0.0.1",
+        act(
+            "add_static_address",
+            "tr-a",
+            json!({ "ingress_ipv4_address": "192.0.2.1", "egress_ipv4_address": "10.0.0.1" }),
+        ),
+    );
+    check(
+        "trans static-address del tr-a --ingress-port-number 80",
+        act("remove_static_addresses", "tr-a", json!({ "ingress_port_number": 80 })),
+    );
+    check(
         "ip attach il-a --interface-uuid if-a",
         act("attach_ip_lease", "il-a", json!({ "interface_uuid": "if-a" })),
     );
     check("ip_leases release il-a", act("release_ip_lease", "il-a", json!({})));
-    assert!(matches!(parsed("interfaces ports show if-a").expect("a line").command, Command::Ports { .. }));
+    assert!(matches!(parsed("interfaces ports show if-a").expect("a line").command, Command::Parts { .. }));
 }
 
 #[test]

@@ -20,6 +20,11 @@ pub(crate) static INTERFACES: Resource = Resource {
             Kind::Boolean,
             "If simulated, it is a router's leg; else it may speak as a router",
         ),
+        Attribute::new(
+            "enable_route_translation",
+            Kind::Boolean,
+            "Addresses are translated at this leg; what no translation takes is dropped",
+        ),
         Attribute::new("network_uuid", Kind::Uuid("nw"), "The network to attach to"),
         Attribute::new("segment_uuid", Kind::Uuid("seg"), "The segment to attach to"),
         Attribute::new("mac_address", Kind::Mac, "Its MAC address, while it has one at most"),

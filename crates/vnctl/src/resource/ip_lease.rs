@@ -12,6 +12,11 @@ pub(crate) static IP_LEASES: Resource = Resource {
         Attribute::new("ipv4_address", Kind::Ipv4, "The address, if it is an IPv4 one"),
         Attribute::new("ipv6_address", Kind::Ipv6, "The address, if it is an IPv6 one"),
         Attribute::new(
+            "enable_routing",
+            Kind::Boolean,
+            "It is a router's to pass on, or to translate; kept as given",
+        ),
+        Attribute::new(
             "interface_uuid",
             Kind::Uuid("if"),
             "The interface that holds it, by its one MAC lease",

@@ -14,6 +14,7 @@ mod network_service;
 mod route;
 mod route_link;
 mod segment;
+mod translation;
 
 pub(crate) use datapath::DATAPATHS;
 pub(crate) use dns_record::DNS_RECORDS;
@@ -27,11 +28,14 @@ pub(crate) use network_service::NETWORK_SERVICES;
 pub(crate) use route::ROUTES;
 pub(crate) use route_link::ROUTE_LINKS;
 pub(crate) use segment::SEGMENTS;
+pub(crate) use translation::{STATIC_ADDRESSES, TRANSLATIONS};
 
 use serde::{Serialize, Serializer};
 
+use crate::operation::Action;
+
 /// Every resource, in an order in which objects can be made: what is referred to comes first.
-pub(crate) static RESOURCES: [&Resource; 11] = [
+pub(crate) static RESOURCES: [&Resource; 12] = [
     &DATAPATHS,
     &SEGMENTS,
     &NETWORKS,
@@ -43,6 +47,7 @@ pub(crate) static RESOURCES: [&Resource; 11] = [
     &NETWORK_SERVICES,
     &DNS_SERVICES,
     &DNS_RECORDS,
+    &TRANSLATIONS,
 ];
 
 /// A kind of object that users make, change and delete.
@@ -60,6 +65,37 @@ pub(crate) struct Resource {
     pub(crate) attributes: &'static [Attribute],
     /// What lists show.
     pub(crate) columns: &'static [Column],
+}
+
+/// What objects of a resource have several of, and that has no id of its own.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Of which resource.
+    pub(crate) of: &'static Resource,
+    /// What it is: its name, its attributes, what lists show.
+    pub(crate) shape: &'static Resource,
+    /// Adds one.
+    pub(crate) add: Action,
+    /// Removes those that have all the values given.
+    pub(crate) remove: Action,
+}
+
+/// Every kind of part.
+pub(crate) static PARTS: [Part; 2] = [
+    Part { of: &INTERFACES, shape: &PORTS, add: Action::AddPort, remove: Action::RemovePorts },
+    Part {
+        of: &TRANSLATIONS,
+        shape: &STATIC_ADDRESSES,
+        add: Action::AddStaticAddress,
+        remove: Action::RemoveStaticAddresses,
+    },
+];
+
+impl Part {
+    /// The part that an action adds or removes, if it does.
+    pub(crate) fn of_action(action: Action) -> Option<&'static Self> {
+        PARTS.iter().find(|part| part.add == action || part.remove == action)
+    }
 }
 
 /// What every resource has besides its id and its labels.
