@@ -1,0 +1,260 @@
+//! Translations: guests inside, on two hosts, and the world outside, on a third, with a router between them that translates.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
+
+use common::{PATIENCE, apply, prefix, vnctl};
+use lab::{Guest, GuestSpec, Lab, Result, wait_until};
+
+/// Inside are guests 1 and 2, outside is guest 1. The leg outside has its own address, one for each guest inside, and one
+/// that they share.
+const TOPOLOGY: &str = "
+networks:
+  - {uuid: nw-in, ipv4_network: 10.0.1.0}
+  - {uuid: nw-out, ipv4_network: 198.51.100.0}
+interfaces:
+  - {uuid: if-a, network_uuid: nw-in, mac_address: '02:00:00:00:01:01', ipv4_address: 10.0.1.1}
+  - {uuid: if-b, network_uuid: nw-in, mac_address: '02:00:00:00:01:02', ipv4_address: 10.0.1.2}
+  - {uuid: if-out, network_uuid: nw-out, mac_address: '02:00:00:00:02:01', ipv4_address: 198.51.100.1}
+  - {uuid: if-legin, mode: simulated, enable_routing: true, network_uuid: nw-in, mac_address: '02:00:00:00:01:fe',
+     ipv4_address: 10.0.1.254}
+  - {uuid: if-legout, mode: simulated, enable_routing: true, enable_route_translation: true, network_uuid: nw-out,
+     mac_address: '02:00:00:00:02:fe', ipv4_address: 198.51.100.254}
+ip_leases:
+  - {uuid: il-5, network_uuid: nw-out, interface_uuid: if-legout, ipv4_address: 198.51.100.5, enable_routing: true}
+  - {uuid: il-6, network_uuid: nw-out, interface_uuid: if-legout, ipv4_address: 198.51.100.6, enable_routing: true}
+  - {uuid: il-9, network_uuid: nw-out, interface_uuid: if-legout, ipv4_address: 198.51.100.9, enable_routing: true}
+route_links:
+  - {uuid: rl-1}
+routes:
+  - {uuid: r-in, interface_uuid: if-legin, network_uuid: nw-in, route_link_uuid: rl-1, ipv4_network: 10.0.1.0}
+  - {uuid: r-out, interface_uuid: if-legout, network_uuid: nw-out, route_link_uuid: rl-1, ipv4_network: 0.0.0.0,
+     ipv4_prefix: 0}
+translations:
+  - {uuid: tr-static, interface_uuid: if-legout, mode: static_address}
+  - {uuid: tr-port, interface_uuid: if-legout, mode: static_address}
+";
+
+/// Everybody inside shares an address.
+const SOURCE: &str = "
+translations:
+  - {uuid: tr-source, interface_uuid: if-legout, mode: source, source_network_uuid: nw-in,
+     external_addresses: [198.51.100.9]}
+";
+
+fn inside(n: u8) -> IpAddr {
+    IpAddr::from([10, 0, 1, n])
+}
+
+fn outside(n: u8) -> IpAddr {
+    IpAddr::from([198, 51, 100, n])
+}
+
+struct World {
+    lab: Lab,
+    a: Guest,
+    b: Guest,
+    out: Guest,
+}
+
+impl World {
+    fn start() -> Result<Self> {
+        let lab = common::start(Lab::builder().hosts(3))?;
+        let guest = |host: usize, name: &str, mac: &str, address: IpAddr, gateway: Option<IpAddr>| {
+            let mac = mac.parse().expect("a MAC address");
+            let spec = GuestSpec::new(name).mac(mac).mtu(1500).iface_id(&format!("if-{name}"));
+            let spec = spec.address(prefix(address, 24));
+            lab.host(host).add_guest(gateway.into_iter().fold(spec, GuestSpec::gateway))
+        };
+        let a = guest(0, "a", "02:00:00:00:01:01", inside(1), Some(inside(254)))?;
+        let b = guest(1, "b", "02:00:00:00:01:02", inside(2), Some(inside(254)))?;
+        // The world knows nothing of what is inside: it has no route there.
+        let out = guest(2, "out", "02:00:00:00:02:01", outside(1), None)?;
+        apply(&lab, TOPOLOGY)?;
+        Ok(Self { lab, a, b, out })
+    }
+
+    fn with_entries() -> Result<Self> {
+        let world = Self::start()?;
+        world.add("tr-static --ingress-ipv4-address 198.51.100.5 --egress-ipv4-address 10.0.1.1")?;
+        world.add("tr-static --ingress-ipv4-address 198.51.100.6 --egress-ipv4-address 10.0.1.2")?;
+        Ok(world)
+    }
+
+    fn add(&self, entry: &str) -> Result<()> {
+        vnctl(&self.lab, &format!("translations static-address add {entry} --wait")).map(drop)
+    }
+
+    fn remove(&self, entry: &str) -> Result<()> {
+        vnctl(&self.lab, &format!("translations static-address del {entry} --wait")).map(drop)
+    }
+}
+
+/// Accepts one connection and tells who it comes from; then gives it back.
+fn accept(listener: &TcpListener) -> (std::net::TcpStream, IpAddr) {
+    let (stream, peer) = listener.accept().expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit that is not zero");
+    (stream, peer.ip())
+}
+
+/// Whether a byte goes from end to end.
+fn passes(mut from: &std::net::TcpStream, mut to: &std::net::TcpStream) -> bool {
+    to.set_read_timeout(Some(Duration::from_millis(700))).expect("a limit that is not zero");
+    from.write_all(b"x").is_ok() && to.read_exact(&mut [0]).is_ok()
+}
+
+#[test]
+fn a_static_address_is_a_guests_face_outside() -> Result<()> {
+    let world = World::with_entries()?;
+    for (guest, face) in [(&world.a, outside(5)), (&world.b, outside(6))] {
+        common::await_answer(&world.out, face)?;
+        common::await_answer(guest, outside(1))?;
+        // Out and in, and the other side sees the face.
+        let server = world.out.tcp_listen(SocketAddr::new(outside(1), 80))?;
+        let client = guest.connect(SocketAddr::new(outside(1), 80), PATIENCE)?;
+        let (accepted, peer) = accept(&server);
+        assert_eq!(peer, face);
+        assert!(passes(&client, &accepted) && passes(&accepted, &client));
+        let server = guest.tcp_listen("0.0.0.0:8080".parse().expect("an address"))?;
+        let client = world.out.connect(SocketAddr::new(face, 8080), PATIENCE)?;
+        let (accepted, peer) = accept(&server);
+        assert_eq!(peer, outside(1));
+        assert!(passes(&client, &accepted) && passes(&accepted, &client));
+    }
+    // Guests meet by their faces, too.
+    common::await_answer(&world.a, outside(6))?;
+    common::await_answer(&world.b, outside(5))?;
+    let server = world.b.tcp_listen("0.0.0.0:8081".parse().expect("an address"))?;
+    let client = world.a.connect(SocketAddr::new(outside(6), 8081), PATIENCE)?;
+    let (accepted, peer) = accept(&server);
+    assert_eq!(peer, outside(5));
+    assert!(passes(&client, &accepted) && passes(&accepted, &client));
+    // The leg is itself, and its other address nobody's: it answers pings.
+    common::await_answer(&world.out, outside(254))?;
+    common::await_answer(&world.out, outside(9))
+}
+
+#[test]
+fn an_entry_that_goes_stops_its_connections_and_no_others() -> Result<()> {
+    let world = World::start()?;
+    world.add("tr-port --ingress-ipv4-address 198.51.100.9 --egress-ipv4-address 10.0.1.1 --ingress-port-number 80 --egress-port-number 8080 --protocol tcp")?;
+    world.add("tr-port --ingress-ipv4-address 198.51.100.9 --egress-ipv4-address 10.0.1.2 --ingress-port-number 81 --egress-port-number 8080 --protocol tcp")?;
+    let connect = |guest: &Guest, port: u16| -> Result<_> {
+        let server = guest.tcp_listen("0.0.0.0:8080".parse().expect("an address"))?;
+        let client = world.out.connect(SocketAddr::new(outside(9), port), PATIENCE)?;
+        let (accepted, peer) = accept(&server);
+        assert_eq!(peer, outside(1));
+        assert!(passes(&client, &accepted) && passes(&accepted, &client));
+        Ok((client, accepted))
+    };
+    let (to_a, to_b) = (connect(&world.a, 80)?, connect(&world.b, 81)?);
+    // Shared by now, too: what stands for a port goes on to.
+    apply(&world.lab, SOURCE)?;
+    assert!(passes(&to_a.0, &to_a.1) && passes(&to_b.1, &to_b.0));
+    world.remove("tr-port --ingress-ipv4-address 198.51.100.9 --ingress-port-number 80")?;
+    assert!(!passes(&to_a.0, &to_a.1) && !passes(&to_a.1, &to_a.0));
+    assert!(passes(&to_b.0, &to_b.1) && passes(&to_b.1, &to_b.0));
+    Ok(())
+}
+
+#[test]
+fn guests_of_all_hosts_share_an_address_at_once() -> Result<()> {
+    let world = World::start()?;
+    apply(&world.lab, SOURCE)?;
+    for guest in [&world.a, &world.b] {
+        common::await_answer(guest, outside(1))?;
+    }
+    // The same port of both, to the same server: each hears its own answers.
+    let server = world.out.udp_bind(SocketAddr::new(outside(1), 53))?;
+    server.set_read_timeout(Some(PATIENCE)).expect("a limit that is not zero");
+    let sockets = [(&world.a, inside(1)), (&world.b, inside(2))].map(|(guest, address)| {
+        let socket = guest.udp_bind(SocketAddr::new(address, 5000)).expect("a free port");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a limit that is not zero");
+        socket
+    });
+    for round in 0..3_u8 {
+        for (number, socket) in (0..).zip(&sockets) {
+            socket.send_to(&[round, number], SocketAddr::new(outside(1), 53)).expect("sent");
+        }
+        let mut peers = [answer(&server), answer(&server)];
+        peers.sort();
+        assert!(peers.iter().all(|peer| peer.ip() == outside(9)));
+        assert_ne!(peers[0].port(), peers[1].port());
+        for (number, socket) in (0..).zip(&sockets) {
+            let mut heard = [0; 2];
+            socket.recv(&mut heard).expect("an answer");
+            assert_eq!(heard, [round, number]);
+        }
+    }
+    // What the world begins by itself reaches nobody.
+    let (_, port) = {
+        let peer = ask(&sockets[0], &server);
+        (peer.ip(), peer.port())
+    };
+    let stranger = world.out.udp_bind(SocketAddr::new(outside(1), 54))?;
+    stranger.send_to(&[9, 9], SocketAddr::new(outside(9), port)).expect("sent");
+    sockets[0].set_read_timeout(Some(Duration::from_millis(300))).expect("a limit that is not zero");
+    assert!(sockets[0].recv(&mut [0; 2]).is_err());
+    Ok(())
+}
+
+/// Answers one datagram with itself, and tells who sent it.
+fn answer(server: &UdpSocket) -> SocketAddr {
+    let mut message = [0; 2];
+    let (_, peer) = server.recv_from(&mut message).expect("a question");
+    server.send_to(&message, peer).expect("sent");
+    peer
+}
+
+fn ask(socket: &UdpSocket, server: &UdpSocket) -> SocketAddr {
+    socket.send_to(&[7, 7], SocketAddr::new(outside(1), 53)).expect("sent");
+    let peer = answer(server);
+    socket.recv(&mut [0; 2]).expect("an answer");
+    peer
+}
+
+#[test]
+fn errors_tell_guests_of_their_own_packets() -> Result<()> {
+    let world = World::start()?;
+    apply(&world.lab, SOURCE)?;
+    world.add("tr-static --ingress-ipv4-address 198.51.100.5 --egress-ipv4-address 10.0.1.1")?;
+    for guest in [&world.a, &world.b] {
+        // What does not fit the tunnel behind the leg: 62 bytes of 1,500 are Geneve's.
+        check_told(guest, "-M do -s 1450 198.51.100.1", "Frag needed and DF set (mtu = 1438)")?;
+        // Nobody there; and the world's own word.
+        check_told(guest, "198.51.100.77", "Destination Host Unreachable")?;
+        check_refused(guest, SocketAddr::new(outside(1), 9))?;
+    }
+    // From outside it is the face that speaks.
+    check_told(&world.out, "-M do -s 1450 198.51.100.5", "Frag needed and DF set (mtu = 1438)")?;
+    check_told(&world.out, "-t 1 198.51.100.5", "Time to live exceeded")?;
+    check_refused(&world.out, SocketAddr::new(outside(5), 9))
+}
+
+/// What a guest is told about a packet that does not arrive.
+#[track_caller]
+fn check_told(guest: &Guest, line: &str, expected: &str) -> Result<()> {
+    wait_until(format!("`ping {line}` to say {expected}"), PATIENCE, || {
+        let words = ["ping", "-n", "-c", "1", "-W", "2"].into_iter().chain(line.split_whitespace());
+        let output = guest.attempt(words).map_err(|error| error.to_string())?;
+        if output.stdout.contains(expected) { Ok(()) } else { Err(format!("{output:?}")) }
+    })
+}
+
+/// A datagram to a port where nobody listens comes back as an error of the socket: the kernel has found it in the quote.
+#[track_caller]
+fn check_refused(guest: &Guest, to: SocketAddr) -> Result<()> {
+    let socket = guest.udp_bind("0.0.0.0:0".parse().expect("an address"))?;
+    guest.within(|| socket.connect(to))?.expect("a route");
+    socket.set_read_timeout(Some(Duration::from_secs(1))).expect("a limit that is not zero");
+    wait_until(format!("{to} to refuse"), PATIENCE, || {
+        let _ = socket.send(&[1]);
+        match socket.recv(&mut [0; 1]) {
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+}
