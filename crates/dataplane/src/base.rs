@@ -11,6 +11,7 @@ use topology::MacAddr;
 use topology::datapath::Encapsulation;
 
 use crate::cookie::{Owner, Purpose};
+use crate::filter;
 use crate::layout::*;
 use crate::limit::{self, limited};
 use crate::view::{Local, flagged};
@@ -67,6 +68,7 @@ pub(crate) fn flows(local: &Local) -> Vec<Flow> {
     flows.extend(router::base());
     flows.extend(limit::base());
     flows.extend(translation::base());
+    flows.extend(filter::base());
     flows
 }
 
@@ -108,11 +110,13 @@ fn tunnels(local: &Local) -> Vec<Flow> {
         let mask = ((1_u128 << destination.bits) - 1) << destination.offset;
         let to_all = Match::new().with_masked(OPTION, 0_u128, mask);
         let register = |register| SubField::new(Field::Reg(register), 0, 24);
+        let whose = || copy_bits(option_identity(), identity());
         let read = [
             copy_bits(option_source(), register(SOURCE_INTERFACE)),
             copy_bits(destination, register(DESTINATION_INTERFACE)),
+            whose(),
         ];
-        flows.push(flow(TUNNEL_IN, 100, to_all, Instructions::goto(DESTINATION)));
+        flows.push(flow(TUNNEL_IN, 100, to_all, Instructions::apply([whose()]).then_goto(DESTINATION)));
         flows.push(flow(TUNNEL_IN, 0, Match::new(), Instructions::apply(read).then_goto(DELIVER)));
     }
     flows
@@ -123,10 +127,10 @@ fn source() -> Vec<Flow> {
     let dhcp = Match::new().udp().udp_src(DHCP_CLIENT).udp_dst(DHCP_SERVER);
     let dhcp = dhcp.ipv4_src([0, 0, 0, 0].into()).ipv4_dst([255; 4].into());
     let unspecified = |kind| Match::new().icmpv6(kind).ipv6_src(std::net::Ipv6Addr::UNSPECIFIED);
-    let go = |matching| flow(SOURCE, 90, matching, Instructions::goto(ANSWER));
+    let go = |matching| flow(SOURCE, 90, matching, Instructions::goto(TRACK_OUT));
     vec![
         drop(SOURCE, 300, tagged, Purpose::Tagged),
-        flow(SOURCE, 200, Match::new().arp(), Instructions::goto(ANSWER)),
+        flow(SOURCE, 200, Match::new().arp(), Instructions::goto(TRACK_OUT)),
         // Who has no address yet may ask for one (RFC 2131, section 4.1), look whether one is free (RFC 4862,
         // section 5.4.2) and join the groups that takes (RFC 3590).
         go(dhcp),
@@ -140,7 +144,7 @@ fn segment_source() -> Vec<Flow> {
     let advertisement = Match::new().icmpv6(ADVERTISEMENT).icmpv6_code(0);
     let without_option = [solicitation.clone().nd_sll(NO_MAC), advertisement.clone().nd_tll(NO_MAC)];
     let pass =
-        without_option.map(|matching| flow(SEGMENT_SOURCE, 90, matching, Instructions::goto(DESTINATION)));
+        without_option.map(|matching| flow(SEGMENT_SOURCE, 90, matching, Instructions::goto(TRACK_OUT)));
     // Where an option is there twice, the switch shows neither target nor options, and guests believe the first.
     let unclear = [&solicitation, &advertisement].map(|matching| {
         let matching = matching.clone().nd_target(std::net::Ipv6Addr::UNSPECIFIED);
@@ -149,23 +153,29 @@ fn segment_source() -> Vec<Flow> {
     let lies = [Match::new().arp(), solicitation, advertisement];
     let lies = lies.map(|matching| drop(SEGMENT_SOURCE, 80, matching, Purpose::SenderHardware));
     let hidden = TAGS.map(|tag| drop(SEGMENT_SOURCE, 110, Match::new().eth_type(tag), Purpose::Hidden));
-    let rest = flow(SEGMENT_SOURCE, 0, Match::new(), Instructions::goto(DESTINATION));
+    let rest = flow(SEGMENT_SOURCE, 0, Match::new(), Instructions::goto(TRACK_OUT));
     pass.into_iter().chain(unclear).chain(lies).chain(hidden).chain([rest]).collect()
+}
+
+/// Answers an ARP request.
+pub(crate) fn resolve_ipv4() -> Instructions {
+    resolve(ask_ipv4(Field::ArpTpa), ARP_REPLY)
+}
+
+fn resolve(question: Vec<Action>, reply: TableId) -> Instructions {
+    let actions = limited().into_iter().chain(then_through(question, [RESOLVE]));
+    Instructions::apply(actions).then_goto(reply)
 }
 
 fn answer() -> Vec<Flow> {
     let request = Match::new().arp().arp_op(REQUEST);
     let solicitation = Match::new().icmpv6(SOLICITATION).icmpv6_code(0).ip_ttl(FROM_NEIGHBOUR);
-    let ask = |question, reply| {
-        let actions = limited().into_iter().chain(then_through(question, [RESOLVE]));
-        Instructions::apply(actions).then_goto(reply)
-    };
     let router = |kind| flagged(Match::new().icmpv6(kind), ROUTER, ROUTER);
     let unasked = [Match::new().arp(), Match::new().icmpv6(SOLICITATION), Match::new().icmpv6(ADVERTISEMENT)];
     let routers = [ROUTER_ADVERTISEMENT, REDIRECT];
     let mut flows = vec![
-        flow(ANSWER, 100, request, ask(ask_ipv4(Field::ArpTpa), ARP_REPLY)),
-        flow(ANSWER, 100, solicitation, ask(ask_ipv6(Field::NdTarget), ND_REPLY)),
+        flow(ANSWER, 100, request, resolve_ipv4()),
+        flow(ANSWER, 100, solicitation, resolve(ask_ipv6(Field::NdTarget), ND_REPLY)),
         flow(ANSWER, 0, Match::new(), Instructions::goto(DESTINATION)),
     ];
     flows.extend(unasked.map(|matching| drop(ANSWER, 90, matching, Purpose::Unasked)));

@@ -8,13 +8,14 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use openflow::{Flow, Group, Meter};
-use topology::network::Network;
-use topology::{DatapathId, DomainId, InterfaceId, ObjectRef, RouteId, RouteLinkId, Topology, TranslationId};
-
 use crate::program::{Delta, FlowKey, Program};
 use crate::view::{Local, View};
-use crate::{base, domain, interface, limit, peer, route, router, translation};
+use crate::{base, domain, filter, identity, interface, limit, peer, route, router, translation};
+use openflow::{Flow, Group, Meter};
+use topology::network::Network;
+use topology::{
+    DatapathId, DomainId, IdentityKey, InterfaceId, ObjectRef, RouteId, RouteLinkId, Topology, TranslationId,
+};
 
 /// A piece of topology that is compiled at once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +23,8 @@ enum Unit {
     Base,
     Peer(DatapathId),
     Interface(InterfaceId),
+    Filter(InterfaceId),
+    Identity(IdentityKey),
     Domain(DomainId),
     RouteLink(RouteLinkId),
     Route(RouteId),
@@ -168,6 +171,8 @@ impl Compiler {
                 let (flows, groups) = interface::flows(view, id);
                 Output { flows, groups, meters: interface::meters(view, id) }
             }
+            Unit::Filter(id) => only_flows(filter::flows(view, id)),
+            Unit::Identity(key) => only_flows(identity::flows(view, *key)),
             Unit::Domain(id) => {
                 let (flows, groups) = domain::flows(view, id);
                 Output { flows, groups, ..Output::default() }
@@ -188,6 +193,8 @@ impl Compiler {
         std::iter::once(Unit::Base)
             .chain(topology.datapaths().keys().cloned().map(Unit::Peer))
             .chain(topology.interfaces().keys().cloned().map(Unit::Interface))
+            .chain(topology.interfaces().keys().cloned().map(Unit::Filter))
+            .chain(topology.identities().map(|(key, _)| Unit::Identity(key)))
             .chain(networks.chain(segments).map(Unit::Domain))
             .chain(topology.route_links().keys().cloned().map(Unit::RouteLink))
             .chain(topology.routes().keys().cloned().map(Unit::Route))
@@ -214,7 +221,11 @@ impl Compiler {
 
     fn units_of(&self, before: &Topology, topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
         match of {
-            ObjectRef::Interface(id) | ObjectRef::Binding(id) => units_of_interface(topology, id, units),
+            ObjectRef::Interface(id) => {
+                units_of_interface(topology, id, units);
+                self.units_of_identity(before, topology, id, units);
+            }
+            ObjectRef::Binding(id) => units_of_interface(topology, id, units),
             ObjectRef::MacLease(id) => {
                 let lease = topology.mac_leases().get(id);
                 lease.inspect(|lease| units_of_interface(topology, &lease.interface_uuid, units));
@@ -258,11 +269,33 @@ impl Compiler {
                 service.inspect(|service| units_of_interface(topology, &service.interface_uuid, units));
             }
             ObjectRef::Datapath(id) => self.units_of_datapath(before, topology, id, units),
+            ObjectRef::Filter(id) => {
+                let filter = topology.filters().get(id);
+                units.extend(filter.map(|filter| Unit::Filter(filter.interface_uuid.clone())));
+            }
+            ObjectRef::SecurityGroup(_) => units.extend(identities_here(topology, &self.local)),
             // What a name server tells is the agent's to know.
             ObjectRef::DnsService(_)
             | ObjectRef::DnsRecord(_)
             | ObjectRef::HostToken(_)
             | ObjectRef::Sequences => {}
+        }
+    }
+
+    /// An identity that comes or goes matters to all whose rules may name its groups.
+    fn units_of_identity(
+        &self,
+        before: &Topology,
+        topology: &Topology,
+        id: &InterfaceId,
+        units: &mut BTreeSet<Unit>,
+    ) {
+        let Some(key) = topology.interfaces().get(id).and_then(|interface| interface.identity) else {
+            return;
+        };
+        let is_known = |topology: &Topology| topology.interface_of_identity(key).is_some();
+        if is_known(before) != is_known(&self.topology) {
+            units.extend(identities_here(&self.topology, &self.local));
         }
     }
 
@@ -306,6 +339,9 @@ impl Compiler {
 
 fn units_of_interface(topology: &Topology, id: &InterfaceId, units: &mut BTreeSet<Unit>) {
     units.insert(Unit::Interface(id.clone()));
+    units.insert(Unit::Filter(id.clone()));
+    let identity = topology.interfaces().get(id).and_then(|interface| interface.identity);
+    units.extend(identity.map(Unit::Identity));
     units.extend(topology.domains_of_interface(id).into_iter().map(Unit::Domain));
     for route in topology.routes_of_interface(id) {
         units_of_route(topology, &route, units);
@@ -317,6 +353,10 @@ fn units_of_interface(topology: &Topology, id: &InterfaceId, units: &mut BTreeSe
         let translations = address.map(|address| topology.translations_of_internal(&address));
         units.extend(translations.into_iter().flatten().map(Unit::Translation));
     }
+}
+
+fn identities_here(topology: &Topology, local: &Local) -> impl Iterator<Item = Unit> {
+    View { topology, local }.identities_here().into_iter().map(Unit::Identity)
 }
 
 fn units_of_route(topology: &Topology, id: &RouteId, units: &mut BTreeSet<Unit>) {

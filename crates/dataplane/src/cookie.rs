@@ -4,7 +4,7 @@
 //! reason of the drops it counts.
 
 use openflow::Cookie;
-use topology::{DomainKey, HostKey, InterfaceKey, RouteKey, RouteLinkKey, TranslationKey};
+use topology::{DomainKey, HostKey, IdentityKey, InterfaceKey, RouteKey, RouteLinkKey, TranslationKey};
 
 /// What a flow is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,10 @@ pub enum Owner {
     Route(RouteKey),
     /// A translation.
     Translation(TranslationKey),
+    /// What protects an interface.
+    Filter(InterfaceKey),
+    /// A distinct set of security groups.
+    Identity(IdentityKey),
 }
 
 macro_rules! purposes {
@@ -92,6 +96,14 @@ purposes! {
     Untranslated = 30, "no translation takes it";
     /// It belongs to no connection that may pass, or to one whose translation is gone.
     UnknownConnection = 31, "of no translated connection";
+    /// The sender's filter does not let it out.
+    FilteredOut = 20, "filter of the sender";
+    /// The receiver's filter does not let it in.
+    FilteredIn = 21, "filter of the receiver";
+    /// No security group of the sender allows it.
+    NotAllowedOut = 22, "security groups of the sender";
+    /// No security group of the receiver allows it.
+    NotAllowedIn = 23, "security groups of the receiver";
     /// Its port, or a tunnel, has asked too much. How many, [`crate::layout::PortMeter`] counts.
     TooManyQuestions = 50, "more questions than a port may ask";
     /// All ports together have. How many, [`crate::layout::AGENT_METER`] counts.
@@ -109,6 +121,8 @@ impl Owner {
             Self::RouteLink(key) => (5, key.0),
             Self::Route(key) => (6, key.0),
             Self::Translation(key) => (9, key.0),
+            Self::Filter(key) => (7, key.0),
+            Self::Identity(key) => (8, key.0),
         };
         Cookie(kind << 56 | u64::from(key))
     }
@@ -130,6 +144,8 @@ impl Owner {
             5 => Some(Self::RouteLink(RouteLinkKey(key))),
             6 => Some(Self::Route(RouteKey(key))),
             9 => Some(Self::Translation(TranslationKey(key))),
+            7 => Some(Self::Filter(InterfaceKey(key))),
+            8 => Some(Self::Identity(IdentityKey(key))),
             _ => None,
         }
     }
@@ -149,6 +165,8 @@ mod tests {
             Owner::RouteLink(RouteLinkKey(RouteLinkKey::MAX)),
             Owner::Route(RouteKey(RouteKey::MAX)),
             Owner::Translation(TranslationKey(TranslationKey::MAX)),
+            Owner::Filter(InterfaceKey(7)),
+            Owner::Identity(IdentityKey(IdentityKey::MAX)),
         ];
         for owner in bases.chain(others) {
             assert_eq!(Owner::of_cookie(owner.cookie()), Some(owner));

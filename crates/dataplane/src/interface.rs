@@ -17,6 +17,7 @@ use topology::route::RoutePrefix;
 use topology::{DomainId, DomainKey, HostKey, InterfaceId, InterfaceKey};
 
 use crate::cookie::Owner;
+use crate::filter::{identified, is_protected};
 use crate::layout::*;
 use crate::view::{Attachment, Place, View, asking_for, from_interface, from_prefix, in_domain};
 use crate::{limit, simulated, translation};
@@ -53,10 +54,14 @@ fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec
     let domains: BTreeSet<_> = attachments.iter().map(|of| of.key).collect();
     let deliver = domains.into_iter().map(|domain| {
         let matching = in_domain(domain).reg(DESTINATION_INTERFACE, key.0);
-        Flow::new(DELIVER, 100, matching, Instructions::apply([Action::output(port)]))
+        let out = match is_protected(interface) {
+            true => Instructions::apply([to_identity(interface)]).then_goto(TRACK_IN),
+            false => Instructions::apply([Action::output(port)]),
+        };
+        Flow::new(DELIVER, 100, matching, out)
     });
     let of_attachment = |of: &Attachment| {
-        let found = Instructions::apply([set(DESTINATION_INTERFACE, key.0)]).then_goto(DELIVER);
+        let found = Instructions::apply(found(interface)).then_goto(DELIVER);
         let mut flows = vec![classify(interface, port, of), destination(of, found)];
         flows.extend(admitted(key, of));
         flows.extend(of.addresses.iter().map(|address| resolve(interface, of, *address)));
@@ -67,10 +72,21 @@ fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec
 }
 
 fn remote(interface: &Interface, host: HostKey, of: &Attachment) -> Vec<Flow> {
-    let key = interface.key;
-    let found = Instructions::apply([set(DESTINATION_INTERFACE, key.0), set(DESTINATION_HOST, host.0)]);
+    let found = found(interface).into_iter().chain([set(DESTINATION_HOST, host.0)]);
+    let found = Instructions::apply(found);
     let resolve = of.addresses.iter().map(|address| resolve(interface, of, *address));
     std::iter::once(destination(of, found.then_goto(PEER))).chain(resolve).collect()
+}
+
+/// Says whom a packet goes to.
+fn found(interface: &Interface) -> Vec<Action> {
+    let whose = interface.identity.map(|_| to_identity(interface));
+    std::iter::once(set(DESTINATION_INTERFACE, interface.key.0)).chain(whose).collect()
+}
+
+/// Says which security groups the receiver is in.
+fn to_identity(interface: &Interface) -> Action {
+    set(DESTINATION_IDENTITY, interface.identity.map_or(0, |key| key.0))
 }
 
 fn classify(interface: &Interface, port: OfPort, of: &Attachment) -> Flow {
@@ -79,9 +95,13 @@ fn classify(interface: &Interface, port: OfPort, of: &Attachment) -> Flow {
     if interface.enable_routing {
         actions.push(flag(ROUTER));
     }
+    actions.extend(identified(interface.identity));
     let next = match of.domain {
         DomainId::Network(_) => SOURCE,
-        DomainId::Segment(_) => SEGMENT_SOURCE,
+        DomainId::Segment(_) => {
+            actions.push(flag(SEGMENT));
+            SEGMENT_SOURCE
+        }
     };
     let matching = Match::new().in_port(port).eth_src(of.mac.0);
     Flow::new(CLASSIFY, 100, matching, Instructions::apply(actions).then_goto(next))
@@ -102,7 +122,7 @@ fn admitted(key: InterfaceKey, of: &Attachment) -> Vec<Flow> {
             from().icmpv6(135).icmpv6_code(0).nd_sll(of.mac.0),
             from().icmpv6(136).icmpv6_code(0).nd_tll(of.mac.0),
         ];
-        return of_mac.map(|matching| pass(SEGMENT_SOURCE, matching, DESTINATION)).into();
+        return of_mac.map(|matching| pass(SEGMENT_SOURCE, matching, TRACK_OUT)).into();
     }
     let of_address = |address: &IpAddr| {
         let source = match address {
@@ -110,7 +130,7 @@ fn admitted(key: InterfaceKey, of: &Attachment) -> Vec<Flow> {
             IpAddr::V6(address) => from().ipv6().ipv6_src(*address),
         };
         let own_question = Flow::new(RESOLVE, 200, asking_for(from(), *address), Instructions::drop());
-        [pass(SOURCE, source, ANSWER), own_question]
+        [pass(SOURCE, source, TRACK_OUT), own_question]
     };
     of.addresses.iter().flat_map(of_address).collect()
 }
@@ -127,7 +147,7 @@ fn forwarded(view: View<'_>, interface: &Interface, attachments: &[Attachment]) 
     }
     let admit = |(domain, prefix): (DomainKey, RoutePrefix)| {
         let matching = from_prefix(from_interface(in_domain(domain), interface.key), prefix.0);
-        Flow::new(SOURCE, 80, matching, Instructions::goto(ANSWER))
+        Flow::new(SOURCE, 80, matching, Instructions::goto(TRACK_OUT))
     };
     sources.into_iter().map(admit).collect()
 }

@@ -10,6 +10,22 @@ pub const TUNNEL_IN: TableId = TableId(10);
 pub const SOURCE: TableId = TableId(20);
 /// Whether what a packet in a segment says of its sender's MAC address is true.
 pub const SEGMENT_SOURCE: TableId = TableId(21);
+/// Looks up the connections of interfaces whose protection needs it: see [`crate::filter`].
+pub const TRACK_OUT: TableId = TableId(22);
+/// What filters let interfaces send.
+pub const FILTER_OUT: TableId = TableId(23);
+/// What security groups allow their members to send.
+pub const GROUP_OUT: TableId = TableId(24);
+/// Keeps connections that may begin.
+pub const COMMIT_OUT: TableId = TableId(25);
+/// What security groups allow their members to send to members.
+pub const GROUP_TO: TableId = TableId(26);
+/// Back to where the packet was when [`GROUP_TO`] was asked.
+pub const GROUP_PASSED: TableId = TableId(27);
+/// What a filter does not let out.
+pub const REFUSED_OUT: TableId = TableId(28);
+/// What a filter's rule wants written down.
+pub const LOG: TableId = TableId(29);
 /// What is answered here rather than delivered: address resolution.
 pub const ANSWER: TableId = TableId(30);
 /// Makes an ARP request its reply.
@@ -35,6 +51,18 @@ pub const PEER: TableId = TableId(60);
 pub const TUNNEL_OUT: TableId = TableId(61);
 /// From interface to port.
 pub const DELIVER: TableId = TableId(70);
+/// Like [`TRACK_OUT`], for what interfaces receive.
+pub const TRACK_IN: TableId = TableId(71);
+/// What filters let interfaces receive.
+pub const FILTER_IN: TableId = TableId(72);
+/// What security groups allow their members to receive.
+pub const GROUP_IN: TableId = TableId(73);
+/// Keeps connections that may begin.
+pub const COMMIT_IN: TableId = TableId(74);
+/// From a protected interface to its port.
+pub const OUTPUT: TableId = TableId(75);
+/// What a filter does not let in.
+pub const REFUSED_IN: TableId = TableId(76);
 /// Whether what reaches a simulated interface is for itself, or for its router.
 pub const SIMULATED: TableId = TableId(80);
 /// What a router does before it looks for a route: it knows its own addresses, and counts hops.
@@ -57,11 +85,19 @@ pub const TRANSLATED_OUT: TableId = TableId(88);
 pub const TRANSLATED_IN: TableId = TableId(89);
 
 /// Every table, in the order in which a packet can meet them.
-pub const TABLES: [(TableId, &str); 26] = [
+pub const TABLES: [(TableId, &str); 40] = [
     (CLASSIFY, "classify"),
     (TUNNEL_IN, "tunnel_in"),
     (SOURCE, "source"),
     (SEGMENT_SOURCE, "segment_source"),
+    (TRACK_OUT, "track_out"),
+    (FILTER_OUT, "filter_out"),
+    (GROUP_OUT, "group_out"),
+    (COMMIT_OUT, "commit_out"),
+    (GROUP_TO, "group_to"),
+    (GROUP_PASSED, "group_passed"),
+    (REFUSED_OUT, "refused_out"),
+    (LOG, "log"),
     (ANSWER, "answer"),
     (ARP_REPLY, "arp_reply"),
     (ND_REPLY, "nd_reply"),
@@ -74,6 +110,12 @@ pub const TABLES: [(TableId, &str); 26] = [
     (PEER, "peer"),
     (TUNNEL_OUT, "tunnel_out"),
     (DELIVER, "deliver"),
+    (TRACK_IN, "track_in"),
+    (FILTER_IN, "filter_in"),
+    (GROUP_IN, "group_in"),
+    (COMMIT_IN, "commit_in"),
+    (OUTPUT, "output"),
+    (REFUSED_IN, "refused_in"),
     (SIMULATED, "simulated"),
     (FORWARD, "forward"),
     (OWN, "own"),
@@ -103,6 +145,9 @@ pub const TUNNEL_PORT: u8 = 4;
 pub const TRANSLATION: u8 = TUNNEL_PORT;
 /// Largest inner IP packet that this tunnel takes, in bytes.
 pub const TUNNEL_MTU: u8 = 5;
+/// Key of the security groups of who it goes to; 0 for none. Shares the register of [`TUNNEL_MTU`], which is written only
+/// once the packet is on its way to a tunnel.
+pub const DESTINATION_IDENTITY: u8 = TUNNEL_MTU;
 /// The MAC address that [`RESOLVE`] found, in the low 48 bits of the 64-bit register (`reg6` and `reg7`).
 pub const RESOLVED_MAC: u8 = 3;
 /// The address for [`RESOLVE`], in a 128-bit register (`reg8` to `reg11`). IPv4 addresses are mapped ones (RFC 4291,
@@ -136,13 +181,24 @@ pub const TRANSLATED: u32 = 1 << 9;
 /// Conntrack zones of translations; the lower bits are the leg's [`topology::TranslationZone`].
 pub const TRANSLATION_ZONES: u16 = 1 << 15;
 
+/// A rule lets the packet's connection begin.
+pub const COMMIT: u32 = 1 << 12;
+/// Whether the sender's security groups allow the packet is said once its receiver is known.
+pub const PENDING: u32 = 1 << 13;
+/// The packet comes from an interface in a segment.
+pub const SEGMENT: u32 = 1 << 14;
+/// Number of the first bit of [`IDENTITY`].
+pub const IDENTITY_BIT: u16 = 16;
+/// Key of the sender's security groups, not a flag but half of the register; 0 for none.
+pub const IDENTITY: u32 = 0xffff << IDENTITY_BIT;
+
 /// Class of the Geneve option, of the range for experiments (RFC 8926, section 10).
 pub const OPTION_CLASS: u16 = 0xff56;
 /// Type of the Geneve option; the high bit says that who does not know it must drop the packet (RFC 8926, section
 /// 3.5.1).
 pub const OPTION_TYPE: u8 = 0x80;
-/// Data of the Geneve option, in bytes: source interface (24 bits), destination interface (24 bits), identity of the
-/// source (16 bits, zero so far).
+/// Data of the Geneve option, in bytes: source interface (24 bits), destination interface (24 bits), security groups of
+/// the source (16 bits).
 pub const OPTION_BYTES: u8 = 8;
 /// Where the option is in the switch's option table.
 pub const OPTION_INDEX: u8 = 0;
@@ -158,6 +214,16 @@ pub fn option_destination() -> SubField {
 /// The source interface within the option.
 pub fn option_source() -> SubField {
     SubField::new(OPTION, 40, 24)
+}
+
+/// The security groups of the source within the option.
+pub fn option_identity() -> SubField {
+    SubField::new(OPTION, 0, 16)
+}
+
+/// The security groups of the source in [`FLAGS`].
+pub fn identity() -> SubField {
+    SubField::new(Field::Reg(FLAGS), IDENTITY_BIT, 16)
 }
 
 /// How the switch has to be told to treat fragments (`OFPC_FRAG_NX_MATCH`, ovs-ofctl(8) `set-frags nx-match`): first
@@ -217,6 +283,11 @@ impl PortMeter {
         }
     }
 }
+/// Limits what is written down for filters' rules, over all ports.
+pub const LOG_METER: MeterId = MeterId(OTHERS_METER.0 + 1);
+
+/// Packets per second that [`LOG_METER`] lets through: what a person could look at.
+pub const LOGGED_PER_SECOND: u32 = 10;
 
 /// Header of an Ethernet frame without tag, in bytes: what `check_pkt_larger` counts besides the IP packet.
 pub const ETHERNET_HEADER: u16 = 14;
@@ -263,6 +334,10 @@ questions! {
     RouterSolicitation = 9;
     /// Somebody asks a name server.
     Dns = 10;
+    /// A filter refuses the packet, and its sender is to be told.
+    Rejected = 11;
+    /// A filter's rule wants the packet written down.
+    Logged = 12;
     /// Somebody asks a name server over TCP.
     DnsStream = 20;
 }

@@ -2,6 +2,8 @@
 //!
 //! - [`layout`]: tables, registers, the tunnel option.
 //! - `base`, `interface` and `simulated`, `peer`, `domain`, `router`, `route`, `translation`: the flows of each kind of unit.
+//! - `base`, `interface` and `simulated`, `peer`, `domain`, `router`, `route`, `filter`, `identity`: the flows of each kind
+//!   of unit.
 //! - [`limit`]: what a guest may cost its host.
 //! - [`compiler`]: keeps a [`Program`] equal to a topology, incrementally.
 //! - [`cookie`]: whose a flow is, and why it drops what it drops.
@@ -21,6 +23,8 @@ mod base;
 pub mod compiler;
 pub mod cookie;
 mod domain;
+mod filter;
+mod identity;
 mod interface;
 pub mod layout;
 pub mod limit;
@@ -28,6 +32,7 @@ mod peer;
 pub mod program;
 mod route;
 mod router;
+mod rule;
 mod simulated;
 mod translation;
 mod view;

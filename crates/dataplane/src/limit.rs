@@ -62,6 +62,7 @@ pub(crate) fn meters() -> Vec<Meter> {
         packets(AGENT_METER, AGENT_PACKETS_PER_SECOND),
         packets(TOO_BIG_METER, UNLIMITED),
         packets(OTHERS_METER, OTHERS_QUESTIONS_PER_SECOND),
+        packets(LOG_METER, LOGGED_PER_SECOND),
     ]
 }
 

@@ -63,6 +63,7 @@ fn send(own: Underlay, peer: Underlay, port: u32) -> Vec<Action> {
         actions.extend([
             copy_bits(register(SOURCE_INTERFACE), option_source()),
             copy_bits(register(DESTINATION_INTERFACE), option_destination()),
+            copy_bits(identity(), option_identity()),
         ]);
     }
     actions

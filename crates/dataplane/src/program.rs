@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use openflow::{Flow, Group, GroupId, Match, Meter, MeterId, TableId};
+use openflow::{
+    BundleItem, Flow, FlowMod, FlowSelection, Group, GroupId, GroupMod, Match, Meter, MeterId, TableId,
+};
 
 /// What makes a flow the same flow (OpenFlow 1.5.1, section 6.4).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +60,21 @@ impl Delta {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Its flows and groups as a switch takes them, in one bundle. It takes meters by themselves only.
+    pub fn items(&self) -> Vec<BundleItem> {
+        let delete = |key: &FlowKey| FlowMod::DeleteStrict {
+            selection: FlowSelection::within(key.table, key.matching.clone()),
+            priority: key.priority,
+        };
+        let group = |change| BundleItem::Group(change);
+        let add = self.add_groups.iter().cloned().map(GroupMod::Add).map(group);
+        let modify = self.modify_groups.iter().cloned().map(GroupMod::Modify).map(group);
+        let gone = self.delete_groups.iter().copied().map(GroupMod::Delete).map(group);
+        let put = self.put_flows.iter().cloned().map(FlowMod::Add).map(BundleItem::Flow);
+        let removed = self.delete_flows.iter().map(delete).map(BundleItem::Flow);
+        add.chain(modify).chain(put).chain(removed).chain(gone).collect()
     }
 
     /// How many flows, groups and meters it touches.

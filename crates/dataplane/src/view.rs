@@ -9,7 +9,7 @@ use topology::datapath::{Datapath, Encapsulation, Underlay};
 use topology::interface::{AdminState, Interface, InterfaceMode};
 use topology::route::Route;
 use topology::translation::Translation;
-use topology::{DatapathId, DomainId, DomainKey, HostKey, InterfaceId, MacAddr, Topology};
+use topology::{DatapathId, DomainId, DomainKey, HostKey, IdentityKey, InterfaceId, MacAddr, Topology};
 
 use crate::layout::{FLAGS, RESOLVE_ADDRESS, SOURCE_INTERFACE};
 
@@ -74,6 +74,13 @@ impl<'a> View<'a> {
             return if is_simulated { Some(Place::Simulated) } else { port };
         }
         self.peer(host).map(|(datapath, _)| Place::At(datapath.key))
+    }
+
+    /// The sets of security groups that interfaces on this host are in.
+    pub(crate) fn identities_here(self) -> BTreeSet<IdentityKey> {
+        let plugged = self.local.ports.keys().filter_map(|id| self.topology.interfaces().get(id));
+        let here = plugged.filter(|interface| matches!(self.place(interface), Some(Place::Here(_))));
+        here.filter_map(|interface| interface.identity).collect()
     }
 
     /// Another host that can be reached, and how.

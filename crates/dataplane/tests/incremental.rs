@@ -71,6 +71,7 @@ fn request() -> impl Strategy<Value = Value> {
         }),
         4 => router(),
         3 => translation(),
+        3 => protection(),
         4 => (interface.clone(), interface_attributes).prop_map(|(uuid, attributes)| {
             json!({"op": "update", "resource": "interfaces", "uuid": uuid, "attributes": attributes})
         }),
@@ -109,6 +110,59 @@ fn request() -> impl Strategy<Value = Value> {
             Just(json!({"op": "delete", "resource": "segments", "uuid": "seg-0"})),
             (0..HOSTS).prop_map(|n| json!({"op": "delete", "resource": "datapaths", "uuid": format!("dp-host{n}")})),
         ],
+    ]
+}
+
+/// Filters and security groups, and who they are for.
+fn protection() -> impl Strategy<Value = Value> {
+    let rule = (0..6_u8, 0..3_u8).prop_map(|(kind, group)| match kind {
+        0 => json!({"direction": "ingress", "remote_group_uuid": format!("sg-{group}")}),
+        1 => json!({"direction": "egress", "protocol": "tcp", "port": "80-90", "remote_group_uuid": format!("sg-{group}")}),
+        2 => json!({"direction": "egress"}),
+        3 => json!({"direction": "ingress", "protocol": "icmp"}),
+        _ => json!({"direction": "ingress", "protocol": "udp", "port": 53, "remote_address": "10.0.0.0/29"}),
+    });
+    let rules = proptest::collection::vec(rule, 0..3);
+    let group = (0..3_u8, rules).prop_map(|(n, rules)| json!({"uuid": format!("sg-{n}"), "rules": rules}));
+    let filter_rule = (0..4_u8, 0..4_usize).prop_map(|(kind, action)| {
+        let action = ["pass", "conn", "drop", "reject"][action];
+        match kind {
+            0 => json!({"protocol": "tcp", "action": action, "dst_port": "8000-8010"}),
+            1 => json!({"protocol": "ip", "action": action, "src_address": "10.0.0.3"}),
+            2 => json!({"protocol": "icmpv6", "action": action, "icmp_type": 135, "direction": "ingress"}),
+            _ => json!({"protocol": "udp", "action": action, "priority": 7, "log": true}),
+        }
+    });
+    let filter_rules = proptest::collection::vec(filter_rule, 0..4);
+    let filter =
+        (0..2_u8, 0..INTERFACES, filter_rules, any::<bool>()).prop_map(|(n, interface, rules, pass)| {
+            json!({"uuid": format!("fil-{n}"), "interface_uuid": format!("if-{interface}"), "mode": "static",
+            "egress_passthrough": pass, "rules": rules})
+        });
+    let create = |resource: &'static str| move |attributes| json!({"op": "create", "resource": resource, "attributes": attributes});
+    let update = |resource: &'static str| {
+        move |mut attributes: Value| {
+            let uuid = attributes.as_object_mut().and_then(|of| of.remove("uuid"));
+            json!({"op": "update", "resource": resource, "uuid": uuid, "attributes": attributes})
+        }
+    };
+    let members = proptest::collection::btree_set(0..3_u8, 0..3);
+    let member = (0..INTERFACES, members, any::<bool>()).prop_map(|(n, groups, filtered)| {
+        let groups: Vec<_> = groups.into_iter().map(|group| format!("sg-{group}")).collect();
+        json!({"uuid": format!("if-{n}"), "security_groups": groups, "enable_filtering": filtered})
+    });
+    let delete = (0..2_u8, any::<bool>()).prop_map(|(n, filter)| {
+        let (resource, uuid) =
+            if filter { ("filters", format!("fil-{n}")) } else { ("security_groups", format!("sg-{n}")) };
+        json!({"op": "delete", "resource": resource, "uuid": uuid})
+    });
+    prop_oneof![
+        2 => group.clone().prop_map(create("security_groups")),
+        1 => group.prop_map(update("security_groups")),
+        2 => filter.clone().prop_map(create("filters")),
+        1 => filter.prop_map(update("filters")),
+        4 => member.prop_map(update("interfaces")),
+        1 => delete,
     ]
 }
 
@@ -330,8 +384,10 @@ proptest! {
 /// The parts of a program that a packet of this host can meet: a host that knows everything also knows how to find
 /// what none of its guests can ask for.
 fn seen_by_tables(program: &Program) -> Vec<String> {
-    use dataplane::layout::{CLASSIFY, DELIVER, SOURCE, TRANSLATE_IN};
-    let own = [CLASSIFY, SOURCE, DELIVER];
+    use dataplane::layout::{
+        CLASSIFY, DELIVER, FILTER_IN, FILTER_OUT, OUTPUT, SOURCE, TRACK_OUT, TRANSLATE_IN,
+    };
+    let own = [CLASSIFY, SOURCE, DELIVER, FILTER_IN, FILTER_OUT, OUTPUT, TRACK_OUT];
     let flows = program.flows.values().filter(|flow| own.contains(&flow.table));
     // Nobody sends anything here for a leg out of reach to translate.
     let flows = flows.filter(|flow| flow.instructions.goto_table != Some(TRANSLATE_IN));

@@ -3,6 +3,7 @@
 //! - [`icmp_error()`]: the ICMP error that a router sends about a packet it does not pass on.
 //! - [`too_big()`]: the one for a packet that does not fit the way it has to take, where no router is.
 //! - [`tcp_reset()`]: the reset that a filter sends which rejects.
+//! - [`summary()`]: what a packet is, for the log.
 //! - [`dhcpv4()`]: the answer to a DHCPv4 client.
 //! - [`dhcpv6()`]: the answer to a DHCPv6 client.
 //! - [`router_advertisement()`]: the answer to a router solicitation; [`unsolicited()`] is the same, unasked.
@@ -29,6 +30,7 @@ mod name;
 mod ndp;
 pub mod neighbour;
 pub mod router_advertisement;
+pub mod summary;
 pub mod tcp;
 pub mod tcp_reset;
 pub mod too_big;
@@ -41,5 +43,6 @@ pub use hickory_proto::rr::Name;
 pub use icmp_error::{Problem, Sender, icmp_error};
 pub use neighbour::{Neighbour, neighbour_advertisement};
 pub use router_advertisement::{router_advertisement, unsolicited};
+pub use summary::{destination, is_tcp, summary};
 pub use tcp_reset::tcp_reset;
 pub use too_big::too_big;

@@ -188,6 +188,8 @@ keys! {
     TranslationKey <= 0x7fff;
     /// Keeps the connections of one outer leg apart from those of others: the lower half of a conntrack zone's number.
     TranslationZone <= 0x7fff;
+    /// Stands for a distinct set of security groups in registers and in the tunnel option.
+    IdentityKey <= 0xffff;
 }
 
 /// How many commits had been made when something was true.

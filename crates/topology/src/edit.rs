@@ -10,16 +10,18 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::address::{
-    DomainKey, HostKey, InterfaceKey, MacAddr, RouteKey, RouteLinkKey, TranslationKey, TranslationZone,
+    DomainKey, HostKey, IdentityKey, InterfaceKey, MacAddr, RouteKey, RouteLinkKey, TranslationKey,
+    TranslationZone,
 };
 use crate::datapath::Datapath;
 use crate::dns_record::DnsRecord;
 use crate::dns_service::DnsService;
 use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::graph::{DomainId, Topology};
 use crate::id::{
-    DatapathId, DnsRecordId, DnsServiceId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
-    NetworkServiceId, RouteId, RouteLinkId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
+    NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
 };
 use crate::interface::{Interface, ip_field};
 use crate::ip_lease::IpLease;
@@ -30,6 +32,7 @@ use crate::network_service::NetworkService;
 use crate::object::{Change, Object, ObjectRef};
 use crate::route::Route;
 use crate::route_link::RouteLink;
+use crate::security_group::SecurityGroup;
 use crate::segment::Segment;
 use crate::sequences::next_key;
 use crate::translation::Translation;
@@ -195,6 +198,7 @@ impl Edit {
                     self.topology.dns_services().get(id).map_or(Ok(()), |of| of.check(self))
                 }
                 ObjectRef::Network(id) => self.check_network(id),
+                ObjectRef::Filter(id) => self.topology.filters().get(id).map_or(Ok(()), |of| of.check(self)),
                 _ => Ok(()),
             };
             checked.err().map(|error| (step, error))
@@ -215,6 +219,7 @@ impl Edit {
         if let Some(interface) = self.topology.interfaces().get(id) {
             interface.ports_are_free(self)?;
             interface.segment_fits(self)?;
+            interface.protection_fits()?;
         }
         for route in self.topology.routes_of_interface(id) {
             self.route(&route)?.check(self)?;
@@ -224,6 +229,9 @@ impl Edit {
         }
         for translation in self.topology.translations_of_interface(id) {
             self.translation(&translation)?.check(self)?;
+        }
+        for filter in self.topology.filters_of_interface(id) {
+            self.filter(&filter)?.check(self)?;
         }
         let mut macs = BTreeMap::new();
         for lease in self.topology.mac_leases_of_interface(id) {
@@ -351,6 +359,7 @@ new_keys! {
     route_key: RouteKey = route unless route_of_key;
     translation_key: TranslationKey = translation unless translation_of_key;
     translation_zone: TranslationZone = translation_zone unless translation_of_zone;
+    identity_key: IdentityKey = identity unless interface_of_identity;
 }
 
 macro_rules! getters {
@@ -375,4 +384,6 @@ getters! {
     dns_service in dns_services: DnsServiceId => DnsService;
     dns_record in dns_records: DnsRecordId => DnsRecord;
     translation in translations: TranslationId => Translation;
+    filter in filters: FilterId => Filter;
+    security_group in security_groups: SecurityGroupId => SecurityGroup;
 }

@@ -16,17 +16,18 @@ use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
 use crate::address::{
-    DomainKey, Dpid, HostKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
+    DomainKey, Dpid, HostKey, IdentityKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
     TranslationKey, TranslationZone,
 };
 use crate::binding::{Binding, Claim};
 use crate::datapath::Datapath;
 use crate::dns_record::DnsRecord;
 use crate::dns_service::DnsService;
+use crate::filter::Filter;
 use crate::host_token::HostToken;
 use crate::id::{
-    DatapathId, DnsRecordId, DnsServiceId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
-    NetworkServiceId, RouteId, RouteLinkId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId,
+    NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
 };
 use crate::interface::{Interface, InterfaceMode};
 use crate::ip_lease::IpLease;
@@ -37,6 +38,7 @@ use crate::network_service::NetworkService;
 use crate::object::{Change, Object, ObjectRef};
 use crate::route::Route;
 use crate::route_link::RouteLink;
+use crate::security_group::SecurityGroup;
 use crate::segment::Segment;
 use crate::sequences::Sequences;
 use crate::translation::Translation;
@@ -69,6 +71,8 @@ pub struct Topology {
     dns_services: Table<DnsServiceId, DnsService>,
     dns_records: Table<DnsRecordId, DnsRecord>,
     translations: Table<TranslationId, Translation>,
+    filters: Table<FilterId, Filter>,
+    security_groups: Table<SecurityGroupId, SecurityGroup>,
     bindings: Table<InterfaceId, Binding>,
     host_tokens: Table<HostTokenId, HostToken>,
     sequences: Arc<Sequences>,
@@ -110,6 +114,11 @@ struct Index {
     translations_of_internal: MultiMap<IpAddr, TranslationId>,
     translations_naming_network: MultiMap<NetworkId, TranslationId>,
     translations_naming_route_link: MultiMap<RouteLinkId, TranslationId>,
+    filters_of_interface: MultiMap<InterfaceId, FilterId>,
+    interfaces_of_security_group: MultiMap<SecurityGroupId, InterfaceId>,
+    interfaces_of_groups: MultiMap<BTreeSet<SecurityGroupId>, InterfaceId>,
+    interfaces_of_identity: MultiMap<IdentityKey, InterfaceId>,
+    security_groups_naming: MultiMap<SecurityGroupId, SecurityGroupId>,
     interfaces_claimed_by: MultiMap<DatapathId, InterfaceId>,
     interfaces_on: MultiMap<DatapathId, InterfaceId>,
     // From several objects together: see `Topology::derive`.
@@ -146,6 +155,8 @@ macro_rules! with_kinds {
             DnsService in dns_services,
             DnsRecord in dns_records,
             Translation in translations,
+            Filter in filters,
+            SecurityGroup in security_groups,
             Binding in bindings,
             HostToken in host_tokens
         )
@@ -189,6 +200,8 @@ impl Topology {
         dns_services: DnsServiceId => DnsService, "DNS services";
         dns_records: DnsRecordId => DnsRecord, "DNS records";
         translations: TranslationId => Translation, "translations";
+        filters: FilterId => Filter, "filters";
+        security_groups: SecurityGroupId => SecurityGroup, "security groups";
         bindings: InterfaceId => Binding, "bindings, by interface";
         host_tokens: HostTokenId => HostToken, "host tokens";
     }
@@ -214,6 +227,9 @@ impl Topology {
         translations_of_internal: IpAddr => TranslationId, "The static translations to an address.";
         translations_naming_network: NetworkId => TranslationId, "The translations that name a network.";
         translations_naming_route_link: RouteLinkId => TranslationId, "The translations that name a route link.";
+        filters_of_interface: InterfaceId => FilterId, "An interface's filter: one at most, in a valid topology.";
+        interfaces_of_security_group: SecurityGroupId => InterfaceId, "The members of a security group.";
+        security_groups_naming: SecurityGroupId => SecurityGroupId, "The security groups whose rules name it.";
         interfaces_claimed_by: DatapathId => InterfaceId, "The interfaces that a host claims, also in vain.";
         interfaces_on: DatapathId => InterfaceId, "The interfaces that live on a host.";
         domains_of_interface: InterfaceId => DomainId, "The L2 domains an interface is in.";
@@ -282,6 +298,31 @@ impl Topology {
     /// One of the translations that a zone is for.
     pub(crate) fn translation_of_zone(&self, zone: TranslationZone) -> Option<&TranslationId> {
         self.index.translations_of_zone.first(&zone)
+    }
+
+    /// One of the interfaces whose set of security groups a key stands for.
+    pub fn interface_of_identity(&self, key: IdentityKey) -> Option<&Arc<Interface>> {
+        self.interfaces.get(self.index.interfaces_of_identity.first(&key)?)
+    }
+
+    /// What stands for a set of security groups, if an interface is in just these.
+    pub fn identity_of_groups(&self, groups: &BTreeSet<SecurityGroupId>) -> Option<IdentityKey> {
+        self.interfaces.get(self.index.interfaces_of_groups.first(groups)?)?.identity
+    }
+
+    /// The keys of all sets of security groups that interfaces are in, each with its set.
+    pub fn identities(&self) -> impl Iterator<Item = (IdentityKey, &BTreeSet<SecurityGroupId>)> {
+        let keys = self.index.interfaces_of_identity.keys();
+        keys.filter_map(|key| Some((*key, &self.interface_of_identity(*key)?.security_groups)))
+    }
+
+    /// Whether a member of a security group is in one of these domains.
+    pub(crate) fn is_group_within(&self, group: &SecurityGroupId, domains: &BTreeSet<DomainId>) -> bool {
+        let mut members = self.index.interfaces_of_security_group.iter(group);
+        members.any(|member| {
+            let mut of_member = self.index.domains_of_interface.iter(member);
+            of_member.any(|domain| domains.contains(domain))
+        })
     }
 
     /// The routes with an address as next hop.
@@ -519,6 +560,13 @@ impl Topology {
                 if let Some(segment) = &of.segment_uuid {
                     note!(interfaces_naming_segment, segment.clone(), of.uuid.clone());
                 }
+                for group in &of.security_groups {
+                    note!(interfaces_of_security_group, group.clone(), of.uuid.clone());
+                }
+                if let Some(identity) = of.identity {
+                    note!(interfaces_of_identity, identity, of.uuid.clone());
+                    note!(interfaces_of_groups, of.security_groups.clone(), of.uuid.clone());
+                }
                 for name in of.ports.iter().filter_map(|port| port.port_name.as_ref()) {
                     note!(interfaces_of_port_name, name.clone(), of.uuid.clone());
                 }
@@ -527,6 +575,12 @@ impl Topology {
                     of.ports.iter().filter(|_| internal).filter_map(|port| port.datapath_uuid.as_ref())
                 {
                     note!(interfaces_of_datapath_port, datapath.clone(), of.uuid.clone());
+                }
+            }
+            Object::Filter(of) => note!(filters_of_interface, of.interface_uuid.clone(), of.uuid.clone()),
+            Object::SecurityGroup(of) => {
+                for named in of.rules.iter().filter_map(|rule| rule.remote_group_uuid.as_ref()) {
+                    note!(security_groups_naming, named.clone(), of.uuid.clone());
                 }
             }
             Object::MacLease(of) => {

@@ -115,6 +115,10 @@ ids! {
     DnsRecordId = "dnsr";
     /// What addresses are translated to, at a router's outer leg.
     TranslationId = "tr";
+    /// Which packets an interface may send and receive.
+    FilterId = "fil";
+    /// Who may talk to whom.
+    SecurityGroupId = "sg";
     /// Permission for one host to join.
     HostTokenId = "ht";
 }

@@ -10,15 +10,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::{InterfaceKey, MacAddr, NodeId};
+use crate::address::{IdentityKey, InterfaceKey, MacAddr, NodeId};
 use crate::attributes::{Attributes, clearable, read};
 use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
-use crate::id::{DatapathId, InterfaceId, MacLeaseId, NetworkId, SegmentId};
+use crate::filter::Filter;
+use crate::id::{DatapathId, InterfaceId, MacLeaseId, NetworkId, SecurityGroupId, SegmentId};
 use crate::ip_lease::IpLease;
 use crate::mac_lease::MacLease;
 use crate::meta::{Labels, Meta, MetaSpec, text};
 use crate::network_service::NetworkService;
+use crate::security_group;
 
 /// Most ports one interface may be known by.
 pub const MAX_PORTS: usize = 64;
@@ -91,6 +93,15 @@ pub struct Interface {
     /// If a leg, addresses are translated there: what no translation takes is dropped, unless one lets it pass.
     #[serde(default)]
     pub enable_route_translation: bool,
+    /// It sends and receives what its filter lets pass, and nothing without one.
+    #[serde(default)]
+    pub enable_filtering: bool,
+    /// The security groups it is in. If in any, it sends and receives what they allow.
+    #[serde(default)]
+    pub security_groups: BTreeSet<SecurityGroupId>,
+    /// Stands for its security groups on the wire.
+    #[serde(default)]
+    pub identity: Option<IdentityKey>,
     /// The network of a MAC lease without IP leases.
     #[serde(default)]
     pub network_uuid: Option<NetworkId>,
@@ -125,6 +136,10 @@ pub struct InterfaceSpec {
     enable_routing: Option<bool>,
     /// Addresses are translated at this leg.
     enable_route_translation: Option<bool>,
+    /// It sends and receives what its filter lets pass, and nothing without one.
+    enable_filtering: Option<bool>,
+    /// All security groups it is in.
+    security_groups: Option<Vec<String>>,
     /// The network to attach to.
     #[serde(deserialize_with = "clearable")]
     #[schema(value_type = Option<String>)]
@@ -179,6 +194,9 @@ impl Interface {
             admin_state: AdminState::default(),
             enable_routing: false,
             enable_route_translation: false,
+            enable_filtering: false,
+            security_groups: BTreeSet::new(),
+            identity: None,
             network_uuid: None,
             segment_uuid: None,
             requested_host: None,
@@ -186,7 +204,8 @@ impl Interface {
             uuid: uuid.clone(),
         };
         let addresses = Addresses::of(&spec);
-        edit.put(interface.merge(edit, spec)?);
+        let interface = interface.merge(edit, spec)?.identified(edit)?;
+        edit.put(interface);
         addresses.lease(edit, &uuid, None)?;
         Ok(uuid)
     }
@@ -195,7 +214,7 @@ impl Interface {
         let spec: InterfaceSpec = read(attributes)?;
         let old = edit.interface(uuid)?;
         let addresses = Addresses::of(&spec);
-        let new = Self::clone(&old).merge(edit, spec)?;
+        let new = Self::clone(&old).merge(edit, spec)?.identified(edit)?;
         let moved = (old.network_uuid != new.network_uuid).then(|| old.network_of_leases(edit)).flatten();
         if let (Some(network), None) = (&moved, &new.network_uuid) {
             let reason = format!("{uuid} has IP leases in {network}: delete or release them first");
@@ -219,6 +238,9 @@ impl Interface {
         }
         for service in edit.topology().services_of_interface(uuid) {
             NetworkService::delete(edit, &service)?;
+        }
+        for filter in edit.topology().filters_of_interface(uuid) {
+            Filter::delete(edit, &filter)?;
         }
         edit.delete(crate::object::ObjectRef::Binding(uuid.clone()));
         edit.delete(uuid.clone());
@@ -302,6 +324,10 @@ impl Interface {
         self.enable_routing = spec.enable_routing.unwrap_or(self.enable_routing);
         self.enable_route_translation =
             spec.enable_route_translation.unwrap_or(self.enable_route_translation);
+        self.enable_filtering = spec.enable_filtering.unwrap_or(self.enable_filtering);
+        if let Some(named) = spec.security_groups {
+            self.security_groups = security_group::groups(edit, named)?;
+        }
         self.requested_host = spec.requested_host.unwrap_or(self.requested_host);
         if let Some(network) = spec.network_uuid {
             self.network_uuid = network.map(|id| edit.reference("network_uuid", &id)).transpose()?;
@@ -359,6 +385,25 @@ impl Interface {
             return Err(Error::unfit("port_name", "a simulated interface has no port"));
         }
         Ok(())
+    }
+
+    /// Gives it the key of its set of security groups.
+    fn identified(mut self, edit: &mut Edit) -> Result<Self, Error> {
+        self.identity = match edit.topology().identity_of_groups(&self.security_groups) {
+            None if !self.security_groups.is_empty() => Some(edit.identity_key()?),
+            known => known,
+        };
+        Ok(self)
+    }
+
+    /// What simulated interfaces send is the network's own word, which nobody filters.
+    pub(crate) fn protection_fits(&self) -> Result<(), Error> {
+        let given = [
+            ("enable_filtering", self.enable_filtering),
+            ("security_groups", !self.security_groups.is_empty()),
+        ];
+        let unfit = given.into_iter().find(|(_, given)| *given && self.mode == InterfaceMode::Simulated);
+        unfit.map_or(Ok(()), |(field, _)| Err(Error::unfit(field, "a simulated interface has none")))
     }
 
     /// The segment it names, if any, is that of the network it names.

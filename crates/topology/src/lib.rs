@@ -17,6 +17,7 @@ pub mod dns_record;
 pub mod dns_service;
 pub mod edit;
 pub mod error;
+pub mod filter;
 pub mod graph;
 pub mod host_token;
 pub mod id;
@@ -33,12 +34,14 @@ pub mod request;
 pub mod route;
 pub mod route_link;
 pub mod scope;
+pub mod security_group;
 pub mod segment;
 pub mod sequences;
+pub mod traffic;
 pub mod translation;
 
 pub use address::{
-    DomainKey, Dpid, HostKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
+    DomainKey, Dpid, HostKey, IdentityKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
     TranslationKey, TranslationZone,
 };
 pub use attributes::Attributes;
@@ -46,8 +49,8 @@ pub use edit::Edit;
 pub use error::{Error, ErrorKind};
 pub use graph::{DomainId, Topology};
 pub use id::{
-    DatapathId, DnsRecordId, DnsServiceId, HostTokenId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
-    NetworkServiceId, RouteId, RouteLinkId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, Id, InterfaceId, IpLeaseId, MacLeaseId,
+    NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
 };
 pub use object::{Change, Object, ObjectRef};
 pub use request::{Action, Collection, Request};

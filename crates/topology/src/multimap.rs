@@ -59,6 +59,10 @@ impl<K: Clone + Eq + Hash, V: Clone + Ord> MultiMap<K, V> {
         one.into_iter().chain(many.into_iter().flat_map(OrdSet::iter))
     }
 
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.entries.keys()
+    }
+
     pub(crate) fn collect(&self, key: &K) -> Vec<V> {
         self.iter(key).cloned().collect()
     }

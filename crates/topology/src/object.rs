@@ -10,10 +10,11 @@ use crate::binding::Binding;
 use crate::datapath::Datapath;
 use crate::dns_record::DnsRecord;
 use crate::dns_service::DnsService;
+use crate::filter::Filter;
 use crate::host_token::HostToken;
 use crate::id::{
-    DatapathId, DnsRecordId, DnsServiceId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
-    NetworkServiceId, RouteId, RouteLinkId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId,
+    NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
 };
 use crate::interface::Interface;
 use crate::ip_lease::IpLease;
@@ -22,6 +23,7 @@ use crate::network::Network;
 use crate::network_service::NetworkService;
 use crate::route::Route;
 use crate::route_link::RouteLink;
+use crate::security_group::SecurityGroup;
 use crate::segment::Segment;
 use crate::sequences::Sequences;
 use crate::translation::Translation;
@@ -151,6 +153,8 @@ objects! {
     DnsService(DnsServiceId, uuid) = "dns_services";
     DnsRecord(DnsRecordId, uuid) = "dns_records";
     Translation(TranslationId, uuid) = "translations";
+    Filter(FilterId, uuid) = "filters";
+    SecurityGroup(SecurityGroupId, uuid) = "security_groups";
     Binding(InterfaceId, interface_uuid) = "bindings";
     HostToken(HostTokenId, uuid) = "host_tokens";
 }
@@ -179,8 +183,5 @@ macro_rules! references {
 }
 // An interface's id names the interface; its binding is named in full.
 references!(
-    DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface,
-    MacLeaseId => MacLease, IpLeaseId => IpLease, RouteLinkId => RouteLink, RouteId => Route,
-    NetworkServiceId => NetworkService, DnsServiceId => DnsService, DnsRecordId => DnsRecord, HostTokenId => HostToken,
-    TranslationId => Translation
+    DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface, MacLeaseId => MacLease, IpLeaseId => IpLease, RouteLinkId => RouteLink, RouteId => Route, NetworkServiceId => NetworkService, DnsServiceId => DnsService, DnsRecordId => DnsRecord, HostTokenId => HostToken, TranslationId => Translation, FilterId => Filter, SecurityGroupId => SecurityGroup
 );

@@ -11,6 +11,7 @@ use crate::dns_record::DnsRecord;
 use crate::dns_service::DnsService;
 use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::id::Id;
 use crate::interface::Interface;
 use crate::ip_lease::IpLease;
@@ -21,6 +22,7 @@ use crate::network_service::NetworkService;
 use crate::object::{Object, ObjectRef};
 use crate::route::Route;
 use crate::route_link::RouteLink;
+use crate::security_group::SecurityGroup;
 use crate::segment::Segment;
 use crate::translation::Translation;
 
@@ -54,14 +56,19 @@ pub enum Collection {
     DnsRecords,
     /// What addresses are translated to.
     Translations,
+    /// Which packets an interface may send and receive.
+    Filters,
+    /// Who may talk to whom.
+    SecurityGroups,
 }
 
 impl Collection {
     /// Every collection, in an order in which objects can be made: what is referred to comes first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Datapaths,
         Self::Segments,
         Self::Networks,
+        Self::SecurityGroups,
         Self::Interfaces,
         Self::MacLeases,
         Self::IpLeases,
@@ -71,6 +78,7 @@ impl Collection {
         Self::DnsServices,
         Self::DnsRecords,
         Self::Translations,
+        Self::Filters,
     ];
 
     /// Its name in paths.
@@ -88,6 +96,8 @@ impl Collection {
             Self::DnsServices => "dns_services",
             Self::DnsRecords => "dns_records",
             Self::Translations => "translations",
+            Self::Filters => "filters",
+            Self::SecurityGroups => "security_groups",
         }
     }
 
@@ -112,6 +122,8 @@ impl Collection {
             Self::DnsServices => parse::<crate::id::DnsServiceId>(text),
             Self::DnsRecords => parse::<crate::id::DnsRecordId>(text),
             Self::Translations => parse::<crate::id::TranslationId>(text),
+            Self::Filters => parse::<crate::id::FilterId>(text),
+            Self::SecurityGroups => parse::<crate::id::SecurityGroupId>(text),
         }
     }
 }
@@ -185,6 +197,14 @@ pub enum Action {
     AddStaticAddress,
     /// Take entries from a translation.
     RemoveStaticAddresses,
+    /// Give a filter a rule.
+    AddFilterRule,
+    /// Take a rule from a filter.
+    RemoveFilterRule,
+    /// Give a security group a rule.
+    AddGroupRule,
+    /// Take a rule from a security group.
+    RemoveGroupRule,
 }
 
 impl Request {
@@ -249,6 +269,8 @@ fn create(edit: &mut Edit, resource: Collection, attributes: Attributes) -> Resu
         Collection::DnsServices => DnsService::create(edit, attributes)?.into(),
         Collection::DnsRecords => DnsRecord::create(edit, attributes)?.into(),
         Collection::Translations => Translation::create(edit, attributes)?.into(),
+        Collection::Filters => Filter::create(edit, attributes)?.into(),
+        Collection::SecurityGroups => SecurityGroup::create(edit, attributes)?.into(),
     })
 }
 
@@ -272,6 +294,8 @@ fn update(edit: &mut Edit, reference: &ObjectRef, mut attributes: Attributes) ->
         ObjectRef::DnsService(id) => DnsService::update(edit, id, attributes),
         ObjectRef::DnsRecord(id) => DnsRecord::update(edit, id, attributes),
         ObjectRef::Translation(id) => Translation::update(edit, id, attributes),
+        ObjectRef::Filter(id) => Filter::update(edit, id, attributes),
+        ObjectRef::SecurityGroup(id) => SecurityGroup::update(edit, id, attributes),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -290,6 +314,8 @@ fn delete(edit: &mut Edit, reference: &ObjectRef) -> Result<(), Error> {
         ObjectRef::DnsService(id) => DnsService::delete(edit, id),
         ObjectRef::DnsRecord(id) => DnsRecord::delete(edit, id),
         ObjectRef::Translation(id) => Translation::delete(edit, id),
+        ObjectRef::Filter(id) => Filter::delete(edit, id),
+        ObjectRef::SecurityGroup(id) => SecurityGroup::delete(edit, id),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -305,6 +331,8 @@ fn act(
         Action::AddPort | Action::RemovePorts => Collection::Interfaces,
         Action::AttachIpLease | Action::ReleaseIpLease => Collection::IpLeases,
         Action::AddStaticAddress | Action::RemoveStaticAddresses => Collection::Translations,
+        Action::AddFilterRule | Action::RemoveFilterRule => Collection::Filters,
+        Action::AddGroupRule | Action::RemoveGroupRule => Collection::SecurityGroups,
     };
     let reference = collection.reference(uuid)?;
     guard(edit, &reference, if_match)?;
@@ -318,6 +346,14 @@ fn act(
         (Action::AddStaticAddress, ObjectRef::Translation(id)) => Translation::add(edit, id, attributes)?,
         (Action::RemoveStaticAddresses, ObjectRef::Translation(id)) => {
             Translation::remove(edit, id, attributes).map(drop)?
+        }
+        (Action::AddFilterRule, ObjectRef::Filter(id)) => Filter::add_rule(edit, id, attributes)?,
+        (Action::RemoveFilterRule, ObjectRef::Filter(id)) => Filter::remove_rule(edit, id, attributes)?,
+        (Action::AddGroupRule, ObjectRef::SecurityGroup(id)) => {
+            SecurityGroup::add_rule(edit, id, attributes)?
+        }
+        (Action::RemoveGroupRule, ObjectRef::SecurityGroup(id)) => {
+            SecurityGroup::remove_rule(edit, id, attributes)?
         }
         _ => unreachable!("the collection is the action's"),
     }
@@ -355,6 +391,8 @@ impl Object {
             Self::DnsService(of) => Some(&of.meta),
             Self::DnsRecord(of) => Some(&of.meta),
             Self::Translation(of) => Some(&of.meta),
+            Self::Filter(of) => Some(&of.meta),
+            Self::SecurityGroup(of) => Some(&of.meta),
             Self::Binding(of) => Some(&of.meta),
             Self::HostToken(of) => Some(&of.meta),
             Self::Sequences(_) => None,

@@ -19,6 +19,8 @@ pub fn snapshot(topology: &Topology, host: &DatapathId) -> Vec<Object> {
     let mut references: BTreeSet<_> =
         reach(topology, host).iter().flat_map(|of| part(topology, of)).collect();
     references.insert(ObjectRef::Datapath(host.clone()));
+    let groups = groups(topology, &references);
+    references.extend(groups);
     references.iter().filter_map(|reference| topology.get(reference)).collect()
 }
 
@@ -36,9 +38,12 @@ pub fn delta(before: &Topology, after: &Topology, changes: &[Change], host: &Dat
     let (had, has) = (reach(before, host), reach(after, host));
     had.difference(&has).for_each(|domain| candidates.extend(part(before, domain)));
     has.difference(&had).for_each(|domain| candidates.extend(part(after, domain)));
-    let needs = |topology, within: &BTreeSet<DomainId>, reference: &ObjectRef| {
-        *reference == ObjectRef::Datapath(host.clone())
-            || domains_of(topology, reference).iter().any(|domain| within.contains(domain))
+    let groups: BTreeSet<_> = [before, after].iter().flat_map(|of| groups(of, &candidates)).collect();
+    candidates.extend(groups);
+    let needs = |topology: &Topology, within: &BTreeSet<DomainId>, reference: &ObjectRef| match reference {
+        ObjectRef::Datapath(id) if id == host => true,
+        ObjectRef::SecurityGroup(id) => topology.is_group_within(id, within),
+        _ => domains_of(topology, reference).iter().any(|domain| within.contains(domain)),
     };
     let change = |reference: ObjectRef| {
         let needed = before.get(&reference).is_some() && needs(before, &had, &reference);
@@ -144,6 +149,12 @@ fn domains_of(topology: &Topology, reference: &ObjectRef) -> Vec<DomainId> {
             let translation = topology.translations().get(id);
             translation.map_or_else(Vec::new, |of| interface(&of.interface_uuid))
         }
+        ObjectRef::Filter(id) => {
+            topology.filters().get(id).map_or_else(Vec::new, |filter| interface(&filter.interface_uuid))
+        }
+        ObjectRef::SecurityGroup(id) => {
+            topology.interfaces_of_security_group(id).iter().flat_map(interface).collect()
+        }
         ObjectRef::HostToken(_) | ObjectRef::Sequences => Vec::new(),
     }
 }
@@ -183,6 +194,8 @@ fn relatives(topology: &Topology, reference: &ObjectRef, found: &mut BTreeSet<Ob
         | ObjectRef::RouteLink(_)
         | ObjectRef::DnsRecord(_)
         | ObjectRef::Translation(_)
+        | ObjectRef::Filter(_)
+        | ObjectRef::SecurityGroup(_)
         | ObjectRef::HostToken(_)
         | ObjectRef::Sequences => {}
     }
@@ -194,12 +207,22 @@ fn household(topology: &Topology, interface: &InterfaceId, found: &mut BTreeSet<
     found.insert(ObjectRef::Binding(interface.clone()));
     found.extend(topology.mac_leases_of_interface(interface).into_iter().map(ObjectRef::from));
     found.extend(topology.ip_leases_of_interface(interface).into_iter().map(ObjectRef::from));
+    found.extend(topology.filters_of_interface(interface).into_iter().map(ObjectRef::from));
     for service in topology.services_of_interface(interface) {
         names(topology, &service, found);
         found.insert(service.into());
     }
     found.extend(topology.translations_of_interface(interface).into_iter().map(ObjectRef::from));
     found.extend(topology.host_of_interface(interface).map(|host| host.clone().into()));
+}
+
+/// The security groups of interfaces. Apart from the rest, since who shares a group is not concerned when one joins.
+fn groups(topology: &Topology, of: &BTreeSet<ObjectRef>) -> BTreeSet<ObjectRef> {
+    let interfaces = of.iter().filter_map(|reference| match reference {
+        ObjectRef::Interface(id) => topology.interfaces().get(id),
+        _ => None,
+    });
+    interfaces.flat_map(|of| of.security_groups.iter().cloned().map(ObjectRef::from)).collect()
 }
 
 /// What belongs to a network service: its DNS service, and the records of that.

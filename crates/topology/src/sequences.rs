@@ -23,6 +23,8 @@ pub struct Sequences {
     pub translation: u32,
     /// Of the outer legs of translations.
     pub translation_zone: u32,
+    /// Of distinct sets of security groups.
+    pub identity: u32,
 }
 
 /// The next number in 1..=`max` after `last` that is not `taken`, or `None` if all are.

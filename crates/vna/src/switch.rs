@@ -4,8 +4,8 @@ use dataplane::layout::{FRAGMENT_HANDLING, OPTION_BYTES, OPTION_CLASS, OPTION_IN
 use dataplane::{Delta, FlowKey, Program};
 use openflow::{
     AsyncConfig, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection, Cookie, Endpoint,
-    Event, Events, Flow, FlowMod, FlowSelection, GroupMod, Instructions, Match, Message, MeterMod, PacketIn,
-    PacketOut, RequestError, SwitchConfig, TableId, TlvMapping, TlvTableMod,
+    Event, Events, Flow, FlowMod, FlowSelection, Instructions, Match, Message, MeterMod, PacketIn, PacketOut,
+    RequestError, SwitchConfig, TableId, TlvMapping, TlvTableMod,
 };
 use sha2::{Digest, Sha256};
 use sync::Replica;
@@ -171,7 +171,7 @@ impl Switch {
         let add = difference.add_meters.iter().cloned().map(MeterMod::Add);
         let modify = difference.modify_meters.iter().cloned().map(MeterMod::Modify);
         self.change_meters(add.chain(modify).collect()).await?;
-        let mut items = items(difference);
+        let mut items = difference.items();
         items.extend(mark.flows().map(FlowMod::Add).map(BundleItem::Flow));
         let named = items.clone();
         self.connection
@@ -230,21 +230,6 @@ pub(crate) async fn nudge(connection: &Connection) -> Result<(), RequestError> {
     let gone = FlowMod::delete_exactly(&flow);
     let refused = connection.send_all(&[FlowMod::Add(flow), gone].map(Message::FlowMod)).await?;
     refused.into_iter().next().map_or(Ok(()), |(_, error)| Err(RequestError::Refused(error)))
-}
-
-/// Groups in, then flows, then groups out, so that no flow ever names a group that is not there.
-fn items(difference: &Delta) -> Vec<BundleItem> {
-    let delete = |key: &FlowKey| FlowMod::DeleteStrict {
-        selection: FlowSelection::within(key.table, key.matching.clone()),
-        priority: key.priority,
-    };
-    let group = |change| BundleItem::Group(change);
-    let add = difference.add_groups.iter().cloned().map(GroupMod::Add).map(group);
-    let modify = difference.modify_groups.iter().cloned().map(GroupMod::Modify).map(group);
-    let gone = difference.delete_groups.iter().copied().map(GroupMod::Delete).map(group);
-    let put = difference.put_flows.iter().cloned().map(FlowMod::Add).map(BundleItem::Flow);
-    let removed = difference.delete_flows.iter().map(delete).map(BundleItem::Flow);
-    add.chain(modify).chain(put).chain(removed).chain(gone).collect()
 }
 
 /// What the switch refused, in words.

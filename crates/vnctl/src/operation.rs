@@ -55,6 +55,10 @@ pub(crate) enum Action {
     ReleaseIpLease,
     AddStaticAddress,
     RemoveStaticAddresses,
+    AddFilterRule,
+    RemoveFilterRule,
+    AddGroupRule,
+    RemoveGroupRule,
 }
 
 impl Operation {

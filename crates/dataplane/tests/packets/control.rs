@@ -8,8 +8,8 @@ use std::time::Duration;
 use dataplane::layout::*;
 use dataplane::{FlowKey, Owner, Program};
 use openflow::{
-    Action, BundleItem, Config, Connection, Endpoint, Event, Events, Field, FlowMod, FlowSelection, GroupMod,
-    Message, Meter, MeterMod, PacketIn, SwitchConfig, TlvMapping, TlvTableMod,
+    Action, Config, Connection, Endpoint, Event, Events, Field, FlowSelection, Message, Meter, MeterMod,
+    PacketIn, SwitchConfig, TlvMapping, TlvTableMod,
 };
 use tokio::runtime::Runtime;
 
@@ -60,21 +60,25 @@ impl Control {
         for flow in program.flows.values_mut() {
             flow.instructions.apply = flow.instructions.apply.iter().map(cleared).collect();
         }
-        for meter in program.meters.values() {
+        let delta = self.held().difference(&program);
+        for meter in &delta.add_meters {
             self.send(Message::MeterMod(MeterMod::Add(meter.clone())));
         }
-        let groups = program.groups.values().cloned().map(|group| BundleItem::Group(GroupMod::Add(group)));
-        let flows = program.flows.values().cloned().map(|flow| BundleItem::Flow(FlowMod::Add(flow)));
-        let bundle = self.connection.bundle(groups.chain(flows).collect());
+        let bundle = self.connection.bundle(delta.items());
         self.runtime.block_on(bundle).expect("a program that the switch takes");
+        let held = self.held();
+        assert!(held.difference(&program).is_empty(), "{:#?}", held.difference(&program));
+    }
+
+    /// What the switch holds.
+    fn held(&self) -> Program {
         let flows = self.runtime.block_on(self.connection.flows(FlowSelection::default())).expect("flows");
         let groups = self.runtime.block_on(self.connection.groups()).expect("groups");
-        let held = Program {
+        Program {
             flows: flows.into_iter().map(|entry| (FlowKey::from(&entry.flow), entry.flow)).collect(),
             groups: groups.into_iter().map(|group| (group.id, group)).collect(),
             meters: self.meters().into_iter().map(|meter| (meter.id, meter)).collect(),
-        };
-        assert!(held.difference(&program).is_empty(), "{:#?}", held.difference(&program));
+        }
     }
 
     fn meters(&self) -> Vec<Meter> {

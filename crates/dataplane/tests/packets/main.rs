@@ -7,6 +7,7 @@ mod frames;
 mod limit;
 mod network;
 mod plan;
+mod protection;
 mod resolution;
 mod routing;
 mod segment;

@@ -62,12 +62,20 @@ impl Plan {
 
     /// With a resource.
     pub(crate) fn with(mut self, resource: &str, attributes: Value) -> Self {
-        let request = json!({"op": "create", "resource": resource, "attributes": attributes});
-        let request: Request = serde_json::from_value(request).expect("a well-formed request");
-        self.edit(|edit, _| {
-            request.execute(edit).unwrap_or_else(|error| panic!("{attributes}: {error:?}"));
-        });
+        self.request(json!({"op": "create", "resource": resource, "attributes": attributes}));
         self
+    }
+
+    /// Changes a resource.
+    pub(crate) fn update(&mut self, resource: &str, uuid: &str, attributes: Value) {
+        self.request(json!({"op": "update", "resource": resource, "uuid": uuid, "attributes": attributes}));
+    }
+
+    fn request(&mut self, request: Value) {
+        let read: Request = serde_json::from_value(request.clone()).expect("a well-formed request");
+        self.edit(|edit, _| {
+            read.execute(edit).unwrap_or_else(|error| panic!("{request}: {error:?}"));
+        });
     }
 
     /// With a network for 10.0.0.0/24 and fd00::/64.

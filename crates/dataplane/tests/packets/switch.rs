@@ -79,6 +79,7 @@ pub(crate) struct Switch {
     control: Control,
     captures: Vec<Capture>,
     daemons: Daemons,
+    host: u8,
 }
 
 /// What a switch did.
@@ -109,7 +110,14 @@ impl Switch {
         control.install(program, host);
         let ports = guests.iter().map(|(port, _)| port.as_str()).chain([UPLINK]);
         let captures = ports.map(|port| Capture::new(port, daemons.path(port))).collect();
-        Self { control, captures, daemons }
+        Self { control, captures, daemons, host }
+    }
+
+    /// Makes it hold another program.
+    pub(crate) fn change(&self, program: Program) {
+        self.control.install(program, self.host);
+        // Flows of the datapath would go on as they were for a moment.
+        self.daemons.call("revalidator/wait", &[]);
     }
 
     /// Gives a guest's frame to its port.

@@ -47,6 +47,34 @@ impl World {
         &self.plan
     }
 
+    /// A user changes an object, and every host hears of it.
+    pub(crate) fn update(&mut self, resource: &str, uuid: &str, attributes: serde_json::Value) {
+        self.plan.update(resource, uuid, attributes);
+        self.catch_up();
+    }
+
+    /// The same, and one host alone hears of it.
+    pub(crate) fn update_at(&mut self, host: u8, resource: &str, uuid: &str, attributes: serde_json::Value) {
+        self.plan.update(resource, uuid, attributes);
+        self.switches[&host].change(self.plan.program(host));
+    }
+
+    /// Every host hears of everything.
+    pub(crate) fn catch_up(&self) {
+        for (host, switch) in &self.switches {
+            switch.change(self.plan.program(*host));
+        }
+    }
+
+    /// Drops so far of all hosts, by purpose.
+    pub(crate) fn all_drops(&self) -> BTreeMap<Purpose, u64> {
+        let mut sums = BTreeMap::new();
+        for (purpose, packets) in self.switches.keys().flat_map(|host| self.drops(*host)) {
+            *sums.entry(purpose).or_default() += packets;
+        }
+        sums
+    }
+
     /// A guest sends a frame.
     pub(crate) fn send(&mut self, from: &str, frame: &[u8]) -> Outcome {
         self.switches[&self.plan.host_of(from)].receive(from, frame);

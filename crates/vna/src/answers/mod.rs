@@ -3,12 +3,14 @@
 //! - `dhcp` and `dhcpv6`: what guests are told of their addresses.
 //! - `router_advertisement`: what they are told of routers.
 //! - `dns`: what name servers tell.
+//! - `rejected`: what filters say to whom they refuse.
 //! - `stream`: whom guests open TCP connections to. What is said on them, [`streams`](crate::streams) carries.
 //! - `routed`: what routers and simulated interfaces say of packets that they cannot pass on.
 
 mod dhcp;
 mod dhcpv6;
 mod dns;
+mod rejected;
 mod routed;
 mod router_advertisement;
 mod stream;
@@ -52,6 +54,11 @@ pub fn answer(packet_in: &PacketIn, topology: &Topology, names: &Names) -> Optio
         Question::Dhcpv6 => dhcpv6::answer(packet_in, topology),
         Question::RouterSolicitation => router_advertisement::answer(packet_in, topology),
         Question::Dns => return dns::answer(packet_in, topology, names),
+        Question::Rejected => rejected::answer(packet_in, topology),
+        Question::Logged => {
+            rejected::log(packet_in, topology);
+            None
+        }
         Question::DnsStream => return stream::call(packet_in, Service::Dns).map(Reply::Stream),
     };
     answer.map(Reply::Out)

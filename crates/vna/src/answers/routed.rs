@@ -4,7 +4,7 @@
 //! packet: the sender may be behind a tunnel, if the leg is on its owner's host alone.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use dataplane::layout::{DESTINATION_INTERFACE, FLAGS, ORIGIN, ROUTED};
@@ -72,7 +72,7 @@ fn address(
     problem: Problem,
     topology: &Topology,
 ) -> Option<IpAddr> {
-    let destination = destination(packet)?;
+    let destination = responder::destination(packet)?;
     if problem == Problem::PortUnreachable {
         return Some(destination);
     }
@@ -99,15 +99,4 @@ fn router_mac(by: &Interface, domain: &DomainId, topology: &Topology) -> Option<
     leases
         .find(|lease| topology.domain_of_mac_lease(lease).as_ref() == Some(domain))
         .map(|lease| lease.mac_address)
-}
-
-/// The destination of an untagged frame's IP packet (RFC 791, section 3.1; RFC 8200, section 3).
-fn destination(frame: &[u8]) -> Option<IpAddr> {
-    match frame.get(12..14)? {
-        [0x08, 0x00] => <[u8; 4]>::try_from(frame.get(30..34)?).ok().map(IpAddr::from),
-        [0x86, 0xdd] => {
-            <[u8; 16]>::try_from(frame.get(38..54)?).ok().map(|octets| Ipv6Addr::from(octets).into())
-        }
-        _ => None,
-    }
 }

@@ -153,6 +153,16 @@ fn ports_and_leases_have_actions_of_their_own() {
         "trans static-address del tr-a --ingress-port-number 80",
         act("remove_static_addresses", "tr-a", json!({ "ingress_port_number": 80 })),
     );
+    let rule = json!({ "protocol": "tcp", "action": "drop", "dst_port": "80-90", "log": true });
+    check(
+        "filters static add fil-a --protocol tcp --action drop --dst_port 80-90 --log",
+        act("add_filter_rule", "fil-a", rule),
+    );
+    let rule = json!({ "direction": "ingress", "remote_group_uuid": "sg-b" });
+    check(
+        "security-groups rules del sg-a --direction ingress --remote-group-uuid sg-b",
+        act("remove_group_rule", "sg-a", rule),
+    );
     check(
         "ip attach il-a --interface-uuid if-a",
         act("attach_ip_lease", "il-a", json!({ "interface_uuid": "if-a" })),

@@ -36,6 +36,12 @@ pub(crate) static INTERFACES: Resource = Resource {
             "The datapath of its one port, or of a simulated interface",
         ),
         Attribute::new("port_name", Kind::Text, "The name of its one port"),
+        Attribute::new(
+            "enable_filtering",
+            Kind::Boolean,
+            "It sends and receives what its filter lets pass, and nothing without one",
+        ),
+        Attribute::new("security_groups", Kind::List, "All security groups it is in"),
         Attribute::new("requested_host", Kind::Text, "The only host whose claim counts, by its node id"),
     ],
     columns: &[
@@ -51,6 +57,7 @@ pub(crate) static INTERFACES: Resource = Resource {
         Column::new("MTU", &["/mtu"]),
         Column::new("STATUS", &["/status/state"]),
         Column::new("HOST", &["/status/host"]),
+        Column::optional("GROUPS", &["/security_groups"]),
         Column::optional("REASON", &["/status/reason"]),
         Column::optional("LABELS", &["/labels"]),
     ],

@@ -5,6 +5,7 @@
 mod datapath;
 mod dns_record;
 mod dns_service;
+mod filter;
 mod interface;
 mod ip_lease;
 mod kind;
@@ -13,12 +14,14 @@ mod network;
 mod network_service;
 mod route;
 mod route_link;
+mod security_group;
 mod segment;
 mod translation;
 
 pub(crate) use datapath::DATAPATHS;
 pub(crate) use dns_record::DNS_RECORDS;
 pub(crate) use dns_service::DNS_SERVICES;
+pub(crate) use filter::{FILTER_RULES, FILTERS};
 pub(crate) use interface::{INTERFACES, PORTS};
 pub(crate) use ip_lease::IP_LEASES;
 pub(crate) use kind::Kind;
@@ -27,6 +30,7 @@ pub(crate) use network::NETWORKS;
 pub(crate) use network_service::NETWORK_SERVICES;
 pub(crate) use route::ROUTES;
 pub(crate) use route_link::ROUTE_LINKS;
+pub(crate) use security_group::{GROUP_RULES, SECURITY_GROUPS};
 pub(crate) use segment::SEGMENTS;
 pub(crate) use translation::{STATIC_ADDRESSES, TRANSLATIONS};
 
@@ -35,10 +39,11 @@ use serde::{Serialize, Serializer};
 use crate::operation::Action;
 
 /// Every resource, in an order in which objects can be made: what is referred to comes first.
-pub(crate) static RESOURCES: [&Resource; 12] = [
+pub(crate) static RESOURCES: [&Resource; 14] = [
     &DATAPATHS,
     &SEGMENTS,
     &NETWORKS,
+    &SECURITY_GROUPS,
     &INTERFACES,
     &MAC_LEASES,
     &IP_LEASES,
@@ -48,6 +53,7 @@ pub(crate) static RESOURCES: [&Resource; 12] = [
     &DNS_SERVICES,
     &DNS_RECORDS,
     &TRANSLATIONS,
+    &FILTERS,
 ];
 
 /// A kind of object that users make, change and delete.
@@ -81,13 +87,20 @@ pub(crate) struct Part {
 }
 
 /// Every kind of part.
-pub(crate) static PARTS: [Part; 2] = [
+pub(crate) static PARTS: [Part; 4] = [
     Part { of: &INTERFACES, shape: &PORTS, add: Action::AddPort, remove: Action::RemovePorts },
     Part {
         of: &TRANSLATIONS,
         shape: &STATIC_ADDRESSES,
         add: Action::AddStaticAddress,
         remove: Action::RemoveStaticAddresses,
+    },
+    Part { of: &FILTERS, shape: &FILTER_RULES, add: Action::AddFilterRule, remove: Action::RemoveFilterRule },
+    Part {
+        of: &SECURITY_GROUPS,
+        shape: &GROUP_RULES,
+        add: Action::AddGroupRule,
+        remove: Action::RemoveGroupRule,
     },
 ];
 

@@ -1,5 +1,6 @@
 //! Interfaces: virtual NICs, with their addresses, where they really are, and how they are.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use topology::mac_lease::MacLease;
 use topology::meta::Meta;
 use topology::{
     Collection, DatapathId, DomainId, InterfaceId, InterfaceKey, MacAddr, NetworkId, NodeId, Object,
-    SegmentId, Topology,
+    SecurityGroupId, SegmentId, Topology,
 };
 
 use super::interface_port::PortView;
@@ -37,6 +38,10 @@ pub struct InterfaceView {
     pub enable_routing: bool,
     /// Addresses are translated at this leg.
     pub enable_route_translation: bool,
+    /// It sends and receives what its filter lets pass, and nothing without one.
+    pub enable_filtering: bool,
+    /// The security groups it is in.
+    pub security_groups: BTreeSet<SecurityGroupId>,
     /// The network it is in: that of its first IP lease, else the one it names.
     pub network_uuid: Option<NetworkId>,
     /// The segment it is on, if it is on one.
@@ -155,6 +160,7 @@ impl Resource for Interface {
         "admin_state",
         "enable_routing",
         "enable_route_translation",
+        "enable_filtering",
         "network_uuid",
         "segment_uuid",
         "requested_host",
@@ -191,6 +197,8 @@ impl Resource for Interface {
             admin_state: self.admin_state,
             enable_routing: self.enable_routing,
             enable_route_translation: self.enable_route_translation,
+            enable_filtering: self.enable_filtering,
+            security_groups: self.security_groups.clone(),
             network_uuid: ip_leases.first().map(|of| of.network_uuid.clone()).or(self.network_uuid.clone()),
             segment_uuid: segment(self, &mac_leases, look.topology),
             requested_host: self.requested_host.clone(),

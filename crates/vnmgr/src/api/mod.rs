@@ -2,7 +2,8 @@
 //!
 //! One noun, one file: [`datapath`], [`network`], [`segment`], [`interface`], [`interface_port`], [`mac_lease`],
 //! [`ip_lease`], [`route_link`], [`route`], [`network_service`], [`dns_service`],
-//! [`dns_record`], [`translation`], [`static_address`], [`host`], [`batch`]. What they share is in [`resource`], [`input`], [`list`], [`look`] and [`reply`].
+//! [`dns_record`], [`translation`], [`static_address`], [`filter`], [`security_group`], [`host`], [`batch`]. What they share
+//! is in [`resource`], [`part`], [`input`], [`list`], [`look`] and [`reply`].
 //!
 //! # Conventions
 //! - Every response names the revision it is true of in `OpenVNet-Revision`.
@@ -19,6 +20,7 @@ pub mod datapath;
 pub mod dns_record;
 pub mod dns_service;
 pub mod error;
+pub mod filter;
 mod health;
 pub mod host;
 pub mod input;
@@ -31,12 +33,14 @@ pub mod mac_lease;
 mod measure;
 pub mod network;
 pub mod network_service;
+pub mod part;
 pub mod reply;
 pub mod resource;
 mod rewrite;
 mod root;
 pub mod route;
 pub mod route_link;
+pub mod security_group;
 pub mod segment;
 mod shape;
 pub mod static_address;
@@ -198,6 +202,10 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(dns_record::routes())
         .merge(translation::routes())
         .merge(static_address::routes())
+        .merge(filter::routes())
+        .merge(filter::part_routes())
+        .merge(security_group::routes())
+        .merge(security_group::part_routes())
         .merge(batch::routes())
         .merge(host::routes());
     OpenApiRouter::with_openapi(Document::openapi()).nest(rewrite::BASE, routes)

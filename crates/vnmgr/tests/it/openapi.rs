@@ -32,6 +32,7 @@ fn every_route_is_described() {
         "datapaths",
         "dns_records",
         "dns_services",
+        "filters",
         "interfaces",
         "ip_leases",
         "mac_leases",
@@ -39,6 +40,7 @@ fn every_route_is_described() {
         "networks",
         "route_links",
         "routes",
+        "security_groups",
         "segments",
         "translations",
     ];
@@ -46,6 +48,7 @@ fn every_route_is_described() {
         collections.iter().flat_map(|of| [(*of).to_owned(), format!("{of}/{{uuid}}")]).collect();
     let others = [
         "batch",
+        "filters/{uuid}/static",
         "hosts",
         "hosts/tokens",
         "hosts/{host}",
@@ -55,6 +58,7 @@ fn every_route_is_described() {
         "openapi.json",
         "revision",
         "translations/{uuid}/static_address",
+        "security_groups/{uuid}/rules",
     ];
     expected.extend(others.map(ToOwned::to_owned));
     expected.sort_unstable();

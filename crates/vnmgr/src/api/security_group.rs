@@ -1,0 +1,26 @@
+//! Security groups: who may talk to whom.
+
+use topology::Action;
+use topology::security_group::{GroupRule, GroupRuleSpec, SecurityGroup, SecurityGroupSpec};
+
+use super::part::{Parts, part_routes};
+use super::resource::plain_resource;
+
+impl Parts for SecurityGroup {
+    type Part = GroupRule;
+    const NAME: &'static str = "rules";
+    const VALUES: &'static [&'static str] =
+        &["direction", "protocol", "port", "icmp_type", "icmp_code", "remote_group_uuid", "remote_address"];
+    const ADD: Action = Action::AddGroupRule;
+    const REMOVE: Action = Action::RemoveGroupRule;
+
+    fn parts(&self) -> &[GroupRule] {
+        &self.rules
+    }
+}
+
+plain_resource!(
+    "security_groups": SecurityGroup in security_groups, SecurityGroupSpec, SecurityGroups;
+    "display_name"
+);
+part_routes!("security_groups", "rules": SecurityGroup, GroupRuleSpec => GroupRule);
