@@ -2,6 +2,7 @@
 //!
 //! A task is one file. Each says what it runs, so that a step can be repeated by hand.
 
+mod bench;
 mod check;
 mod demo;
 mod fuzz;
@@ -30,6 +31,8 @@ enum Task {
     Test(test::Options),
     /// Give every decoder of what others send made-up inputs
     Fuzz(fuzz::Options),
+    /// Measure what is claimed of speed
+    Bench(bench::Options),
     /// Show a network hypervisor on this machine: hosts, guests, networks, failures
     Demo(demo::Options),
 }
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Task::Check => check::check(),
         Task::Test(options) => test::test(&options),
         Task::Fuzz(options) => fuzz::fuzz(&options),
+        Task::Bench(options) => bench::bench(&options),
         Task::Demo(options) => demo::demo(&options),
     }
 }

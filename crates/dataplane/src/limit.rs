@@ -10,9 +10,9 @@
 //! beside the rewriting is skipped. So a question is metered in one pass, and looked up again for its answer in the next
 //! (*recirculation*). The first pass is a flow of the datapath that depends on nothing a guest could vary from packet to
 //! packet, which is why it comes before the address asked for is looked at: a scan costs no more than a repetition.
-//! - [`limited`] recirculates by a select group that hashes in the datapath (ovs-ofctl(8), `dp_hash`). Such a group does
+//! - `limited` recirculates by a select group that hashes in the datapath (ovs-ofctl(8), `dp_hash`). Such a group does
 //!   it once in a packet's life, so it is for the beginning of the pipeline.
-//! - [`limited_in`] recirculates by connection tracking, of which nothing is kept; for IP packets that may have met
+//! - `limited_in` recirculates by connection tracking, of which nothing is kept; for IP packets that may have met
 //!   another such group before.
 //! - What goes to the agent needs no second pass: the datapath itself sends it up, by an action after the meters.
 //!

@@ -2,11 +2,13 @@
 
 mod capture;
 mod dhcp;
+mod flood;
 mod ping;
 mod raw;
 mod throughput;
 
 pub use capture::Capture;
+pub use flood::Flood;
 pub use ping::{LossReport, Ping, PingResult, PingStream};
 pub use raw::RawSocket;
 
