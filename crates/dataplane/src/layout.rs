@@ -257,6 +257,9 @@ pub const OTHERS_QUESTIONS_PER_SECOND: u32 = 500;
 /// day needs a tenth; two hundred times as many as this cost a host one processor.
 pub const PORT_QUESTIONS_PER_SECOND: u32 = 300;
 
+/// How many questions of one port may come at once: those that others wait for in an agent's queue.
+pub const PORT_QUESTIONS_AT_ONCE: u32 = 100;
+
 /// The meters of a port, by their place in the three that each has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortMeter {

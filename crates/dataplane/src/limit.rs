@@ -59,10 +59,10 @@ pub(crate) fn groups() -> Vec<Group> {
 /// Meters that are no port's.
 pub(crate) fn meters() -> Vec<Meter> {
     vec![
-        packets(AGENT_METER, AGENT_PACKETS_PER_SECOND),
-        packets(TOO_BIG_METER, UNLIMITED),
-        packets(OTHERS_METER, OTHERS_QUESTIONS_PER_SECOND),
-        packets(LOG_METER, LOGGED_PER_SECOND),
+        packets(AGENT_METER, AGENT_PACKETS_PER_SECOND, AGENT_PACKETS_PER_SECOND),
+        packets(TOO_BIG_METER, UNLIMITED, UNLIMITED),
+        packets(OTHERS_METER, OTHERS_QUESTIONS_PER_SECOND, PORT_QUESTIONS_AT_ONCE),
+        packets(LOG_METER, LOGGED_PER_SECOND, LOGGED_PER_SECOND),
     ]
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn of_port(interface: &Interface, port: OfPort) -> Vec<Flow> {
 
 /// Meters of a local interface.
 pub(crate) fn meters_of_port(port: OfPort) -> Vec<Meter> {
-    vec![packets(PortMeter::Questions.of(port), PORT_QUESTIONS_PER_SECOND)]
+    vec![packets(PortMeter::Questions.of(port), PORT_QUESTIONS_PER_SECOND, PORT_QUESTIONS_AT_ONCE)]
 }
 
 /// What a meter drops, and why; or, for [`TOO_BIG_METER`], what it counts. `None` if it is none of ours.
@@ -99,8 +99,8 @@ pub(crate) fn limited_in(table: TableId) -> [Action; 2] {
     [Action::resubmit(QUESTION), Action::Ct(Box::new(Ct { table: Some(table), ..Ct::default() }))]
 }
 
-/// A meter of packets per second; a second's worth may come at once.
-fn packets(id: MeterId, rate: u32) -> Meter {
-    let band = Band { kind: BandKind::Drop, rate, burst: rate };
+/// A meter of packets per second, of which so many may come at once.
+fn packets(id: MeterId, rate: u32, burst: u32) -> Meter {
+    let band = Band { kind: BandKind::Drop, rate, burst };
     Meter { id, unit: MeterUnit::Pktps, stats: true, burst: true, bands: vec![band] }
 }

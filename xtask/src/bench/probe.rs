@@ -28,7 +28,8 @@ pub(crate) struct Probe {
     peer: (MacAddr, Ipv4Addr),
 }
 
-/// Of every question, the time until the answer, shortest first.
+/// Of every question, the times until its answers, shortest first.
+#[derive(Default)]
 pub(crate) struct Answers([Vec<Duration>; 4]);
 
 impl Probe {
@@ -43,7 +44,7 @@ impl Probe {
 
     /// Asks every question this many times.
     pub(crate) fn ask(&self, rounds: u16) -> anyhow::Result<Answers> {
-        let mut answers = Answers(Default::default());
+        let mut answers = Answers::default();
         for round in 0..rounds {
             let number = round.to_be_bytes();
             let transaction = 0x4f56_0000 | u32::from(round);
@@ -69,7 +70,7 @@ impl Probe {
             }
             std::thread::sleep(PAUSE);
         }
-        answers.0.iter_mut().for_each(|times| times.sort_unstable());
+        answers.add(Answers::default());
         Ok(answers)
     }
 
@@ -85,6 +86,14 @@ impl Probe {
 }
 
 impl Answers {
+    /// Takes in the answers of another time.
+    pub(crate) fn add(&mut self, others: Self) {
+        for (times, others) in self.0.iter_mut().zip(others.0) {
+            times.extend(others);
+            times.sort_unstable();
+        }
+    }
+
     /// The time within which 99 of 100 answers came, for each question.
     pub(crate) fn p99(&self) -> [Duration; 4] {
         let at = |times: &Vec<Duration>| times.get(times.len() * 99 / 100).copied().unwrap_or(LIMIT);

@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use dataplane::Purpose;
-use dataplane::layout::PORT_QUESTIONS_PER_SECOND;
+use dataplane::layout::PORT_QUESTIONS_AT_ONCE;
 use etherparse::PacketBuilder;
 use serde_json::json;
 use topology::MacAddr;
@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::world::World;
 
 /// As many questions as may come at once.
-const LIMIT: usize = PORT_QUESTIONS_PER_SECOND as usize;
+const LIMIT: usize = PORT_QUESTIONS_AT_ONCE as usize;
 
 /// How many more are asked.
 const EXCESS: usize = 50;
@@ -89,7 +89,7 @@ fn a_scan_for_unknown_addresses_is_looked_at_within_the_limit() {
         (0..LIMIT + EXCESS).map(|number| Ipv4Addr::from(u32::from(ipv4(0)) + 0x100 + number as u32));
     let questions: Vec<_> = targets.map(|target| who_has(1, ipv4(1), target)).collect();
     assert_eq!(world.flood("if-1", &questions).answers(), 0);
-    assert_eq!(world.drops(0)[&Purpose::Unresolved], u64::from(PORT_QUESTIONS_PER_SECOND));
+    assert_eq!(world.drops(0)[&Purpose::Unresolved], u64::from(PORT_QUESTIONS_AT_ONCE));
 }
 
 #[test]
