@@ -9,8 +9,13 @@ mod probe;
 
 use std::env;
 
+use anyhow::Context;
+
 use crate::run::{cargo, command, run};
 use crate::setup::{is_root, setup};
+
+/// The programs that labs start, as arguments of cargo.
+const PROGRAMS: [&str; 6] = ["--package", "vnmgr", "--package", "vna", "--package", "vnctl"];
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -27,14 +32,24 @@ enum Benchmark {
 
 /// Measures.
 pub(crate) fn bench(options: &Options) -> anyhow::Result<()> {
-    setup()?;
-    // What is measured is optimized; this program itself only waits.
-    run(cargo(["build", "--release", "--package", "vnmgr", "--package", "vna", "--package", "vnctl"]))?;
-    if !is_root() {
-        let program = env::current_exe()?.into_os_string();
-        return run(command("sudo", [program].into_iter().chain(env::args_os().skip(1))));
+    if cfg!(debug_assertions) || !is_root() {
+        return optimized();
     }
     match &options.benchmark {
         Benchmark::Flood(options) => flood::flood(options),
+    }
+}
+
+/// Builds everything optimized, this program too, and starts that in its place: labs take the programs beside it.
+fn optimized() -> anyhow::Result<()> {
+    setup()?;
+    run(cargo(["build", "--release", "--package", "xtask"].into_iter().chain(PROGRAMS)))?;
+    let built = env::current_exe()?;
+    let target = built.parent().and_then(|folder| folder.parent()).context("a folder of cargo's")?;
+    let program = target.join("release").join("xtask").into_os_string();
+    let command_line = [program].into_iter().chain(env::args_os().skip(1));
+    match is_root() {
+        true => run(command("env", command_line)),
+        false => run(command("sudo", command_line)),
     }
 }
