@@ -286,6 +286,7 @@ impl PortMeter {
         }
     }
 }
+
 /// Limits what is written down for filters' rules, over all ports.
 pub const LOG_METER: MeterId = MeterId(OTHERS_METER.0 + 1);
 
