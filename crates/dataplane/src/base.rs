@@ -15,17 +15,17 @@ use crate::filter;
 use crate::layout::*;
 use crate::limit::{self, limited};
 use crate::view::{Local, flagged};
-use crate::{router, translation};
+use crate::{physical, router, translation};
 
 /// ARP operations (RFC 826).
 pub(crate) const REQUEST: u16 = 1;
-const REPLY: u16 = 2;
+pub(crate) const REPLY: u16 = 2;
 
 /// ICMPv6 types (RFC 4861, section 4; RFC 3810, section 5).
 pub(crate) const ROUTER_SOLICITATION: u8 = 133;
 const ROUTER_ADVERTISEMENT: u8 = 134;
 pub(crate) const SOLICITATION: u8 = 135;
-const ADVERTISEMENT: u8 = 136;
+pub(crate) const ADVERTISEMENT: u8 = 136;
 const REDIRECT: u8 = 137;
 const MLD2_REPORT: u8 = 143;
 
@@ -69,6 +69,7 @@ pub(crate) fn flows(local: &Local) -> Vec<Flow> {
     flows.extend(limit::base());
     flows.extend(translation::base());
     flows.extend(filter::base());
+    flows.extend(physical::base());
     flows
 }
 

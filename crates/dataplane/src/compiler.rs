@@ -236,8 +236,9 @@ impl Compiler {
             }
             ObjectRef::Network(id) => {
                 units.extend(topology.translations_naming_network(id).into_iter().map(Unit::Translation));
-                let matters =
-                    |network: &Network| (network.segment_uuid.clone(), network.subnets.ipv6.is_some());
+                let matters = |network: &Network| {
+                    (network.mode, network.segment_uuid.clone(), network.subnets.ipv6.is_some())
+                };
                 let (old, new) = (before.networks().get(id), self.topology.networks().get(id));
                 if old.map(|of| matters(of)) != new.map(|of| matters(of)) {
                     units.insert(Unit::Domain(DomainId::Network(id.clone())));
@@ -353,6 +354,11 @@ fn units_of_interface(topology: &Topology, id: &InterfaceId, units: &mut BTreeSe
         let translations = address.map(|address| topology.translations_of_internal(&address));
         units.extend(translations.into_iter().flatten().map(Unit::Translation));
     }
+    let interface = topology.interfaces().get(id).filter(|interface| interface.mode.is_uplink());
+    if let Some(network) = interface.and_then(|uplink| uplink.network_uuid.as_ref()) {
+        // A gateway takes what others have routed for it.
+        units.extend(topology.routes_of_network(network).into_iter().map(Unit::Route));
+    }
 }
 
 fn identities_here(topology: &Topology, local: &Local) -> impl Iterator<Item = Unit> {
@@ -366,6 +372,11 @@ fn units_of_route(topology: &Topology, id: &RouteId, units: &mut BTreeSet<Unit>)
     units_behind(topology, &route.route_link_uuid, units);
     // Whether there is a router to ask for.
     units.extend(topology.domain_of_network(&route.network_uuid).map(Unit::Domain));
+    // What a router reaches by another leg does not come from outside.
+    let others = topology.routes_of_route_link(&route.route_link_uuid).into_iter();
+    let others =
+        others.filter_map(|other| topology.domain_of_network(&topology.routes().get(&other)?.network_uuid));
+    units.extend(others.filter(|domain| topology.physical_network(domain).is_some()).map(Unit::Domain));
     // Who takes packets on may speak for those behind it.
     let leases =
         route.next_hops.iter().flat_map(|hop| topology.ip_leases_of_address(&route.network_uuid, *hop));

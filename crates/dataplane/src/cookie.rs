@@ -27,6 +27,8 @@ pub enum Owner {
     Filter(InterfaceKey),
     /// A distinct set of security groups.
     Identity(IdentityKey),
+    /// The agent, which knows somebody on the wire of a physical network.
+    Neighbour(DomainKey),
 }
 
 macro_rules! purposes {
@@ -108,6 +110,12 @@ purposes! {
     TooManyQuestions = 50, "more questions than a port may ask";
     /// All ports together have. How many, [`crate::layout::AGENT_METER`] counts.
     AgentLimit = 51, "more questions than the agent is asked";
+    /// Somebody on the wire of a physical network speaks as one of its legs.
+    Pretender = 40, "address of a router's leg from outside";
+    /// Another host is the gateway, or nobody knows the network.
+    NotGateway = 41, "from outside, at a host that is not the gateway";
+    /// The wire of a physical network is the untagged one.
+    TaggedOutside = 42, "VLAN tag from outside";
 }
 
 impl Owner {
@@ -123,6 +131,7 @@ impl Owner {
             Self::Translation(key) => (9, key.0),
             Self::Filter(key) => (7, key.0),
             Self::Identity(key) => (8, key.0),
+            Self::Neighbour(key) => (10, key.0),
         };
         Cookie(kind << 56 | u64::from(key))
     }
@@ -146,6 +155,7 @@ impl Owner {
             9 => Some(Self::Translation(TranslationKey(key))),
             7 => Some(Self::Filter(InterfaceKey(key))),
             8 => Some(Self::Identity(IdentityKey(key))),
+            10 => Some(Self::Neighbour(DomainKey(key))),
             _ => None,
         }
     }
@@ -167,6 +177,7 @@ mod tests {
             Owner::Translation(TranslationKey(TranslationKey::MAX)),
             Owner::Filter(InterfaceKey(7)),
             Owner::Identity(IdentityKey(IdentityKey::MAX)),
+            Owner::Neighbour(DomainKey(DomainKey::MAX)),
         ];
         for owner in bases.chain(others) {
             assert_eq!(Owner::of_cookie(owner.cookie()), Some(owner));

@@ -11,6 +11,7 @@ use topology::{DomainId, DomainKey, HostKey, InterfaceKey};
 use crate::base::{DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, ROUTER_SOLICITATION};
 use crate::cookie::Owner;
 use crate::layout::*;
+use crate::physical;
 use crate::view::{Place, View, flagged, in_domain};
 
 /// Most buckets of one group: a group's description has to fit one message.
@@ -25,6 +26,9 @@ const GROUP: [u8; 6] = [1, 0, 0, 0, 0, 0];
 /// All flows and groups of a domain.
 pub(crate) fn flows(view: View<'_>, domain: &DomainId) -> (Vec<Flow>, Vec<Group>) {
     let Some(key) = view.topology.key_of_domain(domain) else { return (Vec::new(), Vec::new()) };
+    if view.topology.physical_network(domain).is_some() {
+        return physical::flows(view, domain, key);
+    }
     let members = local_members(view, domain);
     if members.is_empty() {
         return (Vec::new(), Vec::new());

@@ -20,7 +20,7 @@ use crate::cookie::Owner;
 use crate::filter::{identified, is_protected};
 use crate::layout::*;
 use crate::view::{Attachment, Place, View, asking_for, from_interface, from_prefix, in_domain};
-use crate::{limit, simulated, translation};
+use crate::{limit, physical, simulated, translation};
 
 /// All flows and groups of an interface on this host.
 pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> (Vec<Flow>, Vec<Group>) {
@@ -29,6 +29,7 @@ pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> (Vec<Flow>, Vec<Group>)
     let Some(place) = view.place(interface) else { return none };
     let attachments = view.attachments(id);
     let flows = match place {
+        Place::Here(port) if interface.mode.is_uplink() => uplink(view, interface, port),
         Place::Here(port) => {
             [local(interface, port, &attachments), forwarded(view, interface, &attachments)].concat()
         }
@@ -69,6 +70,20 @@ fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec
     };
     let limits = limit::of_port(interface, port);
     deliver.chain(attachments.iter().flat_map(of_attachment)).chain(limits).collect()
+}
+
+/// What is behind it has no address here: it is the whole of its network.
+fn uplink(view: View<'_>, interface: &Interface, port: OfPort) -> Vec<Flow> {
+    let domains = view.topology.domains_of_interface(&interface.uuid);
+    let keys = domains.iter().filter_map(|domain| view.topology.key_of_domain(domain));
+    let of_domain =
+        |domain| [physical::classify(interface.key, port, domain), deliver(interface.key, port, domain)];
+    keys.flat_map(of_domain).chain(limit::of_port(interface, port)).collect()
+}
+
+fn deliver(key: InterfaceKey, port: OfPort, domain: DomainKey) -> Flow {
+    let matching = in_domain(domain).reg(DESTINATION_INTERFACE, key.0);
+    Flow::new(DELIVER, 100, matching, Instructions::apply([Action::output(port)]))
 }
 
 fn remote(interface: &Interface, host: HostKey, of: &Attachment) -> Vec<Flow> {

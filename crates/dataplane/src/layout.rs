@@ -1,6 +1,10 @@
 //! What tables, registers and numbers mean. Changing any of this is an upgrade of every flow.
 
+use std::net::IpAddr;
+
 use openflow::{Action, Controller, Field, GroupId, MeterId, OfPort, PacketInReason, SubField, TableId};
+
+use crate::view::as_ipv6;
 
 /// Which port and host a packet comes from, and whether that is admitted.
 pub const CLASSIFY: TableId = TableId(0);
@@ -83,9 +87,18 @@ pub const TRANSLATE_IN: TableId = TableId(87);
 pub const TRANSLATED_OUT: TableId = TableId(88);
 /// Whether what comes has become what its translation says, and then on into the router.
 pub const TRANSLATED_IN: TableId = TableId(89);
+/// Whether what comes by an uplink may come from there.
+pub const WIRE_SOURCE: TableId = TableId(90);
+/// What the gateway of a physical network takes from the wire.
+pub const WIRE: TableId = TableId(91);
+/// Where the gateway looks for the next hop of a packet to the wire.
+pub const GATEWAY: TableId = TableId(92);
+/// From (physical network, address) to MAC address, of those on the wire that have answered lately. The agent's alone:
+/// no program holds these flows, and none takes them away.
+pub const NEIGHBOUR: TableId = TableId(93);
 
 /// Every table, in the order in which a packet can meet them.
-pub const TABLES: [(TableId, &str); 40] = [
+pub const TABLES: [(TableId, &str); 44] = [
     (CLASSIFY, "classify"),
     (TUNNEL_IN, "tunnel_in"),
     (SOURCE, "source"),
@@ -126,6 +139,10 @@ pub const TABLES: [(TableId, &str); 40] = [
     (TRANSLATE_IN, "translate_in"),
     (TRANSLATED_OUT, "translated_out"),
     (TRANSLATED_IN, "translated_in"),
+    (WIRE_SOURCE, "wire_source"),
+    (WIRE, "wire"),
+    (GATEWAY, "gateway"),
+    (NEIGHBOUR, "neighbour"),
 ];
 
 // The metadata field holds the domain's key.
@@ -180,6 +197,10 @@ pub const TRANSLATED: u32 = 1 << 9;
 
 /// Conntrack zones of translations; the lower bits are the leg's [`topology::TranslationZone`].
 pub const TRANSLATION_ZONES: u16 = 1 << 15;
+/// The packet is on its way to the wire by this host's uplink.
+pub const AT_GATEWAY: u32 = 1 << 6;
+/// The packet came by an uplink, and does not go back unless a router sends it.
+pub const FROM_WIRE: u32 = 1 << 7;
 
 /// A rule lets the packet's connection begin.
 pub const COMMIT: u32 = 1 << 12;
@@ -344,6 +365,10 @@ questions! {
     Logged = 12;
     /// Somebody asks a name server over TCP.
     DnsStream = 20;
+    /// A gateway does not know who on the wire has the address in [`RESOLVE_ADDRESS`].
+    NextHop = 30;
+    /// Somebody on the wire says who has an address.
+    NeighbourFound = 31;
 }
 
 impl Question {
@@ -400,6 +425,19 @@ pub(crate) fn ask_ipv4(field: Field) -> Vec<Action> {
 /// Makes the IPv6 address in a field the question for [`RESOLVE`].
 pub(crate) fn ask_ipv6(field: Field) -> Vec<Action> {
     vec![copy(field, Field::Xxreg(RESOLVE_ADDRESS))]
+}
+
+/// Makes an address the question for [`RESOLVE`].
+pub(crate) fn ask_for(address: IpAddr) -> Vec<Action> {
+    vec![Action::set_field(Field::Xxreg(RESOLVE_ADDRESS), as_ipv6(address))]
+}
+
+/// Makes the destination of an IP packet of this family the question for [`RESOLVE`].
+pub(crate) fn ask_destination(family: IpAddr) -> Vec<Action> {
+    match family {
+        IpAddr::V4(_) => ask_ipv4(Field::Ipv4Dst),
+        IpAddr::V6(_) => ask_ipv6(Field::Ipv6Dst),
+    }
 }
 
 /// Does this, and then takes the packet through tables, one after another.

@@ -1,9 +1,8 @@
 //! From topology to flows: what each host's switch shall hold.
 //!
 //! - [`layout`]: tables, registers, the tunnel option.
-//! - `base`, `interface` and `simulated`, `peer`, `domain`, `router`, `route`, `translation`: the flows of each kind of unit.
-//! - `base`, `interface` and `simulated`, `peer`, `domain`, `router`, `route`, `filter`, `identity`: the flows of each kind
-//!   of unit.
+//! - `base`, `interface` and `simulated`, `peer`, `domain` and `physical`, `router`, `route`, `translation`, `filter`,
+//!   `identity`: the flows of each kind of unit.
 //! - [`limit`]: what a guest may cost its host.
 //! - [`compiler`]: keeps a [`Program`] equal to a topology, incrementally.
 //! - [`cookie`]: whose a flow is, and why it drops what it drops.
@@ -29,6 +28,7 @@ mod interface;
 pub mod layout;
 pub mod limit;
 mod peer;
+mod physical;
 pub mod program;
 mod route;
 mod router;
@@ -40,5 +40,6 @@ mod view;
 pub use compiler::{Compiler, Twin};
 pub use cookie::{Owner, Purpose};
 pub use domain::MAX_BUCKETS;
+pub use physical::neighbour;
 pub use program::{Delta, FlowKey, Program};
 pub use view::{Local, View};

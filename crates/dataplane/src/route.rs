@@ -1,5 +1,6 @@
 //! Flows of a route: into its router by the leg, and out of it.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use openflow::{
@@ -9,7 +10,8 @@ use topology::{RouteId, RouteKey};
 
 use crate::cookie::Owner;
 use crate::layout::*;
-use crate::view::{Leg, Place, View, as_ipv6, from_prefix, in_domain, to_prefix};
+use crate::physical;
+use crate::view::{Leg, Place, View, from_prefix, in_domain, to_prefix};
 
 /// Groups of routes; those of domains are below.
 const GROUPS: u32 = 1 << 31;
@@ -27,7 +29,9 @@ pub(crate) fn flows(view: View<'_>, id: &RouteId) -> (Vec<Flow>, Vec<Group>) {
     let priority = PRIORITY + u16::from(prefix.prefix_len());
     let translates = view.translates(leg.interface);
     let next = if translates { TRANSLATE_OUT } else { NEXT_HOP };
-    let group = share(route.key, &route.next_hops, next);
+    let is_physical = view.topology.physical_network(&leg.attachment.domain).is_some();
+    let by = By { table: next, named: is_physical.then_some(route.key) };
+    let group = share(by, route.key, &route.next_hops);
     // What a leg elsewhere has let in may have been sent here to be translated.
     let is_here = view.place(leg.interface) == Some(Place::Simulated);
     let into = (route.ingress && (is_here || translates)).then(|| {
@@ -39,14 +43,20 @@ pub(crate) fn flows(view: View<'_>, id: &RouteId) -> (Vec<Flow>, Vec<Group>) {
         let matching = to_prefix(Match::new().reg(ROUTE_LINK, link.key.0), prefix);
         let on = match (&group, route.next_hops.first()) {
             (Some(group), _) => vec![Action::Group(group.id)],
-            (None, Some(hop)) => by(*hop, next),
-            (None, None) => on_link(prefix.addr(), next),
+            (None, Some(hop)) => by.hop(0, *hop),
+            (None, None) => by.on_link(prefix.addr()),
         };
         let leave = if translates { vec![set(TRANSLATION, leg.interface.key.0)] } else { Vec::new() };
         Flow::new(ROUTE, priority, matching, Instructions::apply([out_of(&leg), leave, on].concat()))
     });
+    let outside = (route.egress && is_physical).then(|| physical::from_tunnel(view, route, &leg.attachment));
     let cookie = Owner::Route(route.key).cookie();
-    let flows = into.into_iter().chain(out).map(|flow| flow.with_cookie(cookie)).collect();
+    let flows = into
+        .into_iter()
+        .chain(out)
+        .chain(outside.into_iter().flatten())
+        .map(|flow| flow.with_cookie(cookie))
+        .collect();
     (flows, group.filter(|_| route.egress).into_iter().collect())
 }
 
@@ -60,25 +70,38 @@ fn out_of(leg: &Leg<'_>) -> Vec<Action> {
     ]
 }
 
-/// To whom it is for.
-fn on_link(family: IpAddr, next: TableId) -> Vec<Action> {
-    let question = match family {
-        IpAddr::V4(_) => ask_ipv4(Field::Ipv4Dst),
-        IpAddr::V6(_) => ask_ipv6(Field::Ipv6Dst),
-    };
-    then_through(question, [next])
+/// How packets of a route go on.
+#[derive(Clone, Copy)]
+struct By {
+    table: TableId,
+    /// The route, where a gateway has to be told which next hop is meant.
+    named: Option<RouteKey>,
 }
 
-/// To who takes it on.
-fn by(hop: IpAddr, next: TableId) -> Vec<Action> {
-    then_through(vec![Action::set_field(Field::Xxreg(RESOLVE_ADDRESS), as_ipv6(hop))], [next])
+impl By {
+    /// To whom it is for.
+    fn on_link(self, family: IpAddr) -> Vec<Action> {
+        self.ask(None, ask_destination(family))
+    }
+
+    /// To who takes it on.
+    fn hop(self, index: u8, hop: IpAddr) -> Vec<Action> {
+        self.ask(Some(index), ask_for(hop))
+    }
+
+    fn ask(self, index: Option<u8>, question: Vec<Action>) -> Vec<Action> {
+        let name = self.named.map(|route| Action::set_field(Field::EthDst, physical::hop_name(route, index)));
+        then_through(name.into_iter().chain(question).collect(), [self.table])
+    }
 }
 
 /// Several next hops share packets by the switch's hash of addresses and ports, so that a connection keeps to one
 /// (RFC 2992).
-fn share(key: RouteKey, hops: &std::collections::BTreeSet<IpAddr>, next: TableId) -> Option<Group> {
-    let bucket =
-        |(number, hop): (u32, &IpAddr)| Bucket { weight: 1, ..Bucket::new(BucketId(number), by(*hop, next)) };
+fn share(by: By, key: RouteKey, hops: &BTreeSet<IpAddr>) -> Option<Group> {
+    let bucket = |(number, hop): (u8, &IpAddr)| {
+        let actions = by.hop(number, *hop);
+        Bucket { weight: 1, ..Bucket::new(BucketId(u32::from(number)), actions) }
+    };
     (hops.len() > 1).then(|| Group {
         id: GroupId(GROUPS | key.0),
         kind: GroupType::Select,

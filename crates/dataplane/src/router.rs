@@ -157,7 +157,7 @@ fn next_hop() -> Vec<Flow> {
     let on = [
         copy_bits(resolved_mac(), SubField::whole(Field::EthDst)),
         // From here on the packet is this host's, wherever it has come from.
-        Action::set_field_masked(Field::Reg(FLAGS), 0_u32, FROM_TUNNEL),
+        Action::set_field_masked(Field::Reg(FLAGS), 0_u32, FROM_TUNNEL | FROM_WIRE | AT_GATEWAY),
         hairpin(),
         Action::resubmit(DESTINATION),
     ];

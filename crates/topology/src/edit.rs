@@ -208,9 +208,8 @@ impl Edit {
     }
 
     fn check_network(&self, id: &NetworkId) -> Result<(), Error> {
-        if !self.topology.networks().contains_key(id) {
-            return Ok(());
-        }
+        let Some(network) = self.topology.networks().get(id) else { return Ok(()) };
+        network.check(self)?;
         self.topology.ip_leases_of_network(id).iter().try_for_each(|lease| self.address_is_free(lease))?;
         self.topology.routes_of_network(id).iter().try_for_each(|route| self.route(route)?.check(self))
     }
@@ -220,6 +219,7 @@ impl Edit {
             interface.ports_are_free(self)?;
             interface.segment_fits(self)?;
             interface.protection_fits()?;
+            interface.fits_domains(self)?;
         }
         for route in self.topology.routes_of_interface(id) {
             self.route(&route)?.check(self)?;

@@ -28,6 +28,9 @@ use addresses::Addresses;
 pub(crate) use addresses::{ip_field, several_macs};
 pub use port::{InterfacePort, InterfacePortSpec, MAX_PORT_NAME, MAX_PORTS};
 
+/// How willing a host is to be the gateway of its uplink's network, if nothing else is said.
+pub const DEFAULT_GATEWAY_PRIORITY: u16 = 100;
+
 /// What an interface is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -38,6 +41,17 @@ pub enum InterfaceMode {
     Internal,
     /// No port at all: switches and agents speak for it, on every host or on its owner's. A router's leg, or a server.
     Simulated,
+    /// An uplink: a NIC of its owner's, in the bridge, by which that host reaches a physical network.
+    Host,
+    /// An uplink that is a patch port to another bridge of its owner's, which has the NIC.
+    Patch,
+}
+
+impl InterfaceMode {
+    /// Whether a physical network is behind it, whose addresses nobody has leased.
+    pub fn is_uplink(self) -> bool {
+        matches!(self, Self::Host | Self::Patch)
+    }
 }
 
 /// Whether an interface takes part.
@@ -49,6 +63,10 @@ pub enum AdminState {
     Up,
     /// It keeps its leases and is silent.
     Down,
+}
+
+fn default_gateway_priority() -> u16 {
+    DEFAULT_GATEWAY_PRIORITY
 }
 
 /// A virtual NIC.
@@ -96,6 +114,9 @@ pub struct Interface {
     /// The ports by which hosts recognise it.
     #[serde(default)]
     pub ports: Vec<InterfacePort>,
+    /// Of an uplink: of the hosts with one in its network that are alive, the highest is the gateway.
+    #[serde(default = "default_gateway_priority")]
+    pub gateway_priority: u16,
 }
 
 /// The attributes of an interface that users give.
@@ -142,6 +163,8 @@ pub struct InterfaceSpec {
     #[serde(deserialize_with = "clearable")]
     #[schema(value_type = Option<String>)]
     port_name: Option<Option<String>>,
+    /// How willing the host of an uplink is to be its network's gateway; 100 if absent, and the highest counts.
+    gateway_priority: Option<u16>,
     /// Its MAC address, while it has one at most.
     mac_address: Option<MacAddr>,
     /// Its IPv4 address, while it has one at most.
@@ -171,6 +194,7 @@ impl Interface {
             segment_uuid: None,
             requested_host: None,
             ports: Vec::new(),
+            gateway_priority: DEFAULT_GATEWAY_PRIORITY,
             uuid: uuid.clone(),
         };
         let addresses = Addresses::of(&spec);
@@ -261,6 +285,10 @@ impl Interface {
         if let Some(segment) = spec.segment_uuid {
             self.segment_uuid = segment.map(|id| edit.reference("segment_uuid", &id)).transpose()?;
         }
+        if spec.gateway_priority.is_some() && !self.mode.is_uplink() {
+            return Err(Error::unfit("gateway_priority", "is for interfaces of mode host and patch"));
+        }
+        self.gateway_priority = spec.gateway_priority.unwrap_or(self.gateway_priority);
         self.merge_port(edit, spec.owner_datapath_uuid, spec.port_name)?;
         self.ports_are_valid()?;
         Ok(self)

@@ -5,6 +5,7 @@
 //!   [`dns_record`], [`translation`], [`binding`], [`host_token`], [`sequences`]. One serde type serves the API, the store and the wire.
 //! - [`graph`]: all of them in memory, with indexes; cheap to clone.
 //! - [`request`] and [`edit`]: pure functions from (topology, request) to (changes, error).
+//! - [`physical`]: what physical networks are made of, and their gateways.
 //! - [`scope`]: which part a host needs, and what it must be told when that changes.
 //!
 //! Nothing here reads a clock, a socket, a file or a source of randomness: times and seeds are arguments.
@@ -30,6 +31,7 @@ mod multimap;
 pub mod network;
 pub mod network_service;
 pub mod object;
+pub mod physical;
 pub mod request;
 pub mod route;
 pub mod route_link;

@@ -25,6 +25,8 @@ pub enum DomainMode {
     /// An overlay across hosts.
     #[default]
     Virtual,
+    /// A wire that is there already, reached by the uplinks of hosts. Only for networks.
+    Physical,
 }
 
 /// The addresses of a network.

@@ -47,7 +47,7 @@ impl Segment {
     pub(crate) fn create(edit: &mut Edit, attributes: Attributes) -> Result<SegmentId, Error> {
         let spec: SegmentSpec = read(attributes)?;
         let uuid: SegmentId = edit.new_id(spec.uuid)?;
-        let mode = spec.mode.ok_or_else(|| Error::missing("mode"))?;
+        let mode = valid(spec.mode.ok_or_else(|| Error::missing("mode"))?)?;
         let display_name = text("display_name", spec.display_name.unwrap_or_default())?;
         let meta = edit.new_meta(MetaSpec { project: spec.project, labels: spec.labels })?;
         let key = edit.domain_key()?;
@@ -63,7 +63,7 @@ impl Segment {
         if let Some(name) = spec.display_name {
             new.display_name = text("display_name", name)?;
         }
-        new.mode = spec.mode.unwrap_or(new.mode);
+        new.mode = spec.mode.map(valid).transpose()?.unwrap_or(new.mode);
         edit.replace(&*old, new, |segment| &mut segment.meta);
         Ok(())
     }
@@ -84,5 +84,12 @@ impl Segment {
         }
         edit.delete(uuid.clone());
         Ok(())
+    }
+}
+
+fn valid(mode: DomainMode) -> Result<DomainMode, Error> {
+    match mode {
+        DomainMode::Virtual => Ok(mode),
+        DomainMode::Physical => Err(Error::unfit("mode", "a segment is virtual: a network can be physical")),
     }
 }

@@ -6,6 +6,7 @@ mod daemons;
 mod frames;
 mod limit;
 mod network;
+mod physical;
 mod plan;
 mod protection;
 mod resolution;

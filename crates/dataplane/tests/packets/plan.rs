@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use dataplane::{Compiler, Local, Program};
-use openflow::OfPort;
+use openflow::{Flow, OfPort};
 use serde_json::{Value, json};
 use topology::binding::{SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
-use topology::{DatapathId, DomainId, DomainKey, Edit, InterfaceId, InterfaceKey, Request, Topology};
+use topology::{
+    DatapathId, DomainId, DomainKey, Edit, InterfaceId, InterfaceKey, MacAddr, Request, Topology,
+};
 
 use crate::switch::{tunnel_port, underlay_ipv4, underlay_ipv6};
 
@@ -23,6 +25,7 @@ pub(crate) struct Plan {
     topology: Topology,
     seen: SeenPorts,
     ports: BTreeMap<u8, Vec<(String, OfPort)>>,
+    neighbours: Vec<Flow>,
 }
 
 impl Plan {
@@ -37,8 +40,8 @@ impl Plan {
     }
 
     fn hosts_at(encapsulations: &[Encapsulation], address: fn(u8) -> IpAddr) -> Self {
-        let mut plan =
-            Self { topology: Topology::default(), seen: SeenPorts::default(), ports: BTreeMap::new() };
+        let (topology, seen) = (Topology::default(), SeenPorts::default());
+        let mut plan = Self { topology, seen, ports: BTreeMap::new(), neighbours: Vec::new() };
         for (host, encapsulation) in (0..).zip(encapsulations) {
             let underlay =
                 Underlay { encapsulation: *encapsulation, address: address(host), mtu: UNDERLAY_MTU };
@@ -106,6 +109,13 @@ impl Plan {
         plan
     }
 
+    /// With somebody on the wire of a physical network that every agent knows.
+    pub(crate) fn with_neighbour(mut self, network: &str, address: IpAddr, mac: [u8; 6]) -> Self {
+        let domain = self.domain_key(network);
+        self.neighbours.push(dataplane::neighbour(domain, address, MacAddr(mac)));
+        self
+    }
+
     /// The guests' ports of a host, by the interface's id.
     pub(crate) fn ports(&self, host: u8) -> &[(String, OfPort)] {
         &self.ports[&host]
@@ -149,7 +159,9 @@ impl Plan {
         let ports = self.ports(host).iter().map(|(id, number)| (interface_id(id), *number)).collect();
         let tunnels = Encapsulation::ALL.into_iter().map(|kind| (kind, tunnel_port(kind))).collect();
         let local = Local { datapath: host_id(host), ports, tunnels };
-        Compiler::new(self.topology.clone(), local).program().clone()
+        let mut program = Compiler::new(self.topology.clone(), local).program().clone();
+        program.flows.extend(self.neighbours.iter().map(|flow| (flow.into(), flow.clone())));
+        program
     }
 
     fn edit(&mut self, change: impl FnOnce(&mut Edit, &SeenPorts)) {

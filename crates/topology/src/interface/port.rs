@@ -133,7 +133,7 @@ impl Interface {
         if self.mode == InterfaceMode::Simulated && self.ports.iter().any(|port| port.port_name.is_some()) {
             return Err(Error::unfit("port_name", "a simulated interface has no port"));
         }
-        Ok(())
+        if self.mode.is_uplink() { self.uplink_is_valid() } else { Ok(()) }
     }
 
     /// A port of one name on one host is one interface's, and so is the bridge's own.
