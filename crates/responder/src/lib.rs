@@ -9,6 +9,7 @@
 //! - [`router_advertisement()`]: the answer to a router solicitation; [`unsolicited()`] is the same, unasked.
 //! - [`dns()`]: the answer to a DNS query.
 //! - [`tcp`]: the end of a TCP connection, for what is asked over one.
+//! - [`resolution`]: questions for the addresses of others, and what the answers tell.
 //! - [`neighbour_advertisement()`]: the answer to a solicitation that no rewriting makes an advertisement.
 //!
 //! # Silence is an answer
@@ -29,6 +30,7 @@ mod ip;
 mod name;
 mod ndp;
 pub mod neighbour;
+pub mod resolution;
 pub mod router_advertisement;
 pub mod summary;
 pub mod tcp;

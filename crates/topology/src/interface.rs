@@ -309,8 +309,11 @@ impl Interface {
             ("enable_filtering", self.enable_filtering),
             ("security_groups", !self.security_groups.is_empty()),
         ];
-        let unfit = given.into_iter().find(|(_, given)| *given && self.mode == InterfaceMode::Simulated);
-        unfit.map_or(Ok(()), |(field, _)| Err(Error::unfit(field, "a simulated interface has none")))
+        let has_none = self.mode == InterfaceMode::Simulated || self.mode.is_uplink();
+        let unfit = given.into_iter().find(|(_, given)| *given && has_none);
+        unfit.map_or(Ok(()), |(field, _)| {
+            Err(Error::unfit(field, "a simulated interface has none, nor has an uplink"))
+        })
     }
 
     /// The segment it names, if any, is that of the network it names.

@@ -1,7 +1,7 @@
 //! The agent of a hypervisor host: makes its Open vSwitch equal to the topology.
 //!
 //! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`course`] (what the tables are to become),
-//! [`answers`] (packets that flows cannot answer), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
+//! [`answers`] (packets that flows cannot answer), [`neighbours`] (who is on the wires of physical networks), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
 //! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`forwarder`] (name servers), [`streams`] (what guests open TCP connections for), [`status`] (who looks after the host). Between them go the newest values, never events:
 //!
 //! ```text
@@ -18,6 +18,7 @@ pub mod course;
 pub mod forwarder;
 pub mod host;
 pub mod metrics;
+pub mod neighbours;
 pub mod reconciler;
 pub mod settings;
 pub mod status;

@@ -4,7 +4,7 @@
 //! the tunnels have changed, and every `CHECK_INTERVAL`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dataplane::Delta;
 use dataplane::layout::Question;
@@ -12,6 +12,7 @@ use openflow::{Connection, PacketIn};
 use sync::Replica;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
+use topology::Topology;
 use tracing::{debug, error, info, warn};
 
 use crate::answers::{self, Names, Reply};
@@ -19,6 +20,7 @@ use crate::course::{Course, Step};
 use crate::forwarder::Forwarder;
 use crate::host::HostView;
 use crate::metrics::Metrics;
+use crate::neighbours::Neighbours;
 use crate::streams::Streams;
 use crate::switch::{Mark, Switch, SwitchError, SwitchEvent};
 
@@ -54,6 +56,7 @@ pub struct Reconciler {
     names: Names,
     forwarder: Forwarder,
     streams: Streams,
+    neighbours: Neighbours,
 }
 
 impl Reconciler {
@@ -67,7 +70,8 @@ impl Reconciler {
         let course = Course::new(replica.borrow().clone());
         let (names, forwarder) = (Names::default(), Forwarder::default());
         let streams = Streams::new(replica.clone(), names.clone(), forwarder.clone());
-        Self { replica, host, installed, metrics, course, names, forwarder, streams }
+        let neighbours = Neighbours::default();
+        Self { replica, host, installed, metrics, course, names, forwarder, streams, neighbours }
     }
 
     /// Keeps the switch equal to the topology, for ever, through whatever connections it takes.
@@ -107,6 +111,7 @@ impl Reconciler {
                 _ = check.tick() => self.turn(&switch, Course::check).await,
                 _ = self.replica.changed() => self.turn(&switch, Course::follow).await,
                 _ = self.host.changed() => self.turn(&switch, Course::follow).await,
+                () = until(self.neighbours.next()) => self.ask_again(&switch).await,
                 event = switch.event() => match event {
                     SwitchEvent::PacketIn(packet) => self.answer(&switch, &packet).await,
                     SwitchEvent::Closed(error) => return error,
@@ -142,7 +147,10 @@ impl Reconciler {
 
     /// Reads the switch and puts right what differs.
     async fn compare(&mut self, switch: &Switch) -> Result<(), SwitchError> {
-        let found = switch.read().await?;
+        let mut found = switch.read().await?;
+        let known = std::mem::take(&mut found.neighbours);
+        let effects = self.neighbours.seen(known, &self.topology(), Instant::now());
+        switch.take(effects).await?;
         match self.course.compare(&found) {
             Step::Change(difference) => {
                 self.metrics.checked(&difference);
@@ -175,11 +183,29 @@ impl Reconciler {
         Ok(())
     }
 
+    fn topology(&self) -> Topology {
+        self.replica.borrow().as_ref().map(|replica| replica.topology.clone()).unwrap_or_default()
+    }
+
+    /// Asks those again who have not answered yet.
+    async fn ask_again(&mut self, switch: &Switch) -> Result<(), SwitchError> {
+        let effects = self.neighbours.turn(&self.topology(), Instant::now());
+        switch.take(effects).await
+    }
+
     async fn answer(&mut self, switch: &Switch, packet: &PacketIn) -> Result<(), SwitchError> {
-        let topology =
-            self.replica.borrow().as_ref().map(|replica| replica.topology.clone()).unwrap_or_default();
+        let (topology, question) = (self.topology(), Question::of_userdata(&packet.userdata));
+        let effects = match question {
+            Some(Question::NextHop) => Some(self.neighbours.asked(packet, &topology, Instant::now())),
+            Some(Question::NeighbourFound) => Some(self.neighbours.told(packet, Instant::now())),
+            _ => None,
+        };
+        if let Some(effects) = effects {
+            self.metrics.asked(question, !effects.is_empty());
+            return switch.take(effects).await;
+        }
         let answer = answers::answer(packet, &topology, &self.names);
-        self.metrics.asked(Question::of_userdata(&packet.userdata), answer.is_some());
+        self.metrics.asked(question, answer.is_some());
         match answer {
             Some(Reply::Out(answer)) => switch.packet_out(answer).await,
             Some(Reply::Forward(forward, asked)) => {
@@ -192,6 +218,14 @@ impl Reconciler {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Waits, for ever if there is nothing to wait for.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }
 

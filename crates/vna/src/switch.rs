@@ -1,6 +1,8 @@
 //! The switch as the reconciler needs it: read as a program, changed by differences.
 
-use dataplane::layout::{FRAGMENT_HANDLING, OPTION_BYTES, OPTION_CLASS, OPTION_INDEX, OPTION_TYPE};
+use dataplane::layout::{
+    FRAGMENT_HANDLING, NEIGHBOUR, OPTION_BYTES, OPTION_CLASS, OPTION_INDEX, OPTION_TYPE,
+};
 use dataplane::{Delta, FlowKey, Program};
 use openflow::{
     AsyncConfig, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection, Cookie, Endpoint,
@@ -11,6 +13,8 @@ use sha2::{Digest, Sha256};
 use sync::Replica;
 use topology::Revision;
 use tracing::{debug, warn};
+
+use crate::neighbours::{Effect, Known};
 
 /// The tunnel option, as the switch's table of options has it.
 const OPTION: TlvMapping =
@@ -70,6 +74,8 @@ pub struct Found {
     pub program: Program,
     /// What they were last changed to; `None` if no agent has changed them.
     pub mark: Option<Mark>,
+    /// Whom it knows on the wires of physical networks.
+    pub neighbours: Vec<Known>,
 }
 
 /// Says in a switch which revision of which store its tables stand for, to an agent that starts.
@@ -155,6 +161,8 @@ impl Switch {
         let entries = self.connection.flows(FlowSelection::default()).await?;
         let groups = self.connection.groups().await?;
         let meters = self.connection.meters().await?;
+        let (neighbours, entries): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.flow.table == NEIGHBOUR);
         let (notes, flows): (Vec<_>, Vec<_>) =
             entries.into_iter().map(|entry| entry.flow).partition(|flow| flow.table == UNREACHED);
         let program = Program {
@@ -162,7 +170,8 @@ impl Switch {
             groups: groups.into_iter().map(|group| (group.id, group)).collect(),
             meters: meters.into_iter().map(|meter| (meter.id, meter)).collect(),
         };
-        Ok(Found { program, mark: Mark::find(&notes) })
+        let neighbours = neighbours.iter().filter_map(Known::of).collect();
+        Ok(Found { program, mark: Mark::find(&notes), neighbours })
     }
 
     /// Makes a difference, all flows and groups of it and the mark at once, and waits until the tables have it. A bundle
@@ -204,6 +213,23 @@ impl Switch {
             }
             other => Ok(other?),
         }
+    }
+
+    /// Does what has come of questions for who is on a wire.
+    pub async fn take(&self, effects: Vec<Effect>) -> Result<(), SwitchError> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        let message = |effect| match effect {
+            Effect::Send(packet) => Message::PacketOut(packet),
+            Effect::Learn(flow) => Message::FlowMod(FlowMod::Add(flow)),
+            Effect::Forget(flow) => Message::FlowMod(FlowMod::delete_exactly(&flow)),
+        };
+        let messages: Vec<_> = effects.into_iter().map(message).collect();
+        for (_, error) in self.connection.send_all(&messages).await? {
+            debug!(%error, "what was found of a neighbour was not taken");
+        }
+        Ok(())
     }
 
     /// The connection, for those who need not wait for their turn.

@@ -60,6 +60,8 @@ pub fn answer(packet_in: &PacketIn, topology: &Topology, names: &Names) -> Optio
             None
         }
         Question::DnsStream => return stream::call(packet_in, Service::Dns).map(Reply::Stream),
+        // These take time and memory: see `neighbours`.
+        Question::NextHop | Question::NeighbourFound => None,
     };
     answer.map(Reply::Out)
 }
@@ -143,11 +145,11 @@ fn mac(packet_in: &PacketIn, number: u8) -> [u8; 6] {
 }
 
 /// The source MAC address of the packet, as it is now.
-fn source(packet_in: &PacketIn) -> Option<MacAddr> {
+pub(crate) fn source(packet_in: &PacketIn) -> Option<MacAddr> {
     packet_in.packet.get(6..12)?.try_into().ok().map(MacAddr)
 }
 
-fn value(metadata: &Match, field: Field) -> Option<u128> {
+pub(crate) fn value(metadata: &Match, field: Field) -> Option<u128> {
     metadata.get(field).map(|term| term.value)
 }
 

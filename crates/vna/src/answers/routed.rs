@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dataplane::layout::{DESTINATION_INTERFACE, FLAGS, ORIGIN, ROUTED};
+use dataplane::layout::{DESTINATION_INTERFACE, FLAGS, ORIGIN, ROUTED, SOURCE_INTERFACE};
 use openflow::{PacketIn, PacketOut};
 use responder::{Problem, Sender};
 use topology::interface::Interface;
@@ -18,13 +18,23 @@ use super::{Client, by_tables, mac, register, source};
 /// The error for a packet that a router or a simulated interface has met. `None` if nobody is to be told.
 pub(super) fn error(packet_in: &PacketIn, problem: Problem, topology: &Topology) -> Option<PacketOut> {
     let guest = guest(packet_in)?;
-    let domain = Client::of(packet_in, guest, topology)?.domain;
+    let domain = match Client::of(packet_in, guest, topology) {
+        Some(client) => client.domain,
+        None => outside(packet_in, topology)?,
+    };
     let by = near(&reached(packet_in, problem, topology)?, &domain, topology);
     let address = address(&by, &domain, &packet_in.packet, problem, topology)?;
     let sender = Sender { mac: router_mac(&by, &domain, topology)?.0, address };
     let answer = responder::icmp_error(&packet_in.packet, problem, sender, guest.0)?;
     let key = topology.key_of_domain(&domain)?;
     Some(by_tables(key, by.key, answer))
+}
+
+/// The physical network of a sender that nobody knows: what came by an uplink.
+fn outside(packet_in: &PacketIn, topology: &Topology) -> Option<DomainId> {
+    let uplink = topology.interface_of_key(InterfaceKey(register(packet_in, SOURCE_INTERFACE)))?;
+    let network = uplink.network_uuid.as_ref().filter(|_| uplink.mode.is_uplink())?;
+    topology.domain_of_network(network)
 }
 
 /// The simulated interface that the packet had reached.

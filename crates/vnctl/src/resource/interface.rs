@@ -11,7 +11,7 @@ pub(crate) static INTERFACES: Resource = Resource {
         Attribute::new("display_name", Kind::Text, "A name for people"),
         Attribute::new(
             "mode",
-            Kind::OneOf(&["vif", "internal", "simulated"]),
+            Kind::OneOf(&["vif", "internal", "simulated", "host", "patch"]),
             "What it is attached to; vif if absent",
         ),
         Attribute::new("admin_state", Kind::OneOf(&["up", "down"]), "Whether it sends and receives"),
@@ -42,6 +42,11 @@ pub(crate) static INTERFACES: Resource = Resource {
             "It sends and receives what its filter lets pass, and nothing without one",
         ),
         Attribute::new("security_groups", Kind::List, "All security groups it is in"),
+        Attribute::new(
+            "gateway_priority",
+            Kind::Integer,
+            "Of an uplink: the highest that is alive is its network's gateway; 100 if absent",
+        ),
         Attribute::new("requested_host", Kind::Text, "The only host whose claim counts, by its node id"),
     ],
     columns: &[

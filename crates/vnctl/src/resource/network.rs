@@ -3,7 +3,7 @@
 use super::{Attribute, Column, Kind, Resource};
 
 /// How far a network or segment reaches.
-pub(crate) const DOMAIN_MODES: &[&str] = &["virtual"];
+const DOMAIN_MODES: &[&str] = &["virtual", "physical"];
 
 pub(crate) static NETWORKS: Resource = Resource {
     name: "networks",

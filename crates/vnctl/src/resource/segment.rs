@@ -1,6 +1,5 @@
 //! Segments: L2 domains.
 
-use super::network::DOMAIN_MODES;
 use super::{Attribute, Column, Kind, Resource};
 
 pub(crate) static SEGMENTS: Resource = Resource {
@@ -10,7 +9,7 @@ pub(crate) static SEGMENTS: Resource = Resource {
     prefix: "seg",
     attributes: &[
         Attribute::new("display_name", Kind::Text, "A name for people"),
-        Attribute::new("mode", Kind::OneOf(DOMAIN_MODES), "How far it reaches").required(),
+        Attribute::new("mode", Kind::OneOf(&["virtual"]), "How far it reaches").required(),
     ],
     columns: &[
         Column::new("UUID", &["/uuid"]),

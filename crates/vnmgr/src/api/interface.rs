@@ -54,6 +54,8 @@ pub struct InterfaceView {
     pub port_name: Option<String>,
     /// The ports by which hosts recognise it.
     pub ports: Vec<PortView>,
+    /// How willing the host of an uplink is to be its network's gateway: the highest that is alive is.
+    pub gateway_priority: Option<u16>,
     /// Its first MAC address.
     pub mac_address: Option<MacAddr>,
     /// Its first IPv4 address.
@@ -166,6 +168,7 @@ impl Resource for Interface {
         "requested_host",
         "owner_datapath_uuid",
         "port_name",
+        "gateway_priority",
         "mac_address",
         "ipv4_address",
         "ipv6_address",
@@ -204,6 +207,7 @@ impl Resource for Interface {
             requested_host: self.requested_host.clone(),
             owner_datapath_uuid: one_port.and_then(|port| port.datapath_uuid.clone()),
             port_name: one_port.and_then(|port| port.port_name.clone()),
+            gateway_priority: self.mode.is_uplink().then_some(self.gateway_priority),
             ports: self.ports.iter().map(|port| PortView::new(self, port)).collect(),
             mac_address: mac_leases.first().map(|of| of.mac_lease.mac_address),
             ipv4_address: ip_leases.iter().find_map(|of| of.ipv4_address),

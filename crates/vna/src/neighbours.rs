@@ -1,0 +1,244 @@
+//! Who is on the wires of physical networks: the gateway's agent asks, as any router does, and tells the switch. Pure.
+//!
+//! ```text
+//!           asked, with a packet            told
+//! unknown ──────────────────────> asked ────────────> known, in the switch alone
+//!    ^ │                        MAX_QUESTIONS in vain   │   ^       │ nobody sends to it
+//!    │ └──────<── packets: host unreachable ──<─────────┘   │ told  └──────────> unknown
+//!    └───────────<── forgotten ──<── asked again <──────────┘ in use, and REFRESH_AGE old
+//! ```
+//! What is known stands in the switch ([`NEIGHBOUR`](dataplane::layout::NEIGHBOUR)) and nowhere else, so that an agent
+//! that starts again knows it too, and one that does not run is not missed by who is known. An answer counts only if it was asked for:
+//! nobody puts himself in the place of another by speaking first.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use dataplane::layout::{DESTINATION, DESTINATION_INTERFACE, RESOLVE_ADDRESS, RESOLVED_MAC, SIMULATED};
+use openflow::{Action, Field, Flow, FlowEntry, Match, OfPort, PacketIn, PacketOut};
+use responder::resolution::{self, Told};
+use responder::{Problem, Sender};
+use topology::{DomainKey, InterfaceKey, MacAddr, Topology};
+
+use crate::answers::{source, value};
+
+/// Most addresses that are asked for at once: a guest that tries every address of a network must not fill the memory.
+const MAX_ASKED: usize = 1000;
+
+/// Most packets that wait for one address; the oldest goes first (RFC 4861, section 7.2.2, wants a small queue).
+const MAX_WAITING: usize = 20;
+
+/// Questions before an address is given up (RFC 4861, section 10: `MAX_MULTICAST_SOLICIT`).
+const MAX_QUESTIONS: u8 = 3;
+
+/// Pause after a question (RFC 1122, section 2.3.2.1; RFC 4861, section 10: `RETRANS_TIMER`).
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Age at which somebody who is in use is asked again (RFC 4861, section 10: `REACHABLE_TIME`).
+const REFRESH_AGE: Duration = Duration::from_secs(30);
+
+/// An address on the wire of a physical network.
+type Place = (DomainKey, IpAddr);
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send a packet.
+    Send(PacketOut),
+    /// Put a flow into the switch.
+    Learn(Flow),
+    /// Take it out.
+    Forget(Flow),
+}
+
+/// The addresses that are being asked for.
+#[derive(Debug, Default)]
+pub struct Neighbours {
+    asked: BTreeMap<Place, Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    from: Leg,
+    /// Who had it, if it is asked for again: only he is asked.
+    known: Option<MacAddr>,
+    questions: u8,
+    next: Instant,
+    packets: VecDeque<Vec<u8>>,
+}
+
+/// A router's leg on the wire: who asks.
+#[derive(Clone, Copy, Debug)]
+struct Leg {
+    key: InterfaceKey,
+    sender: Sender,
+}
+
+/// Somebody whom the switch knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    place: Place,
+    mac: MacAddr,
+    age: Duration,
+    idle: Duration,
+}
+
+impl Known {
+    /// Reads what stands in the switch.
+    pub fn of(entry: &FlowEntry) -> Option<Self> {
+        let matching = &entry.flow.matching;
+        let domain = u32::try_from(value(matching, Field::Metadata)?).ok()?;
+        let address = address_of(matching);
+        let found = |action: &Action| match action {
+            Action::SetField(set) if set.field() == Field::Xreg(RESOLVED_MAC) => Some(set.value()),
+            _ => None,
+        };
+        let [.., a, b, c, d, e, f] = entry.flow.instructions.apply.iter().find_map(found)?.to_be_bytes();
+        let (age, idle) = (entry.counters.duration?, entry.counters.idle.unwrap_or_default());
+        Some(Self { place: (DomainKey(domain), address), mac: MacAddr([a, b, c, d, e, f]), age, idle })
+    }
+}
+
+impl Neighbours {
+    /// A gateway has a packet for an address that the switch does not know.
+    pub fn asked(&mut self, packet_in: &PacketIn, topology: &Topology, now: Instant) -> Vec<Effect> {
+        let Some((place, leg)) = wanted(packet_in, topology) else { return Vec::new() };
+        let full = self.asked.len() >= MAX_ASKED;
+        let asked = match self.asked.entry(place) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(_) if full => return Vec::new(),
+            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Asked::new(leg, None, now)),
+        };
+        if asked.packets.len() == MAX_WAITING {
+            asked.packets.pop_front();
+        }
+        asked.packets.push_back(packet_in.packet.clone());
+        self.turn(topology, now)
+    }
+
+    /// Somebody on a wire says who has an address.
+    pub fn told(&mut self, packet_in: &PacketIn, now: Instant) -> Vec<Effect> {
+        let domain = value(&packet_in.metadata, Field::Metadata).and_then(|key| u32::try_from(key).ok());
+        let (Some(domain), Some(told)) = (domain, resolution::told(&packet_in.packet)) else {
+            return Vec::new();
+        };
+        let Told { address, mac } = told;
+        let Some(asked) = self.asked.remove(&(DomainKey(domain), address)) else { return Vec::new() };
+        // Whoever is asked again and has moved is asked for anew: what one says of another's address is not taken.
+        if asked.known.is_some_and(|known| known.0 != mac) {
+            self.asked.insert((DomainKey(domain), address), Asked { next: now, ..asked });
+            return Vec::new();
+        }
+        let learn = Effect::Learn(dataplane::neighbour(DomainKey(domain), address, MacAddr(mac)));
+        let on = asked.packets.into_iter().map(|packet| Effect::Send(onto_wire(domain, Some(mac), packet)));
+        std::iter::once(learn).chain(on).collect()
+    }
+
+    /// What the switch knows, and for how long: who is in use is asked again before he may have moved.
+    pub fn seen(&mut self, known: Vec<Known>, topology: &Topology, now: Instant) -> Vec<Effect> {
+        for Known { place, mac, .. } in
+            known.into_iter().filter(|of| of.age >= REFRESH_AGE && of.idle < REFRESH_AGE)
+        {
+            if self.asked.len() < MAX_ASKED
+                && !self.asked.contains_key(&place)
+                && let Some(leg) = any_leg(place, topology)
+            {
+                self.asked.insert(place, Asked::new(leg, Some(mac), now));
+            }
+        }
+        self.turn(topology, now)
+    }
+
+    /// When [`Self::turn`] has something to do.
+    pub fn next(&self) -> Option<Instant> {
+        self.asked.values().map(|asked| asked.next).min()
+    }
+
+    /// Asks again, or gives up.
+    pub fn turn(&mut self, topology: &Topology, now: Instant) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let over: Vec<_> = self.asked.extract_if(.., |_, asked| asked.is_over(now)).collect();
+        for ((domain, address), asked) in over {
+            effects.extend(asked.known.map(|mac| Effect::Forget(dataplane::neighbour(domain, address, mac))));
+            let told = asked.packets.iter().filter_map(|packet| unreachable(domain, asked.from, packet));
+            effects.extend(told.map(Effect::Send));
+        }
+        for ((domain, address), asked) in self.asked.iter_mut().filter(|(_, asked)| asked.next <= now) {
+            (asked.questions, asked.next) = (asked.questions + 1, now + PAUSE);
+            let question = resolution::question(*address, asked.from.sender, asked.known.map(|mac| mac.0));
+            effects.extend(question.map(|question| Effect::Send(onto_wire(domain.0, None, question))));
+        }
+        // A network that is gone has nobody any more.
+        self.asked.retain(|(domain, _), _| topology.domain_of_key(*domain).is_some());
+        effects
+    }
+}
+
+impl Asked {
+    fn new(from: Leg, known: Option<MacAddr>, now: Instant) -> Self {
+        Self { from, known, questions: 0, next: now, packets: VecDeque::new() }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.questions >= MAX_QUESTIONS && self.next <= now
+    }
+}
+
+/// Whose address is wanted, and by which leg the packet was sent.
+fn wanted(packet_in: &PacketIn, topology: &Topology) -> Option<(Place, Leg)> {
+    let domain = value(&packet_in.metadata, Field::Metadata).and_then(|key| u32::try_from(key).ok())?;
+    let place = (DomainKey(domain), address_of(&packet_in.metadata));
+    Some((place, leg(place, source(packet_in)?, topology)?))
+}
+
+/// The leg with a MAC address, with the address that it asks from.
+fn leg(place: Place, mac: MacAddr, topology: &Topology) -> Option<Leg> {
+    let domain = topology.domain_of_key(place.0)?;
+    let lease = topology.mac_leases_of_address(domain, mac).into_iter().next()?;
+    let key = topology.interfaces().get(&topology.mac_leases().get(&lease)?.interface_uuid)?.key;
+    let leases = topology.ip_leases_of_mac_lease(&lease).into_iter();
+    let leases = leases.filter_map(|lease| topology.ip_leases().get(&lease));
+    let mut addresses = leases.map(|lease| lease.address.ip());
+    let address = addresses.find(|address| address.is_ipv4() == place.1.is_ipv4())?;
+    Some(Leg { key, sender: Sender { mac: mac.0, address } })
+}
+
+/// Any leg in the network, to ask again.
+fn any_leg(place: Place, topology: &Topology) -> Option<Leg> {
+    let domain = topology.domain_of_key(place.0)?;
+    topology.physical_network(domain)?;
+    let legs = topology.simulated_in_domain(domain).into_iter();
+    let leases = legs.flat_map(|leg| topology.mac_leases_of_interface(&leg));
+    let mut macs =
+        leases.filter_map(|lease| topology.mac_leases().get(&lease).map(|lease| lease.mac_address));
+    macs.find_map(|mac| leg(place, mac, topology))
+}
+
+/// Sends a frame out by the uplink.
+fn onto_wire(domain: u32, to: Option<[u8; 6]>, frame: Vec<u8>) -> PacketOut {
+    let to = to.map(|mac| Action::set_field(Field::EthDst, mac));
+    let way = [Action::set_field(Field::Metadata, u64::from(domain)), Action::resubmit(DESTINATION)];
+    PacketOut::new(OfPort::CONTROLLER, to.into_iter().chain(way).collect(), frame)
+}
+
+/// Tells the sender of a packet that nobody has its next hop's address. The error enters the leg's router as if it came from
+/// the wire, so that it finds the sender wherever that is, by whatever name the router has given it.
+fn unreachable(domain: DomainKey, leg: Leg, packet: &[u8]) -> Option<PacketOut> {
+    let error = responder::icmp_error(packet, Problem::HostUnreachable, leg.sender, leg.sender.mac)?;
+    let actions = vec![
+        Action::set_field(Field::Metadata, u64::from(domain.0)),
+        Action::set_field(Field::Reg(DESTINATION_INTERFACE), leg.key.0),
+        Action::resubmit(SIMULATED),
+    ];
+    Some(PacketOut::new(OfPort::CONTROLLER, actions, error))
+}
+
+/// The address that [`RESOLVE_ADDRESS`] holds, in the four words of which it is made (ovs-fields(7), `xxreg0`). One that is
+/// zero is not in the metadata.
+fn address_of(metadata: &Match) -> IpAddr {
+    let word = |number| value(metadata, Field::Reg(number)).unwrap_or_default();
+    let words = (4 * RESOLVE_ADDRESS..4 * RESOLVE_ADDRESS + 4).map(word);
+    let address = Ipv6Addr::from(words.fold(0, |address, word| address << 32 | word));
+    address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4)
+}
