@@ -72,6 +72,7 @@ fn request() -> impl Strategy<Value = Value> {
         4 => router(),
         3 => translation(),
         3 => protection(),
+        3 => physical(),
         4 => (interface.clone(), interface_attributes).prop_map(|(uuid, attributes)| {
             json!({"op": "update", "resource": "interfaces", "uuid": uuid, "attributes": attributes})
         }),
@@ -166,18 +167,41 @@ fn protection() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// The physical network `nw-p`, and its uplinks, which are among the interfaces that hosts show.
+fn physical() -> impl Strategy<Value = Value> {
+    let uplink = (INTERFACES - 2..INTERFACES, 0..HOSTS, 0..3_u8).prop_map(|(n, host, priority)| {
+        json!({"uuid": format!("if-{n}"), "mode": "host", "network_uuid": "nw-p", "gateway_priority": priority,
+            "owner_datapath_uuid": format!("dp-host{host}"), "port_name": format!("tap{n}")})
+    });
+    let change = (0..5_u8, INTERFACES - 2..INTERFACES).prop_map(|(kind, n)| match kind {
+        0 => ("networks", "nw-p".to_owned(), json!({"mode": "virtual"})),
+        1 => ("networks", format!("nw-{}", n % NETWORKS), json!({"mode": "physical"})),
+        2 => ("networks", "nw-p".to_owned(), json!({"ipv6_network": "fd00::"})),
+        3 => ("interfaces", format!("if-{n}"), json!({"gateway_priority": 7})),
+        _ => ("interfaces", format!("if-{n}"), json!({"network_uuid": null})),
+    });
+    let update = |(resource, uuid, attributes)| json!({"op": "update", "resource": resource, "uuid": uuid, "attributes": attributes});
+    prop_oneof![
+        1 => Just(json!({"op": "create", "resource": "networks",
+            "attributes": {"uuid": "nw-p", "mode": "physical", "ipv4_network": "10.0.0.0"}})),
+        4 => uplink.prop_map(|attributes| json!({"op": "create", "resource": "interfaces", "attributes": attributes})),
+        1 => change.prop_map(update),
+    ]
+}
+
 /// A router between networks: its legs, its routes, and a service.
 fn router() -> impl Strategy<Value = Value> {
     let create = |resource: &'static str| move |attributes| json!({"op": "create", "resource": resource, "attributes": attributes});
-    let leg = (0..2_u8, 0..NETWORKS, proptest::option::of(0..HOSTS)).prop_map(|(leg, network, owner)| {
-        json!({"uuid": format!("if-leg{leg}"), "mode": "simulated", "enable_routing": true,
-            "network_uuid": format!("nw-{network}"), "mac_address": format!("02:00:00:00:01:0{leg}"),
+    let network =
+        || prop_oneof![2 => (0..NETWORKS).prop_map(|n| format!("nw-{n}")), 1 => Just("nw-p".to_owned())];
+    let leg = (0..2_u8, network(), proptest::option::of(0..HOSTS)).prop_map(|(leg, network, owner)| {
+        json!({"uuid": format!("if-leg{leg}"), "mode": "simulated", "enable_routing": true, "network_uuid": network, "mac_address": format!("02:00:00:00:01:0{leg}"),
             "ipv4_address": "10.0.0.254", "owner_datapath_uuid": owner.map(|owner| format!("dp-host{owner}"))})
     });
-    let route = (0..3_u8, 0..2_u8, 0..NETWORKS, 0..2_u8, proptest::collection::btree_set(1..9_u8, 0..3));
+    let route = (0..3_u8, 0..2_u8, network(), 0..2_u8, proptest::collection::btree_set(1..9_u8, 0..3));
     let route = (route, any::<bool>()).prop_map(|((route, leg, network, link, hops), ipv6)| {
         let mut attributes = json!({"uuid": format!("r-{route}"), "interface_uuid": format!("if-leg{leg}"),
-            "network_uuid": format!("nw-{network}"), "route_link_uuid": format!("rl-{link}")});
+            "network_uuid": network, "route_link_uuid": format!("rl-{link}")});
         let hops: Vec<_> = hops.into_iter().map(|hop| format!("10.0.0.{hop}")).collect();
         if ipv6 {
             attributes["ipv6_network"] = format!("fd0{route}::").into();

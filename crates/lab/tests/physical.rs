@@ -6,8 +6,9 @@
 mod common;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use common::{PATIENCE, apply, prefix};
+use common::{PATIENCE, apply, prefix, vnctl};
 use lab::{Guest, GuestSpec, Lab, MacAddr, Result, Station, wait_until};
 
 fn ip(network: u8, last: u8) -> IpAddr {
@@ -20,6 +21,9 @@ fn ip6(network: u8, last: u8) -> IpAddr {
 
 /// An address behind the door.
 const FAR: &str = "172.16.0.1";
+
+/// Packets that a stream goes on for before and after something happens.
+const A_WHILE: u32 = 300;
 
 struct Scene {
     lab: Lab,
@@ -42,10 +46,13 @@ impl Scene {
 }
 
 fn guest(lab: &Lab, n: u8) -> Result<Guest> {
+    lab.host(usize::from(n - 1)).add_guest(guest_spec(n))
+}
+
+fn guest_spec(n: u8) -> GuestSpec {
     let spec = GuestSpec::new(&format!("inst{n}")).mac(MacAddr([2, 0, 0, 0, 1, n])).mtu(1400);
     let spec = spec.address(prefix(ip(1, n), 24)).address(prefix(ip6(1, n), 64));
-    let spec = spec.gateway(ip(1, 254)).gateway(ip6(1, 254)).iface_id(&format!("if-inst{n}"));
-    lab.host(usize::from(n - 1)).add_guest(spec)
+    spec.gateway(ip(1, 254)).gateway(ip6(1, 254)).iface_id(&format!("if-inst{n}"))
 }
 
 /// A machine on the wire that knows the way to guests.
@@ -115,5 +122,77 @@ fn guests_and_machines_on_the_wire_reach_each_other_and_what_is_behind_them() ->
     check_reaches(&server, ip(2, 254))?;
     check_reaches(&server, ip6(2, 254))?;
     drop(lab);
+    Ok(())
+}
+
+/// What a station is told about a packet that does not arrive.
+fn check_told(from: &Station, line: &str, expected: &str) -> Result<()> {
+    wait_until(format!("`ping {line}` to say {expected}"), PATIENCE, || {
+        let words = ["ping", "-n", "-c", "1", "-W", "5"].into_iter().chain(line.split_whitespace());
+        let output = from.attempt(words).map_err(|error| error.to_string())?;
+        if output.stdout.contains(expected) { Ok(()) } else { Err(output.stdout) }
+    })
+}
+
+#[test]
+fn both_sides_are_told_why_a_packet_does_not_arrive() -> Result<()> {
+    let Scene { lab, guests, server, .. } = Scene::start()?;
+    // Nobody on the wire answers for the next hop: a guest of another host hears of it, and one of the gateway's.
+    for guest in [&guests[0], &guests[1]] {
+        check_told(guest, "10.0.2.77", "From 10.0.2.254 icmp_seq=1 Destination Host Unreachable")?;
+        let told = "From fd00:2::fe icmp_seq=1 Destination unreachable: Address unreachable";
+        check_told(guest, "fd00:2::77", told)?;
+    }
+    check_told(&server, "10.0.1.77", "From 10.0.2.254 icmp_seq=1 Destination Host Unreachable")?;
+    check_told(&server, "-t 1 10.0.1.2", "From 10.0.2.254 icmp_seq=1 Time to live exceeded")?;
+    // The tunnel to the guest takes less than the wire: 62 bytes of 1,500 are Geneve's.
+    let told = "From 10.0.2.254 icmp_seq=1 Frag needed and DF set (mtu = 1438)";
+    check_told(&server, "-M do -s 1450 10.0.1.2", told)?;
+    check_told(&server, "-M do -s 1450 fd00:1::2", "Packet too big: mtu=1438")?;
+    drop(lab);
+    Ok(())
+}
+
+#[test]
+fn agents_that_restart_lose_no_packet_of_a_connection_to_the_wire() -> Result<()> {
+    let Scene { lab, guests, .. } = Scene::start()?;
+    check_reaches(&guests[1], ip(2, 7))?;
+    let stream = guests[1].start_ping(ip(2, 7), Duration::from_millis(2))?;
+    stream.wait_for_more(A_WHILE, PATIENCE)?;
+    lab.hosts().iter().for_each(|host| host.vna().kill());
+    stream.wait_for_more(A_WHILE, PATIENCE)?;
+    lab.hosts().iter().try_for_each(|host| host.vna().start(&lab.manager().sync_url()))?;
+    // They read the switch, and put right what is not as it should be.
+    vnctl(&lab, "networks modify nw-2 --display-name after --wait")?;
+    stream.wait_for_more(A_WHILE, PATIENCE)?;
+    let report = stream.finish()?;
+    assert!(report.lost.is_empty(), "{report:?}");
+    Ok(())
+}
+
+#[test]
+fn a_bare_metal_server_behind_a_nic_of_the_bridge_is_a_guest_like_any_other() -> Result<()> {
+    let lab = common::start(Lab::builder().hosts(2))?;
+    let inst = lab.host(0).add_guest(guest_spec(1))?;
+    let metal = lab.add_server("metal", &[prefix(ip(1, 2), 24), prefix(ip6(1, 2), 64)])?;
+    lab.host(1).ovs_vsctl(["add-port", "br-int", "outside"])?;
+    let interface = |n: u8, mac: MacAddr, port: &str| {
+        let (ip, ip6) = (ip(1, n), ip6(1, n));
+        format!(
+            "  - {{uuid: if-inst{n}, network_uuid: nw-1, mac_address: '{mac}', ipv4_address: {ip}, ipv6_address: '{ip6}'{port}}}\n"
+        )
+    };
+    let owner = format!(", owner_datapath_uuid: dp-{}, port_name: outside", lab.host(1).name());
+    let network =
+        "networks:\n  - {uuid: nw-1, ipv4_network: 10.0.1.0, ipv6_network: 'fd00:1::'}\ninterfaces:\n";
+    let guests = interface(1, inst.mac(), "") + &interface(2, metal.mac(), &owner);
+    apply(&lab, &(network.to_owned() + &guests))?;
+    for (from, last) in [(&*inst, 2), (&metal, 1)] {
+        check_reaches(from, ip(1, last))?;
+        check_reaches(from, ip6(1, last))?;
+    }
+    // Like any other, it has its own addresses and no more.
+    metal.set_addresses(&[prefix(ip(1, 3), 24)])?;
+    assert!(!metal.reaches(ip(1, 1))?);
     Ok(())
 }

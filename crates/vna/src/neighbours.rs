@@ -242,3 +242,161 @@ fn address_of(metadata: &Match) -> IpAddr {
     let address = Ipv6Addr::from(words.fold(0, |address, word| address << 32 | word));
     address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4)
 }
+
+#[cfg(test)]
+mod tests {
+    use dataplane::layout::Question;
+    use openflow::FlowCounters;
+    use serde_json::{Value, json};
+    use topology::{DomainId, Edit, Request};
+
+    use super::*;
+
+    const LEG: [u8; 6] = [2, 0, 0, 0, 2, 254];
+    const MACHINE: [u8; 6] = [2, 0, 0, 0, 2, 7];
+
+    /// A leg in a physical network.
+    fn topology() -> Topology {
+        let create = |resource: &str, attributes: Value| json!({"op": "create", "resource": resource, "attributes": attributes});
+        let requests = json!([
+            create("networks", json!({"uuid": "nw-p", "mode": "physical", "ipv4_network": "10.0.2.0"})),
+            create(
+                "interfaces",
+                json!({"mode": "simulated", "enable_routing": true, "network_uuid": "nw-p",
+                "mac_address": MacAddr(LEG).to_string(), "ipv4_address": "10.0.2.254"})
+            ),
+        ]);
+        let requests: Vec<Request> = serde_json::from_value(requests).expect("requests");
+        let mut topology = Topology::default();
+        let mut edit = Edit::new(&topology, jiff::Timestamp::UNIX_EPOCH, 1);
+        Request::execute_all(requests, &mut edit).expect("valid requests");
+        topology.commit(topology.revision().next(), &edit.into_changes());
+        topology
+    }
+
+    struct Scene {
+        neighbours: Neighbours,
+        topology: Topology,
+        domain: DomainKey,
+        now: Instant,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let topology = topology();
+            let network = DomainId::Network("nw-p".parse().expect("an id"));
+            let domain = topology.key_of_domain(&network).expect("a network");
+            Self { neighbours: Neighbours::default(), topology, domain, now: Instant::now() }
+        }
+
+        /// A datagram for the `last` address of the network, by the leg.
+        fn ask(&mut self, last: u8) -> Vec<Effect> {
+            let address = std::net::Ipv4Addr::new(10, 0, 2, last);
+            let mut packet =
+                [&[6, 0, 0, 0, 0, 1][..], &LEG, &[8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 63, 17, 0, 0]].concat();
+            packet.extend([[10, 0, 1, 1], address.octets(), [1, 2, 3, 4], [0, 8, 0, 0]].concat());
+            let header =
+                packet[14..34].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+            let sum = header.fold(0, |sum, word| (sum + word) % 0xffff);
+            packet[24..26].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+            let metadata = self.metadata().with(Field::Xxreg(RESOLVE_ADDRESS), address.to_ipv6_mapped());
+            let packet_in =
+                PacketIn { packet, metadata, userdata: Question::NextHop.userdata(), ..PacketIn::default() };
+            self.neighbours.asked(&packet_in, &self.topology, self.now)
+        }
+
+        /// Somebody says where the `last` address is.
+        fn tell(&mut self, last: u8, mac: [u8; 6]) -> Vec<Effect> {
+            let header = [&LEG[..], &mac, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 2]].concat();
+            let packet = [&header[..], &mac, &[10, 0, 2, last], &LEG, &[10, 0, 2, 254]].concat();
+            let packet_in = PacketIn { packet, metadata: self.metadata(), ..PacketIn::default() };
+            self.neighbours.told(&packet_in, self.now)
+        }
+
+        fn metadata(&self) -> Match {
+            Match::new().metadata(u64::from(self.domain.0))
+        }
+
+        /// The next turn, when it is due.
+        fn turn(&mut self) -> Vec<Effect> {
+            self.now = self.neighbours.next().expect("something is due");
+            self.neighbours.turn(&self.topology, self.now)
+        }
+
+        fn see(&mut self, age: u64, idle: u64) -> Vec<Effect> {
+            let address = std::net::Ipv4Addr::new(10, 0, 2, 7).into();
+            let [age, idle] = [age, idle].map(|seconds| Some(Duration::from_secs(seconds)));
+            let counters = FlowCounters { duration: age, idle, ..FlowCounters::default() };
+            let flow = dataplane::neighbour(self.domain, address, MacAddr(MACHINE));
+            let known = Known::of(&FlowEntry { flow, counters }).expect("it reads");
+            assert_eq!((known.place, known.mac), ((self.domain, address), MacAddr(MACHINE)));
+            self.neighbours.seen(vec![known], &self.topology, self.now)
+        }
+    }
+
+    /// To whom questions go; `!` is a flow, in or out.
+    fn sent(effects: &[Effect]) -> Vec<String> {
+        let of = |effect: &Effect| match effect {
+            Effect::Send(packet) if packet.packet[12..14] == [8, 6] => {
+                packet.packet.first_chunk().map(|mac| format!("arp to {}", MacAddr(*mac))).expect("a frame")
+            }
+            Effect::Send(packet) if packet.packet[23] == 1 => "icmp".to_owned(),
+            Effect::Send(_) => "packet".to_owned(),
+            Effect::Learn(_) => "learn".to_owned(),
+            Effect::Forget(_) => "forget".to_owned(),
+        };
+        effects.iter().map(of).collect()
+    }
+
+    const BROADCAST: &str = "arp to ff:ff:ff:ff:ff:ff";
+
+    #[test]
+    fn packets_wait_for_the_answer_and_go_when_it_is_there() {
+        let mut scene = Scene::new();
+        assert_eq!(sent(&scene.ask(7)), [BROADCAST]);
+        assert_eq!(sent(&scene.ask(7)), [""; 0], "it has been asked");
+        assert_eq!(sent(&scene.tell(8, MACHINE)), [""; 0], "nobody has asked for that");
+        assert_eq!(sent(&scene.tell(7, MACHINE)), ["learn", "packet", "packet"]);
+        assert_eq!(sent(&scene.tell(7, [2, 0, 0, 0, 9, 9])), [""; 0], "nobody asks any more");
+        assert_eq!(scene.neighbours.next(), None);
+    }
+
+    #[test]
+    fn who_does_not_answer_three_questions_is_not_there() {
+        let mut scene = Scene::new();
+        for _ in 0..2 * MAX_WAITING {
+            scene.ask(7);
+        }
+        assert_eq!(sent(&scene.turn()), [BROADCAST]);
+        assert_eq!(sent(&scene.turn()), [BROADCAST]);
+        assert_eq!(sent(&scene.turn()), ["icmp"; MAX_WAITING], "those that still waited");
+        assert_eq!(scene.neighbours.next(), None);
+    }
+
+    #[test]
+    fn only_so_many_are_asked_for_at_once() {
+        let mut scene = Scene::new();
+        let leg = any_leg((scene.domain, IpAddr::from([10, 0, 2, 7])), &scene.topology).expect("a leg");
+        for number in 0..MAX_ASKED {
+            let address = IpAddr::from(u32::try_from(number).expect("few").to_be_bytes());
+            scene.neighbours.asked.insert((scene.domain, address), Asked::new(leg, None, scene.now + PAUSE));
+        }
+        assert_eq!(sent(&scene.ask(7)), [""; 0]);
+    }
+
+    #[test]
+    fn who_is_in_use_is_asked_again_and_forgotten_when_silent() {
+        let mut scene = Scene::new();
+        let direct = format!("arp to {}", MacAddr(MACHINE));
+        assert_eq!(sent(&scene.see(10, 0)), [""; 0], "too young");
+        assert_eq!(sent(&scene.see(100, 90)), [""; 0], "not in use");
+        assert_eq!(sent(&scene.see(100, 1)), [direct.as_str()]);
+        assert_eq!(sent(&scene.tell(7, MACHINE)), ["learn"]);
+        assert_eq!(sent(&scene.see(100, 1)), [direct.as_str()]);
+        assert_eq!(sent(&scene.tell(7, [2, 0, 0, 0, 9, 9])), [""; 0], "another does not take his place");
+        while scene.neighbours.asked.values().any(|asked| asked.questions < MAX_QUESTIONS) {
+            assert_eq!(sent(&scene.turn()), [direct.as_str()]);
+        }
+        assert_eq!(sent(&scene.turn()), ["forget"]);
+    }
+}
