@@ -27,7 +27,7 @@ use crate::base::{REQUEST, drop, flow, resolve_ipv4};
 use crate::cookie::{Owner, Purpose};
 use crate::identity;
 use crate::layout::*;
-use crate::rule::{By, IN, OUT, Pattern, Stage, go, reverse};
+use crate::rule::{By, IN, OUT, Pattern, Stage, began, go, reverse};
 use crate::view::{Place, View, flagged, from_interface, in_domain};
 
 /// Lowest priority of a rule's flows.
@@ -66,9 +66,9 @@ pub(crate) fn base() -> Vec<Flow> {
         log(),
     ];
     let permitted = |flags, mask| flagged(Match::new(), flags | COMMIT, mask | COMMIT);
-    flows.extend(commit(COMMIT_IN, &permitted(0, 0), OUTPUT));
-    flows.extend(commit(COMMIT_OUT, &permitted(0, SEGMENT), ANSWER));
-    flows.extend(commit(COMMIT_OUT, &permitted(SEGMENT, SEGMENT), DESTINATION));
+    flows.extend(commit(COMMIT_IN, &permitted(0, 0), Direction::Ingress, OUTPUT));
+    flows.extend(commit(COMMIT_OUT, &permitted(0, SEGMENT), Direction::Egress, ANSWER));
+    flows.extend(commit(COMMIT_OUT, &permitted(SEGMENT, SEGMENT), Direction::Egress, DESTINATION));
     flows.extend(identity::base());
     flows
 }
@@ -81,24 +81,32 @@ fn log() -> Flow {
         ..Controller::default()
     };
     let show = Instructions::apply([Action::Meter(LOG_METER), Action::Controller(show)]);
-    flow(LOG, 0, Match::new(), show)
+    // Not 0: what such a flow shows is a table miss (OpenFlow 1.5.1, section 5.4), which agents do not ask for.
+    flow(LOG, 1, Match::new(), show)
 }
 
 /// Keeps connections that rules let begin. Whatever was known of the connection is no field of the packet afterwards
 /// (`flow_clear_conntrack` in Open vSwitch), so nobody may ask for it.
-pub(crate) fn commit(table: TableId, among: &Match, next: TableId) -> Vec<Flow> {
-    let new = ct_state::TRK | ct_state::NEW;
+pub(crate) fn commit(table: TableId, among: &Match, direction: Direction, next: TableId) -> Vec<Flow> {
+    let mark = Action::set_field(Field::CtMark, began(direction));
     let kept = Action::set_field_masked(Field::Reg(FLAGS), 0_u32, COMMIT);
-    let keep = |alg| {
+    let keep = |alg, exec| {
         let zone = CtZone::Field(SubField::whole(Field::CtZone));
-        let commit = Action::Ct(Box::new(Ct { commit: true, zone, alg, ..Ct::default() }));
+        let commit = Action::Ct(Box::new(Ct { commit: true, zone, alg, exec, ..Ct::default() }));
         Instructions::apply([commit, kept.clone(), Action::resubmit(next)])
     };
-    let permitted = among.clone().ct_state(new, new);
-    let permitted = || [permitted.clone().ip(), permitted.clone().ipv6()];
-    let any = permitted().map(|matching| flow(table, 100, matching, keep(0)));
-    let ftp = permitted().map(|matching| matching.with(Field::IpProto, TCP).tcp_dst(FTP));
-    any.into_iter().chain(ftp.map(|matching| flow(table, 110, matching, keep(FTP)))).collect()
+    let new = |related| {
+        let new = ct_state::TRK | ct_state::NEW;
+        let among = among.clone().ct_state(new | related, new | ct_state::REL);
+        [among.clone().ip(), among.ipv6()]
+    };
+    let begins = new(0).map(|matching| flow(table, 100, matching, keep(0, vec![mark.clone()])));
+    let related = new(ct_state::REL).map(|matching| flow(table, 100, matching, keep(0, Vec::new())));
+    let ftp = new(0).map(|matching| {
+        let control = matching.with(Field::IpProto, TCP).tcp_dst(FTP);
+        flow(table, 110, control, keep(FTP, vec![mark.clone()]))
+    });
+    begins.into_iter().chain(related).chain(ftp).collect()
 }
 
 /// All flows of what protects an interface.
@@ -229,11 +237,7 @@ fn ways(stage: &Stage, stateful: bool) -> Vec<(Direction, By)> {
     if !stateful {
         return vec![(own, By::Header)];
     }
-    vec![
-        (own, By::Connection { reply: false }),
-        (reverse(own), By::Connection { reply: true }),
-        (own, By::Untracked),
-    ]
+    vec![(own, By::New), (own, By::Kept), (reverse(own), By::Kept), (own, By::Untracked)]
 }
 
 /// What no rule fits.
@@ -247,11 +251,13 @@ fn rest(filter: Option<&Filter>, own: &Match, stateful: bool, stage: &Stage) -> 
     let next = |passes| if passes { stage.group } else { stage.refused };
     let mut flows = vec![go(stage.filter, 1, own.clone(), next(passes(stage.direction)))];
     if stateful {
-        let tracked = |state| own.clone().ct_state(ct_state::TRK | state, ct_state::TRK | state);
-        let of_other = next(passes(reverse(stage.direction)));
-        flows.push(go(stage.filter, 2, tracked(ct_state::RPL), of_other));
+        let tracked = own.clone().ct_state(ct_state::TRK, ct_state::TRK | ct_state::INV);
+        let other = reverse(stage.direction);
+        let of_other = next(passes(other));
+        flows.push(go(stage.filter, 2, tracked.ct_mark(began(other)), of_other));
         // What conntrack can make nothing of belongs to nothing that was let in.
-        flows.push(go(stage.filter, 3, tracked(ct_state::INV), stage.refused));
+        let invalid = own.clone().ct_state(ct_state::TRK | ct_state::INV, ct_state::TRK | ct_state::INV);
+        flows.push(go(stage.filter, 3, invalid, stage.refused));
     }
     flows
 }

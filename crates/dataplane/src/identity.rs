@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use openflow::{Action, Field, Flow, Instructions, Match, TableId, ct_state};
 use topology::security_group::GroupRule;
+use topology::traffic::Direction;
 use topology::{IdentityKey, SecurityGroupId};
 
 use crate::base::{DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, ROUTER_SOLICITATION, drop, flow};
@@ -63,7 +64,12 @@ fn pending() -> Vec<Flow> {
         on(10, Match::new().reg(DESTINATION_HOST, 0), DELIVER),
         on(0, Match::new(), PEER),
     ];
-    flows.extend(commit(GROUP_PASSED, &flagged(Match::new(), COMMIT, COMMIT), GROUP_PASSED));
+    flows.extend(commit(
+        GROUP_PASSED,
+        &flagged(Match::new(), COMMIT, COMMIT),
+        Direction::Egress,
+        GROUP_PASSED,
+    ));
     flows
 }
 
@@ -115,13 +121,11 @@ fn with_group(key: IdentityKey, rule: &GroupRule, remote: IdentityKey) -> Vec<Fl
 
 /// What a rule allows in one stage: to begin, or to answer what has begun the other way.
 fn allowed(stage: &Stage, table: TableId, among: &Match, rule: &GroupRule, next: TableId) -> Vec<Flow> {
-    let begins = rule.direction == stage.direction;
-    let fitting = Pattern::from(rule).matches(among, rule.direction, By::Connection { reply: !begins });
-    let does = match begins {
-        true => Instructions::apply([flag(COMMIT)]).then_goto(next),
-        false => Instructions::goto(next),
-    };
-    fitting.into_iter().map(|matching| Flow::new(table, 100, matching, does.clone())).collect()
+    let begins = Some(By::New).filter(|_| rule.direction == stage.direction);
+    let ways = begins.into_iter().chain([By::Kept]);
+    let fitting = ways.flat_map(|by| Pattern::from(rule).matches(among, rule.direction, by));
+    let does = || Instructions::apply([flag(COMMIT)]).then_goto(next);
+    fitting.map(|matching| Flow::new(table, 100, matching, does())).collect()
 }
 
 /// What no rule about addresses allows may be for a member of the right group. Its connection is kept, if at all, once

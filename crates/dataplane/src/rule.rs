@@ -19,8 +19,11 @@ pub(crate) enum By {
     Header,
     /// By themselves, those that no connection could be made of.
     Untracked,
-    /// By the first packet of their connection, which they belong to or answer.
-    Connection { reply: bool },
+    /// By themselves, those that no connection is known for.
+    New,
+    /// By the first packet of their connection, or of the one that theirs is related to, which went this way. What began
+    /// how is in [`began`].
+    Kept,
 }
 
 /// What a rule says, seen from the interface it protects.
@@ -76,7 +79,7 @@ impl Pattern {
         let words = Words::of(by);
         let mut found = Vec::new();
         for family in self.families.iter().copied().filter(|family| by.knows(self.protocol, *family)) {
-            let matching = words.state(among.clone(), family, self.protocol);
+            let matching = words.state(among.clone(), direction, (self.protocol, family));
             let matching = words.protocol(matching, self.protocol);
             let matching = words.address(matching, self.protocol, true, source);
             let matching = words.address(matching, self.protocol, false, destination);
@@ -107,7 +110,7 @@ impl By {
                 Protocol::Ip => family == Family::V6,
                 Protocol::Tcp | Protocol::Udp | Protocol::Icmp => false,
             },
-            Self::Connection { .. } => protocol != Protocol::Arp,
+            Self::New | Self::Kept => protocol != Protocol::Arp,
         }
     }
 }
@@ -120,23 +123,28 @@ impl Words {
         Self(by)
     }
 
-    fn state(&self, matching: Match, family: Family, protocol: Protocol) -> Match {
-        let matching = match (protocol, family) {
+    fn state(&self, matching: Match, direction: Direction, kind: (Protocol, Family)) -> Match {
+        let matching = match kind {
             (Protocol::Arp, _) => return matching.arp(),
             (_, Family::V4) => matching.ip(),
             (_, Family::V6) => matching.ipv6(),
         };
-        let known = ct_state::TRK | ct_state::RPL | ct_state::INV;
         match self.0 {
             By::Header => matching,
             By::Untracked => matching.ct_state(0, ct_state::TRK),
-            By::Connection { reply: false } => matching.ct_state(ct_state::TRK, known),
-            By::Connection { reply: true } => matching.ct_state(ct_state::TRK | ct_state::RPL, known),
+            By::New => {
+                let new = ct_state::TRK | ct_state::NEW;
+                matching.ct_state(new, new | ct_state::REL | ct_state::INV)
+            }
+            By::Kept => {
+                let tracked = matching.ct_state(ct_state::TRK, ct_state::TRK | ct_state::INV);
+                tracked.ct_mark(began(direction))
+            }
         }
     }
 
     fn is_connection(&self) -> bool {
-        matches!(self.0, By::Connection { .. })
+        matches!(self.0, By::New | By::Kept)
     }
 
     fn protocol(&self, matching: Match, protocol: Protocol) -> Match {
@@ -210,6 +218,14 @@ pub(crate) fn from_identity(matching: Match, key: IdentityKey) -> Match {
 /// Packets for members of these security groups.
 pub(crate) fn to_identity(matching: Match, key: IdentityKey) -> Match {
     matching.reg(DESTINATION_IDENTITY, key.0)
+}
+
+/// Which way a connection's first packet went, as its mark says (`ct_mark`). Those that are related to it inherit it.
+pub(crate) fn began(direction: Direction) -> u32 {
+    match direction {
+        Direction::Ingress => 1,
+        Direction::Egress => 2,
+    }
 }
 
 /// The tables that judge what goes one way, in order.

@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use common::{PATIENCE, attempt_vnctl, await_status, vnctl};
 use lab::{Guest, GuestSpec, Lab, Result, wait_until};
 use serde_json::Value;
@@ -151,4 +154,56 @@ fn dhcp_two_networks_and_a_router_work_as_in_the_original() -> Result<()> {
     assert!(of_inst2.contains("10.100.0.0/24 via 192.168.50.1 dev eth0"), "{of_inst2}");
     assert!(inst2.reaches(target)?);
     Ok(())
+}
+
+/// Whether a server on the guest answers: what `ssh` would find out first.
+fn connects(from: &Guest, to: &Guest) -> Result<bool> {
+    let address = SocketAddr::from(([10, 100, 0, 10], 22));
+    let listener = to.tcp_listen(address)?;
+    let connected = from.connect(address, Duration::from_secs(1)).is_ok();
+    drop(listener);
+    Ok(connected)
+}
+
+#[test]
+fn filters_work_as_in_the_original() -> Result<()> {
+    let (lab, inst1, inst2) = single_network()?;
+    follow(&lab, &DHCP)?;
+    inst1.dhcp()?;
+    inst2.dhcp()?;
+    let target = "10.100.0.10".parse().expect("an address");
+    // By ARP, ping and ssh.
+    let found = || {
+        inst2.forget_neighbours()?;
+        Ok((!inst2.arping(target)?.is_empty(), inst2.reaches(target)?, connects(&inst2, &inst1)?))
+    };
+    let check = |expected: (bool, bool, bool)| -> Result<()> {
+        assert_eq!(found()?, expected);
+        Ok(())
+    };
+    check((true, true, true))?;
+    follow(&lab, &["interfaces modify if-inst1 --enable-filtering"])?;
+    follow(&lab, &["filters add --uuid fil-filter1 --interface-uuid if-inst1 --mode static"])?;
+    check((false, false, false))?;
+    follow(&lab, &["filters static add fil-filter1 --protocol arp --action pass"])?;
+    check((true, false, false))?;
+    follow(
+        &lab,
+        &[
+            "filters static add fil-filter1 --protocol tcp --action drop",
+            "filters static add fil-filter1 --protocol icmp --action drop",
+        ],
+    )?;
+    check((true, false, false))?;
+    // What the original could not: to think again, while all goes on.
+    follow(
+        &lab,
+        &[
+            "filters static del fil-filter1 --protocol icmp",
+            "filters static add fil-filter1 --protocol icmp --action pass",
+        ],
+    )?;
+    check((true, true, false))?;
+    follow(&lab, &["interfaces modify if-inst1 --enable-filtering false"])?;
+    check((true, true, true))
 }

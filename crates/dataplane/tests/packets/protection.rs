@@ -338,11 +338,15 @@ fn who_may_not_ask_for_an_address_is_not_answered() {
 
 #[test]
 fn what_is_to_be_written_down_still_goes_where_it_goes() {
-    let rule = json!({"protocol": "udp", "action": "pass", "log": true, "direction": "ingress"});
-    let mut world = filtered(1, json!({"rules": [rule]}));
-    let frame = udp((2, 1), (1, 2));
-    let outcome = world.send("if-2", &frame);
-    assert_eq!(outcome.received, [("if-1".to_owned(), frame.clone())]);
-    let questions: Vec<_> = outcome.questions.iter().map(|of| Question::of_userdata(&of.userdata)).collect();
-    assert_eq!(questions, [Some(Question::Logged)]);
+    let questions = |action: &str, frame: &[u8]| {
+        let rule = json!({"protocol": "ip", "action": action, "log": true, "direction": "ingress"});
+        let outcome = filtered(1, json!({"rules": [rule]})).send("if-2", frame);
+        let questions = outcome.questions.iter().filter_map(|of| Question::of_userdata(&of.userdata));
+        (outcome.received.len(), questions.collect::<Vec<_>>())
+    };
+    for frame in [udp((2, 1), (1, 2)), tcp((2, 1), (1, 80), SYN)] {
+        assert_eq!(questions("pass", &frame), (1, vec![Question::Logged]));
+        assert_eq!(questions("drop", &frame), (0, vec![Question::Logged]));
+        assert_eq!(questions("reject", &frame), (0, vec![Question::Logged, Question::Rejected]));
+    }
 }
