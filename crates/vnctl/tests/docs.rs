@@ -12,13 +12,14 @@ use vnctl::Exit;
 use vnmgr::manager::{Manager, Options};
 
 /// Documents for users, from the root of the repository.
-const DOCUMENTS: [&str; 13] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
     "docs/installation.md",
     "docs/tutorial-single-network.md",
     "docs/concepts.md",
     "docs/routing.md",
     "docs/translation.md",
+    "docs/filters.md",
     "docs/physical.md",
     "docs/dhcp.md",
     "docs/dns.md",
