@@ -224,7 +224,8 @@ fn tiers_talk_as_declared_and_not_otherwise() -> Result<()> {
 fn await_realized(lab: &Lab, host: &str) -> Result<()> {
     let newest = revision(lab)?;
     wait_until(format!("{host} to have revision {newest}"), PATIENCE, || {
-        let shown = vnctl(lab, &format!("hosts show {host} --output json")).map_err(|error| error.to_string())?;
+        let shown =
+            vnctl(lab, &format!("hosts show {host} --output json")).map_err(|error| error.to_string())?;
         let shown: Value = serde_json::from_str(&shown).map_err(|error| error.to_string())?;
         let host = shown.as_array().and_then(|hosts| hosts.first()).unwrap_or(&shown);
         match host["realized_revision"].as_u64() {
