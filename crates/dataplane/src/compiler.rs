@@ -211,6 +211,7 @@ impl Compiler {
                 self.units_of(before, topology, &reference, &mut units);
             }
         }
+        self.units_of_hosts(before, &mut units);
         let moved = |id: &&InterfaceId| old.ports.get(*id) != self.local.ports.get(*id);
         let ports: BTreeSet<_> = old.ports.keys().chain(self.local.ports.keys()).collect();
         for id in ports.into_iter().filter(moved) {
@@ -235,11 +236,15 @@ impl Compiler {
                 holder.inspect(|holder| units_of_interface(topology, &holder.interface_uuid, units));
             }
             ObjectRef::Network(id) => {
-                units.extend(topology.translations_naming_network(id).into_iter().map(Unit::Translation));
                 let matters = |network: &Network| {
                     (network.mode, network.segment_uuid.clone(), network.subnets.ipv6.is_some())
                 };
                 let (old, new) = (before.networks().get(id), self.topology.networks().get(id));
+                let place = |network: &Network| (network.segment_uuid.clone(), network.subnets);
+                if old.map(|of| place(of)) != new.map(|of| place(of)) {
+                    // Whose addresses are translated, and on which hosts they are.
+                    units_of_translations(topology, topology.translations().keys().cloned(), units);
+                }
                 if old.map(|of| matters(of)) != new.map(|of| matters(of)) {
                     units.insert(Unit::Domain(DomainId::Network(id.clone())));
                     members_of_network(topology, of, units);
@@ -300,6 +305,18 @@ impl Compiler {
         }
     }
 
+    /// Addresses are shared by the hosts with guests that share them.
+    fn units_of_hosts(&self, before: &Topology, units: &mut BTreeSet<Unit>) {
+        let changed = |unit: &Unit| match unit {
+            Unit::Domain(of) => before.hosts_of_domain(of) != self.topology.hosts_of_domain(of),
+            _ => false,
+        };
+        if units.iter().any(changed) {
+            units_of_translations(before, before.translations().keys().cloned(), units);
+            units_of_translations(&self.topology, self.topology.translations().keys().cloned(), units);
+        }
+    }
+
     fn units_of_datapath(
         &self,
         before: &Topology,
@@ -324,10 +341,7 @@ impl Compiler {
         let block = |topology: &Topology| topology.datapaths().get(id).map(|datapath| datapath.nat_block);
         if reachable(before) != reachable(&self.topology) || block(before) != block(&self.topology) {
             // Every host has its ports of shared addresses.
-            for (id, translation) in topology.translations() {
-                units.insert(Unit::Translation(id.clone()));
-                units.insert(Unit::Interface(translation.interface_uuid.clone()));
-            }
+            units_of_translations(topology, topology.translations().keys().cloned(), units);
         }
         if reachable(before) != reachable(&self.topology) {
             let hosts = if own { topology.datapaths().keys().cloned().collect() } else { vec![id.clone()] };
@@ -348,11 +362,11 @@ fn units_of_interface(topology: &Topology, id: &InterfaceId, units: &mut BTreeSe
         units_of_route(topology, &route, units);
     }
     // Translations of a leg, and those that lead to a guest.
-    units.extend(topology.translations_of_interface(id).into_iter().map(Unit::Translation));
+    units_of_translations(topology, topology.translations_of_interface(id), units);
     for lease in topology.ip_leases_of_interface(id) {
         let address = topology.ip_leases().get(&lease).map(|lease| lease.address.ip());
         let translations = address.map(|address| topology.translations_of_internal(&address));
-        units.extend(translations.into_iter().flatten().map(Unit::Translation));
+        units_of_translations(topology, translations.into_iter().flatten(), units);
     }
     let interface = topology.interfaces().get(id).filter(|interface| interface.mode.is_uplink());
     if let Some(network) = interface.and_then(|uplink| uplink.network_uuid.as_ref()) {
@@ -384,13 +398,25 @@ fn units_of_route(topology: &Topology, id: &RouteId, units: &mut BTreeSet<Unit>)
     units.extend(holders.map(|holder| Unit::Interface(holder.interface_uuid)));
 }
 
+/// Translations, and their legs: who shares an external address is told by all that have it.
+fn units_of_translations(
+    topology: &Topology,
+    ids: impl IntoIterator<Item = TranslationId>,
+    units: &mut BTreeSet<Unit>,
+) {
+    for id in ids {
+        let leg = topology.translations().get(&id).map(|of| Unit::Interface(of.interface_uuid.clone()));
+        units.extend(leg.into_iter().chain([Unit::Translation(id)]));
+    }
+}
+
 /// The translations that look for addresses behind a router.
 fn units_behind(topology: &Topology, link: &RouteLinkId, units: &mut BTreeSet<Unit>) {
     let legs =
         topology.routes_of_route_link(link).into_iter().filter_map(|route| topology.routes().get(&route));
     let legs: BTreeSet<_> = legs.map(|route| &route.interface_uuid).collect();
     let of_legs = legs.into_iter().flat_map(|leg| topology.translations_of_interface(leg));
-    units.extend(of_legs.chain(topology.translations_naming_route_link(link)).map(Unit::Translation));
+    units_of_translations(topology, of_legs.chain(topology.translations_naming_route_link(link)), units);
 }
 
 fn members_of_network(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {

@@ -187,15 +187,23 @@ pub(crate) fn leg(
         let into = Match::new().reg(DESTINATION_INTERFACE, interface.key.0);
         flows.push(Flow::new(TRANSLATE_OUT, PASS, out, Instructions::apply([Action::resubmit(NEXT_HOP)])));
         flows.push(Flow::new(TRANSLATE_IN, PASS, into, Instructions::apply(let_in())));
+        flows.extend(attachments.iter().map(pass_errors));
     }
     let Some(leg) = translations.first().and_then(|translation| Leg::of(view, translation)) else {
         return (flows, Vec::new());
     };
     let shared = shared(&translations);
-    let groups = if shared.is_empty() { Vec::new() } else { hosts(view, interface) };
+    let groups = if shared.is_empty() { Vec::new() } else { hosts(&leg, &translations) };
     flows.extend(errors_out(&leg));
     flows.extend(shared.into_iter().flat_map(|external| of_shared(&leg, external, &groups)));
     (flows, groups)
+}
+
+/// Errors about what has passed as it is: they are of no connection that is tracked.
+fn pass_errors(of: &Attachment) -> Flow {
+    let matching = in_domain(of.key).eth_src(of.mac.0).reg(TRANSLATION, ANY);
+    let on = [Action::CtClear, Action::resubmit(NEXT_HOP)];
+    Flow::new(TRANSLATED_OUT, PASS, matching, Instructions::apply(on))
 }
 
 /// How packets come to be translated: from here, or sent here for it.
@@ -262,16 +270,23 @@ fn of_shared(leg: &Leg<'_>, external: IpAddr, groups: &[Group]) -> Vec<Flow> {
     flows
 }
 
-/// All other hosts that may know a connection of the leg.
-fn hosts(view: View<'_>, interface: &Interface) -> Vec<Group> {
-    let peers = view.topology.datapaths().keys().filter_map(|id| view.peer(id));
-    let mut keys: Vec<_> = peers.map(|(datapath, _)| datapath.key).collect();
-    keys.sort_unstable();
+/// All other hosts that may know a connection of a shared address.
+fn hosts(leg: &Leg<'_>, translations: &[&Translation]) -> Vec<Group> {
+    let sharing = translations.iter().flat_map(|of| of.hosts(leg.view.topology));
+    let sharing = sharing.filter_map(|id| leg.view.peer(&id)).map(|(datapath, _)| datapath.key);
+    let entries = translations.iter().flat_map(|of| &of.static_addresses);
+    let by_port =
+        entries.filter(|entry| entry.ports.is_some()).filter_map(|entry| match internal(leg, entry) {
+            Some(Place::At(host)) => Some(host),
+            _ => None,
+        });
+    let keys: BTreeSet<_> = sharing.chain(by_port).collect();
+    let keys: Vec<_> = keys.into_iter().collect();
     let bucket = |key: &HostKey| {
         Bucket::new(BucketId(key.0), vec![set(DESTINATION_HOST, key.0), Action::resubmit(PEER)])
     };
     let group = |(keys, number): (&[HostKey], u32)| Group {
-        id: GroupId(GROUPS | interface.key.0 << GROUPS_OF_LEG | number),
+        id: GroupId(GROUPS | leg.interface.key.0 << GROUPS_OF_LEG | number),
         kind: GroupType::All,
         selection: None,
         buckets: keys.iter().map(bucket).collect(),
@@ -373,7 +388,7 @@ fn network_behind(leg: &Leg<'_>, entry: &StaticAddress) -> Option<NetworkId> {
 
 fn of_source(leg: &Leg<'_>, translation: &Translation) -> Vec<Flow> {
     let number = number(translation, 0);
-    let sources = translation.sources(leg.view.topology);
+    let (sources, hosts) = (translation.sources(leg.view.topology), translation.hosts(leg.view.topology));
     let mut flows = Vec::new();
     for is_ipv4 in [true, false] {
         let externals =
@@ -381,7 +396,10 @@ fn of_source(leg: &Leg<'_>, translation: &Translation) -> Vec<Flow> {
         for (id, datapath) in leg.view.topology.datapaths() {
             let is_here = *id == leg.view.local.datapath;
             let block = datapath.nat_block.and_then(|block| PortBlock::of(block, externals()));
-            let Some(block) = block.filter(|_| is_here || leg.view.peer(id).is_some()) else { continue };
+            let Some(block) = block.filter(|_| is_here || hosts.contains(id) && leg.view.peer(id).is_some())
+            else {
+                continue;
+            };
             let send =
                 if is_here { leg.track(number, None, TRANSLATED_IN) } else { leg.forward(datapath.key) };
             flows.extend(of_block(leg, block).into_iter().map(|matching| {

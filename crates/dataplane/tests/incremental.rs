@@ -286,6 +286,52 @@ fn translation() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// What chance would seldom bring together: guests on two hosts, and a leg that translates.
+fn translating() -> Vec<Step> {
+    let create =
+        |resource: &str, attributes| json!({"op": "create", "resource": resource, "attributes": attributes});
+    let network = |n: u8| create("networks", json!({"uuid": format!("nw-{n}"), "ipv4_network": "10.0.0.0"}));
+    let guest = |n: u8, network: u8| {
+        create(
+            "interfaces",
+            json!({"uuid": format!("if-{n}"), "network_uuid": format!("nw-{network}"),
+                "mac_address": format!("02:00:00:00:00:0{n}"), "ipv4_address": format!("10.0.0.{}", n + 1)}),
+        )
+    };
+    let leg = |n: u8| {
+        create(
+            "interfaces",
+            json!({"uuid": format!("if-leg{n}"), "mode": "simulated", "enable_routing": true,
+                "enable_route_translation": true, "network_uuid": format!("nw-{n}"),
+                "mac_address": format!("02:00:00:00:01:0{n}"), "ipv4_address": "10.0.0.254"}),
+        )
+    };
+    let route = |n: u8, prefix: &str| {
+        create(
+            "routes",
+            json!({"uuid": format!("r-{n}"), "interface_uuid": format!("if-leg{n}"), "ipv4_network": prefix,
+                "network_uuid": format!("nw-{n}"), "route_link_uuid": "rl-0"}),
+        )
+    };
+    let translation = |n: u8, mode: &str, more: Value| {
+        let mut attributes = json!({"uuid": format!("tr-{n}"), "interface_uuid": "if-leg1", "mode": mode});
+        attributes.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        create("translations", attributes)
+    };
+    let entry = json!({"ingress_ipv4_address": "10.0.0.254", "ingress_port_number": 80,
+        "egress_ipv4_address": "10.0.0.1", "egress_port_number": 8080});
+    let source = json!({"source_network_uuid": "nw-0", "external_addresses": ["10.0.0.254"]});
+    let registered = (0..HOSTS).map(|host| Step::Register(host, 0));
+    let requests = [
+        vec![network(0), network(1), guest(0, 0), guest(1, 0), guest(2, 1), leg(0), leg(1)],
+        vec![create("route_links", json!({"uuid": "rl-0"})), route(0, "10.0.0.0"), route(1, "10.9.0.0")],
+        vec![translation(2, "static_address", json!({"static_addresses": [entry]}))],
+        vec![translation(0, "source", source)],
+    ];
+    let shown = [Step::Show(0, 0b001), Step::Show(1, 0b010), Step::Show(2, 0b100)];
+    registered.chain(requests.map(Step::Requests)).chain(shown).collect()
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => proptest::collection::vec(request(), 1..4).prop_map(Step::Requests),
@@ -375,10 +421,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn incremental_equals_from_scratch(steps in proptest::collection::vec(step(), 1..60)) {
+    fn incremental_equals_from_scratch(
+        is_prepared in proptest::bool::weighted(0.3),
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
         let (mut topology, mut seen) = (Topology::default(), SeenPorts::default());
         let mut compilers: Vec<_> =
             (0..HOSTS).map(|host| Compiler::new(topology.clone(), local(host, &seen))).collect();
+        let steps = if is_prepared { [translating(), steps].concat() } else { steps };
         for step in steps {
             let after = take(&topology, &mut seen, step);
             let changes = after.changes_since(&topology);

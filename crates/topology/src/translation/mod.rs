@@ -260,8 +260,8 @@ impl Translation {
         hosts
     }
 
-    /// The hosts with interfaces in the networks whose addresses are translated.
-    fn hosts(&self, topology: &Topology) -> BTreeSet<DatapathId> {
+    /// If `source`: the hosts with interfaces in the networks whose addresses are translated.
+    pub fn hosts(&self, topology: &Topology) -> BTreeSet<DatapathId> {
         let prefixes = &self.source_prefixes;
         let meets = |network: &Network| {
             let Subnets { ipv4, ipv6 } = network.subnets;
