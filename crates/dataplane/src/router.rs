@@ -170,7 +170,7 @@ fn next_hop() -> Vec<Flow> {
 
 /// A router may send a packet back by the port it came by, and a switch does so only if it does not know (ovs-actions(7),
 /// "output"). It takes the port in the 16-bit form alone.
-fn hairpin() -> Action {
+pub(crate) fn hairpin() -> Action {
     Action::set_field(Field::InPortNxm, 0_u16)
 }
 

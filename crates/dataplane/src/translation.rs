@@ -39,6 +39,7 @@ use crate::base::flow;
 use crate::cookie::Owner;
 use crate::domain::MAX_BUCKETS;
 use crate::layout::*;
+use crate::router::hairpin;
 use crate::view::{Attachment, Place, View, flagged, from_prefix, in_domain, to_address, to_prefix};
 
 /// Priorities of what takes a packet: the more it says, the sooner.
@@ -127,18 +128,19 @@ impl<'a> Leg<'a> {
         Some(to_address(in_domain(at.key).reg(DESTINATION_INTERFACE, self.interface.key.0), external))
     }
 
-    /// What comes to the leg from where it may still be sent to another host: not from a tunnel, unless the leg is here alone.
-    fn fresh(&self, matching: Match) -> Match {
-        if self.is_owned() { matching } else { flagged(matching, 0, FROM_TUNNEL) }
-    }
-
-    /// Sends what comes on to the host that translates it.
-    fn forward(&self, host: HostKey) -> Vec<Action> {
-        vec![
-            Action::set_field_masked(Field::Reg(FLAGS), 0_u32, FROM_TUNNEL),
-            set(DESTINATION_HOST, host.0),
-            Action::resubmit(PEER),
-        ]
+    /// Sends what comes on to other hosts: what has come by a tunnel only if the leg is here alone. Who does not look at what
+    /// has come before would send packets round for as long as two hosts do not agree where a guest is.
+    fn send_on(&self, priority: u16, matching: &Match, actions: &[Action]) -> Vec<Flow> {
+        let fresh = flagged(matching.clone(), 0, FROM_TUNNEL);
+        let mut flows = vec![Flow::new(TRANSLATE_IN, priority, fresh, Instructions::apply(actions.to_vec()))];
+        if self.is_owned() {
+            let tunnelled = flagged(matching.clone(), FROM_TUNNEL, FROM_TUNNEL);
+            // Perhaps by the tunnel that it has come by.
+            let again = [Action::set_field_masked(Field::Reg(FLAGS), 0_u32, FROM_TUNNEL), hairpin()];
+            let again = again.into_iter().chain(actions.to_vec());
+            flows.push(Flow::new(TRANSLATE_IN, priority, tunnelled, Instructions::apply(again)));
+        }
+        flows
     }
 
     /// Through the connection tracker, as taken by an entry.
@@ -163,6 +165,11 @@ impl<'a> Leg<'a> {
             Action::resubmit(NEXT_HOP),
         ])
     }
+}
+
+/// To the host that translates.
+fn to_host(host: HostKey) -> [Action; 2] {
+    [set(DESTINATION_HOST, host.0), Action::resubmit(PEER)]
 }
 
 /// What has come in enters the router that the leg's routes say.
@@ -255,13 +262,10 @@ fn of_shared(leg: &Leg<'_>, external: IpAddr, groups: &[Group]) -> Vec<Flow> {
         Flow::new(TRANSLATE_IN, priority, matching, Instructions::apply([Action::resubmit(OWN)]))
     };
     let here = leg.track(ANY, None, TRANSLATED_IN);
-    let clear = Action::set_field_masked(Field::Reg(FLAGS), 0_u32, FROM_TUNNEL);
-    let everywhere = groups.iter().map(|group| Action::Group(group.id));
-    let everywhere: Vec<_> = std::iter::once(clear).chain(everywhere).chain(here.clone()).collect();
+    let everywhere: Vec<_> = groups.iter().map(|group| Action::Group(group.id)).chain(here.clone()).collect();
     let mut flows = vec![own(ECHO, icmp(request)), own(OWN_ADDRESS, to.clone())];
     for kind in errors.iter().chain([&reply]) {
-        let sent = leg.fresh(icmp(*kind));
-        flows.push(Flow::new(TRANSLATE_IN, ICMP, sent, Instructions::apply(everywhere.clone())));
+        flows.extend(leg.send_on(ICMP, &icmp(*kind), &everywhere));
         if !leg.is_owned() {
             let from_tunnel = flagged(icmp(*kind), FROM_TUNNEL, FROM_TUNNEL);
             flows.push(Flow::new(TRANSLATE_IN, ICMP, from_tunnel, Instructions::apply(here.clone())));
@@ -282,9 +286,7 @@ fn hosts(leg: &Leg<'_>, translations: &[&Translation]) -> Vec<Group> {
         });
     let keys: BTreeSet<_> = sharing.chain(by_port).collect();
     let keys: Vec<_> = keys.into_iter().collect();
-    let bucket = |key: &HostKey| {
-        Bucket::new(BucketId(key.0), vec![set(DESTINATION_HOST, key.0), Action::resubmit(PEER)])
-    };
+    let bucket = |key: &HostKey| Bucket::new(BucketId(key.0), to_host(*key).into());
     let group = |(keys, number): (&[HostKey], u32)| Group {
         id: GroupId(GROUPS | leg.interface.key.0 << GROUPS_OF_LEG | number),
         kind: GroupType::All,
@@ -329,8 +331,7 @@ fn of_entry(leg: &Leg<'_>, translation: &Translation, entry: &StaticAddress) -> 
         let ports = entry.ports;
         let inward = port_to(inward, protocol, ports.map(|ports| ports.external));
         if let Place::At(host) = place {
-            let send = Instructions::apply(leg.forward(host));
-            flows.push(Flow::new(TRANSLATE_IN, priority, leg.fresh(inward), send));
+            flows.extend(leg.send_on(priority, &inward, &to_host(host)));
             continue;
         }
         let outward = port_from(from(leg.out(), entry.internal), protocol, ports.map(|ports| ports.internal));
@@ -400,11 +401,12 @@ fn of_source(leg: &Leg<'_>, translation: &Translation) -> Vec<Flow> {
             else {
                 continue;
             };
-            let send =
-                if is_here { leg.track(number, None, TRANSLATED_IN) } else { leg.forward(datapath.key) };
-            flows.extend(of_block(leg, block).into_iter().map(|matching| {
-                let matching = if is_here { matching } else { leg.fresh(matching) };
-                Flow::new(TRANSLATE_IN, BLOCK, matching, Instructions::apply(send.clone()))
+            flows.extend(of_block(leg, block).iter().flat_map(|matching| match is_here {
+                true => {
+                    let track = Instructions::apply(leg.track(number, None, TRANSLATED_IN));
+                    vec![Flow::new(TRANSLATE_IN, BLOCK, matching.clone(), track)]
+                }
+                false => leg.send_on(BLOCK, matching, &to_host(datapath.key)),
             }));
             if is_here {
                 let sources = sources.iter().filter(|prefix| prefix.addr().is_ipv4() == is_ipv4);

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use dataplane::Owner;
 use serde_json::{Value, json};
-use topology::datapath::Encapsulation::Geneve;
+use topology::datapath::Encapsulation::{self, Geneve};
 
 use crate::frames::*;
 use crate::network::guest;
 use crate::plan::Plan;
+use crate::translation::{self, address, shared, translated};
 
 /// Flows of a local interface and for each of its addresses; the link-local one counts.
 const LOCAL: (usize, usize) = (7, 4);
@@ -66,4 +67,29 @@ fn a_host_costs_two_flows_whatever_it_has() {
     }
     let peers = flows_by_owner(&plan, 0).into_iter().filter(|(owner, _)| matches!(owner, Owner::Peer(_)));
     assert_eq!(peers.map(|(_, flows)| flows).collect::<Vec<_>>(), [PEER; 3]);
+}
+
+/// Flows of a static address where its guest is, and elsewhere; and of each host that shares an address.
+const STATIC: (usize, usize) = (4, 1);
+const SHARER: usize = 2;
+
+/// Flows of the translations of a plan.
+fn translating(plan: &Plan, host: u8) -> usize {
+    let flows = flows_by_owner(plan, host).into_iter();
+    flows.filter(|(owner, _)| matches!(owner, Owner::Translation(_))).map(|(_, flows)| flows).sum()
+}
+
+#[test]
+fn a_translation_costs_the_same_for_each_address_and_for_each_host() {
+    let hosts = [Geneve; 3];
+    let plan = translated(translation::plan(&hosts), json!([address(101, 1), address(102, 2)]));
+    let (here, elsewhere) = STATIC;
+    assert_eq!(
+        [0, 1, 2].map(|host| translating(&plan, host)),
+        [here + elsewhere, here + elsewhere, 2 * elsewhere]
+    );
+    let of_source = |hosts: &[Encapsulation]| translating(&shared(translation::plan(hosts)), 0);
+    assert_eq!(of_source(&hosts[..2]), of_source(&hosts[..1]) + SHARER);
+    // A host without a guest that shares has no share.
+    assert_eq!(of_source(&hosts), of_source(&hosts[..2]));
 }
