@@ -18,6 +18,9 @@ use topology::{Change, DatapathId, Dpid, Edit, Error, Object, ObjectRef, Request
 /// Hosts of the world. The last one registers only when it happens to.
 const HOSTS: [&str; 3] = ["host1", "host2", "host3"];
 
+/// An address of the leg that translates.
+const EXTERNAL: &str = "10.0.0.99";
+
 /// One thing that happens.
 #[derive(Clone, Debug)]
 enum Event {
@@ -86,6 +89,15 @@ impl World {
             ));
         }
         assert_eq!(world.topology.routes().len(), 2);
+        // One of the legs translates.
+        let lease = json!({"uuid": "il-9", "network_uuid": "nw-0", "interface_uuid": "if-4", "ipv4_address": EXTERNAL});
+        world.happen(create("ip_leases", lease));
+        world.happen(create(
+            "translations",
+            json!({"uuid": "tr-0", "interface_uuid": "if-4", "mode": "source", "source_network_uuid": "nw-1",
+                "external_addresses": [EXTERNAL]}),
+        ));
+        assert_eq!(world.topology.translations().len(), 1);
         for host in [0, 1] {
             world.happen(Event::Register(host, 0));
             world.happen(Event::Ports(
@@ -274,6 +286,7 @@ fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
             ];
             ("routes", id, attributes(given))
         });
+    let leg_again = leg.clone();
     let mode = prop_oneof![Just("dhcp"), Just("dns")];
     let services = (pick("ns-", 2), leg, mode).prop_map(|(id, interface, mode)| {
         let given = [("interface_uuid", Some(interface.into())), ("mode", Some(mode.into()))];
@@ -291,6 +304,22 @@ fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
             ];
             ("dns_records", id, attributes(given))
         });
+    let entry = proptest::option::weighted(0.3, pick("rl-", 2));
+    let translations = (pick("tr-", 3), leg_again, address.clone(), network.clone(), entry).prop_map(
+        |(id, leg, address, network, link)| {
+            let is_source = id != "tr-2";
+            let entry = json!({"ingress_ipv4_address": EXTERNAL, "ingress_port_number": 80, "route_link_uuid": link,
+                "egress_ipv4_address": address, "egress_port_number": 8080, "egress_network_uuid": network});
+            let given = [
+                ("interface_uuid", Some(leg.into())),
+                ("mode", Some(if is_source { "source" } else { "static_address" }.into())),
+                ("source_network_uuid", is_source.then(|| network.clone().into())),
+                ("external_addresses", is_source.then(|| json!([EXTERNAL]))),
+                ("static_addresses", (!is_source).then(|| json!([entry]))),
+            ];
+            ("translations", id, attributes(given))
+        },
+    );
     let address = prop_oneof![
         4 => address.prop_map(|address| ("ipv4_address", address)),
         1 => pick("fe80::ff:fe00:", 4).prop_map(|address| ("ipv6_address", address)),
@@ -307,7 +336,7 @@ fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
         });
     prop_oneof![
         4 => networks, 1 => segments, 1 => datapaths, 10 => interfaces, 6 => mac_leases, 6 => ip_leases,
-        1 => route_links, 6 => routes, 3 => services, 2 => dns_services, 2 => dns_records
+        1 => route_links, 6 => routes, 3 => services, 2 => dns_services, 2 => dns_records, 4 => translations
     ]
 }
 

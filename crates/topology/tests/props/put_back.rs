@@ -38,6 +38,7 @@ fn put_back(topology: &Topology, object: &Object) -> Option<Value> {
         }
         Object::MacLease(of) => ("mac_leases", json!(of), &["interface_uuid", "mac_address", "segment_uuid"]),
         Object::IpLease(of) => ("ip_leases", json!(of), IP_LEASE),
+        Object::Translation(of) => ("translations", json!(of), TRANSLATION),
         _ => return None,
     };
     let common = ["project", "labels"];
@@ -63,6 +64,7 @@ const INTERFACE: &[&str] = &[
     "display_name",
     "admin_state",
     "enable_routing",
+    "enable_route_translation",
     "network_uuid",
     "segment_uuid",
     "requested_host",
@@ -74,7 +76,17 @@ const INTERFACE: &[&str] = &[
 ];
 
 const IP_LEASE: &[&str] =
-    &["network_uuid", "ipv4_address", "ipv6_address", "interface_uuid", "mac_lease_uuid"];
+    &["network_uuid", "ipv4_address", "ipv6_address", "enable_routing", "interface_uuid", "mac_lease_uuid"];
+
+const TRANSLATION: &[&str] = &[
+    "interface_uuid",
+    "mode",
+    "passthrough",
+    "static_addresses",
+    "source_network_uuid",
+    "source_prefixes",
+    "external_addresses",
+];
 
 /// The addresses that an interface takes itself: those of the one lease of a kind.
 fn add_addresses(topology: &Topology, of: &topology::interface::Interface, shown: &mut Value) {
