@@ -55,10 +55,11 @@ fn one(random: &mut Random, topology: &Topology, hosts: usize) -> Request {
 fn of_router(random: &mut Random) -> Request {
     let n = random.below(NETWORKS);
     let (leg, network, router) = (format!("if-leg{n}"), format!("nw-{n}"), format!("rl-{}", random.below(2)));
-    match random.below(12) {
+    match random.below(14) {
         0..3 => create(
             "interfaces",
-            json!({"uuid": leg, "mode": "simulated", "enable_routing": true, "network_uuid": network,
+            json!({"uuid": leg, "mode": "simulated", "enable_routing": true,
+                "enable_route_translation": random.percent(50), "network_uuid": network,
                 "mac_address": format!("02:00:00:00:02:{n:02x}"), "ipv4_address": format!("10.0.{n}.254")}),
         ),
         3 => create("route_links", json!({"uuid": router})),
@@ -73,7 +74,24 @@ fn of_router(random: &mut Random) -> Request {
             "network_services",
             json!({"uuid": format!("ns-{n}"), "mode": "dhcp", "interface_uuid": leg}),
         ),
+        11 => {
+            let entry = json!({"ingress_ipv4_address": format!("10.0.{n}.254"), "ingress_port_number": 80,
+                "egress_ipv4_address": format!("10.0.{}.1", random.below(NETWORKS)), "egress_port_number": 8080,
+                "route_link_uuid": router});
+            create(
+                "translations",
+                json!({"uuid": format!("tr-{n}"), "interface_uuid": leg, "mode": "static_address",
+                    "static_addresses": [entry]}),
+            )
+        }
+        12 => create(
+            "translations",
+            json!({"uuid": format!("tr-{}", n + NETWORKS), "interface_uuid": leg, "mode": "source",
+                "source_network_uuid": format!("nw-{}", random.below(NETWORKS)),
+                "external_addresses": [format!("10.0.{n}.254")]}),
+        ),
         _ if random.percent(30) => delete("route_links", router),
+        _ if random.percent(30) => delete("translations", format!("tr-{}", random.below(2 * NETWORKS))),
         _ => delete("interfaces", leg),
     }
 }

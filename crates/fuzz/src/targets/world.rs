@@ -42,7 +42,8 @@ pub(super) fn requests() -> Vec<Value> {
         ),
         create(
             "interfaces",
-            json!({"uuid": "if-leg", "mode": "simulated", "enable_routing": true, "network_uuid": "nw-a",
+            json!({"uuid": "if-leg", "mode": "simulated", "enable_routing": true,
+                "enable_route_translation": true, "network_uuid": "nw-a",
                 "mac_address": "02:00:00:00:00:fe", "ipv4_address": "10.0.0.254", "ipv6_address": "fd00::fe"}),
         ),
         create("route_links", json!({"uuid": "rl-a"})),
@@ -55,6 +56,17 @@ pub(super) fn requests() -> Vec<Value> {
             "routes",
             json!({"uuid": "r-b", "interface_uuid": "if-leg", "network_uuid": "nw-a", "route_link_uuid": "rl-a",
                 "ipv6_network": "fd00::", "ingress": true, "egress": true}),
+        ),
+        create(
+            "translations",
+            json!({"uuid": "tr-a", "interface_uuid": "if-leg", "mode": "static_address", "passthrough": true,
+                "static_addresses": [{"ingress_ipv4_address": "10.0.0.254", "egress_ipv4_address": "10.0.0.1",
+                    "ingress_port_number": 80, "egress_port_number": 8080, "protocol": "tcp", "route_link_uuid": "rl-a"}]}),
+        ),
+        create(
+            "translations",
+            json!({"uuid": "tr-b", "interface_uuid": "if-leg", "mode": "source", "source_network_uuid": "nw-b",
+                "source_prefixes": ["10.1.0.0/16"], "external_addresses": ["10.0.0.254", "fd00::fe"]}),
         ),
         create("network_services", json!({"uuid": "ns-a", "mode": "dhcp", "interface_uuid": "if-leg"})),
         create("network_services", json!({"uuid": "ns-b", "mode": "dns", "interface_uuid": "if-leg"})),
