@@ -14,3 +14,4 @@ mod resources;
 mod restart;
 mod robustness;
 mod support;
+mod translations;
