@@ -217,6 +217,50 @@ fn ask(socket: &UdpSocket, server: &UdpSocket) -> SocketAddr {
 }
 
 #[test]
+fn connections_need_no_agent_and_no_manager_and_static_ones_move_with_their_guest() -> Result<()> {
+    let world = World::with_entries()?;
+    vnctl(
+        &world.lab,
+        "translations add --uuid tr-source --interface-uuid if-legout --mode source --source-prefixes 10.0.0.0/8 --external-addresses 198.51.100.9 --wait",
+    )?;
+    // In by a static address, and out by a shared one: of the static ones there is only the first now.
+    world.remove("tr-static --ingress-ipv4-address 198.51.100.6")?;
+    let server = world.a.tcp_listen("0.0.0.0:8080".parse().expect("an address"))?;
+    let client = world.out.connect(SocketAddr::new(outside(5), 8080), PATIENCE)?;
+    let to_a = (client, accept(&server).0);
+    let server = world.out.tcp_listen(SocketAddr::new(outside(1), 80))?;
+    let client = world.b.connect(SocketAddr::new(outside(1), 80), PATIENCE)?;
+    let (accepted, peer) = accept(&server);
+    assert_eq!(peer, outside(9));
+    let from_b = (client, accepted);
+    let both = || [&to_a, &from_b].iter().all(|(one, other)| passes(one, other) && passes(other, one));
+    assert!(both());
+    for host in world.lab.hosts() {
+        host.vna().kill();
+    }
+    world.lab.manager().kill();
+    assert!(both());
+    // New ones, too.
+    let client = world.b.connect(SocketAddr::new(outside(1), 80), PATIENCE)?;
+    assert!(passes(&client, &accept(&server).0));
+    world.lab.manager().start()?;
+    for host in world.lab.hosts() {
+        host.vna().start(&world.lab.manager().sync_url())?;
+    }
+    assert!(both());
+
+    world.a.plug(world.lab.host(1))?;
+    common::await_status(&world.lab, "if-a", "host", &world.lab.host(1).name().into())?;
+    wait_until("the connection to go on".to_owned(), PATIENCE, || match passes(&to_a.0, &to_a.1) {
+        true => Ok(()),
+        false => Err("silence".to_owned()),
+    })?;
+    assert!(passes(&to_a.1, &to_a.0));
+    assert!(passes(&from_b.0, &from_b.1));
+    Ok(())
+}
+
+#[test]
 fn errors_tell_guests_of_their_own_packets() -> Result<()> {
     let world = World::start()?;
     apply(&world.lab, SOURCE)?;
