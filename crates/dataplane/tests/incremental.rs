@@ -422,7 +422,7 @@ proptest! {
 
     #[test]
     fn incremental_equals_from_scratch(
-        is_prepared in proptest::bool::weighted(0.3),
+        is_prepared in proptest::bool::weighted(0.2),
         steps in proptest::collection::vec(step(), 1..60),
     ) {
         let (mut topology, mut seen) = (Topology::default(), SeenPorts::default());
