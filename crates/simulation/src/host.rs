@@ -155,7 +155,7 @@ impl Switch {
     }
 
     pub(crate) fn read(&self) -> Found {
-        Found { program: self.program.clone(), mark: self.mark }
+        Found { program: self.program.clone(), mark: self.mark, neighbours: Vec::new() }
     }
 
     /// Takes a bundle as a whole.
