@@ -32,6 +32,7 @@ use crate::id::{
 use crate::interface::{Interface, InterfaceMode};
 use crate::ip_lease::IpLease;
 use crate::mac_lease::MacLease;
+use crate::metadata_secret::MetadataSecret;
 use crate::multimap::MultiMap;
 use crate::network::Network;
 use crate::network_service::NetworkService;
@@ -68,6 +69,7 @@ pub struct Topology {
     route_links: Table<RouteLinkId, RouteLink>,
     routes: Table<RouteId, Route>,
     network_services: Table<NetworkServiceId, NetworkService>,
+    metadata_secrets: Table<NetworkServiceId, MetadataSecret>,
     dns_services: Table<DnsServiceId, DnsService>,
     dns_records: Table<DnsRecordId, DnsRecord>,
     translations: Table<TranslationId, Translation>,
@@ -152,6 +154,7 @@ macro_rules! with_kinds {
             RouteLink in route_links,
             Route in routes,
             NetworkService in network_services,
+            MetadataSecret in metadata_secrets,
             DnsService in dns_services,
             DnsRecord in dns_records,
             Translation in translations,
@@ -197,6 +200,7 @@ impl Topology {
         route_links: RouteLinkId => RouteLink, "route links";
         routes: RouteId => Route, "routes";
         network_services: NetworkServiceId => NetworkService, "network services";
+        metadata_secrets: NetworkServiceId => MetadataSecret, "metadata secrets, by network service";
         dns_services: DnsServiceId => DnsService, "DNS services";
         dns_records: DnsRecordId => DnsRecord, "DNS records";
         translations: TranslationId => Translation, "translations";
@@ -640,7 +644,7 @@ impl Topology {
                     note!(interfaces_on, claim.datapath_uuid.clone(), of.interface_uuid.clone());
                 }
             }
-            Object::HostToken(_) | Object::Sequences(_) => {}
+            Object::MetadataSecret(_) | Object::HostToken(_) | Object::Sequences(_) => {}
         }
     }
 

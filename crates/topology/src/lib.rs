@@ -2,7 +2,8 @@
 //!
 //! - Objects, one file a noun: [`datapath`], [`network`], [`segment`], [`interface`], [`mac_lease`], [`ip_lease`],
 //!   [`route_link`], [`route`], [`network_service`], [`dns_service`],
-//!   [`dns_record`], [`translation`], [`binding`], [`host_token`], [`sequences`]. One serde type serves the API, the store and the wire.
+//!   [`metadata_secret`], [`dns_record`], [`translation`], [`binding`], [`host_token`], [`sequences`]. One serde type serves the
+//!   API, the store and the wire.
 //! - [`graph`]: all of them in memory, with indexes; cheap to clone.
 //! - [`request`] and [`edit`]: pure functions from (topology, request) to (changes, error).
 //! - [`physical`]: what physical networks are made of, and their gateways.
@@ -26,6 +27,7 @@ pub mod interface;
 pub mod ip_lease;
 pub mod mac_lease;
 pub mod meta;
+pub mod metadata_secret;
 pub mod mtu;
 mod multimap;
 pub mod network;

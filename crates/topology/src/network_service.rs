@@ -1,6 +1,6 @@
 //! Network services: what simulated interfaces answer besides ARP and ping.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::id::{InterfaceId, NetworkServiceId};
 use crate::interface::InterfaceMode;
 use crate::meta::{Labels, Meta, MetaSpec, text};
+use crate::metadata_secret::{MetadataSecret, Secret};
 
 /// Time in seconds that guests may keep an address without asking again, if the service says nothing else.
 pub const DEFAULT_LEASE_TIME: u32 = 86_400;
@@ -26,6 +27,8 @@ pub enum NetworkServiceMode {
     Dhcp,
     /// Tells names of interfaces and others (RFC 1034).
     Dns,
+    /// Takes guests' requests for what they are to know of themselves to a server, and says whose they are.
+    Metadata,
 }
 
 /// A service of a simulated interface.
@@ -53,6 +56,13 @@ pub struct NetworkService {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub ntp_servers: Vec<Ipv4Addr>,
+    /// Where the guests' hosts find the metadata server, if that is its mode.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub metadata_server: Option<SocketAddr>,
+    /// Whether requests to it are signed with a secret.
+    #[serde(default)]
+    pub has_metadata_secret: bool,
 }
 
 /// The attributes of a network service that users give.
@@ -81,6 +91,14 @@ pub struct NetworkServiceSpec {
     /// Time servers that guests are told of, at most 8.
     #[schema(value_type = Option<Vec<String>>)]
     ntp_servers: Option<Vec<Ipv4Addr>>,
+    /// Where the guests' hosts find the metadata server, `ADDRESS:PORT`. Required in mode `metadata`.
+    #[serde(deserialize_with = "clearable")]
+    #[schema(value_type = Option<String>)]
+    metadata_server: Option<Option<SocketAddr>>,
+    /// With what requests to it are signed. It is never shown.
+    #[serde(deserialize_with = "clearable")]
+    #[schema(value_type = Option<String>)]
+    metadata_secret: Option<Option<Secret>>,
 }
 
 impl NetworkService {
@@ -96,9 +114,13 @@ impl NetworkService {
             lease_time: DEFAULT_LEASE_TIME,
             dns_servers: Vec::new(),
             ntp_servers: Vec::new(),
+            metadata_server: None,
+            has_metadata_secret: false,
             uuid: uuid.clone(),
         };
+        let secret = spec.metadata_secret.clone().flatten();
         edit.put(service.merge(edit, spec)?);
+        MetadataSecret::keep(edit, &uuid, secret)?;
         Ok(uuid)
     }
 
@@ -108,17 +130,20 @@ impl NetworkService {
         attributes: Attributes,
     ) -> Result<(), Error> {
         let old = edit.network_service(uuid)?;
-        let new = Self::clone(&old).merge(edit, read(attributes)?)?;
+        let spec: NetworkServiceSpec = read(attributes)?;
+        let secret = spec.metadata_secret.clone();
+        let new = Self::clone(&old).merge(edit, spec)?;
         edit.replace(&*old, new, |service| &mut service.meta);
-        Ok(())
+        secret.map_or(Ok(()), |secret| MetadataSecret::keep(edit, uuid, secret))
     }
 
-    /// Deletes it, with its DNS service.
+    /// Deletes it, with its DNS service and its secret.
     pub(crate) fn delete(edit: &mut Edit, uuid: &NetworkServiceId) -> Result<(), Error> {
         edit.network_service(uuid)?;
         for dns in edit.topology().dns_services_of_service(uuid) {
             DnsService::delete(edit, &dns)?;
         }
+        MetadataSecret::forget(edit, uuid);
         edit.delete(uuid.clone());
         Ok(())
     }
@@ -141,7 +166,28 @@ impl NetworkService {
         }
         self.dns_servers = few("dns_servers", spec.dns_servers, self.dns_servers)?;
         self.ntp_servers = few("ntp_servers", spec.ntp_servers, self.ntp_servers)?;
+        self.metadata_server = spec.metadata_server.unwrap_or(self.metadata_server);
+        self.has_metadata_secret = spec.metadata_secret.map_or(self.has_metadata_secret, |of| of.is_some());
+        self.check_metadata()?;
         Ok(self)
+    }
+
+    fn check_metadata(&self) -> Result<(), Error> {
+        let is_metadata = self.mode == NetworkServiceMode::Metadata;
+        match self.metadata_server {
+            None if is_metadata => Err(Error::missing("metadata_server")),
+            Some(_) if !is_metadata => {
+                Err(Error::unfit("metadata_server", "only a service of mode metadata has one"))
+            }
+            Some(server) if !is_server(server) => Err(Error::unfit(
+                "metadata_server",
+                "must be an address and port that hosts reach by routers",
+            )),
+            _ if self.has_metadata_secret && !is_metadata => {
+                Err(Error::unfit("metadata_secret", "only a service of mode metadata has one"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What hangs on other objects too, judged once a commit is complete.
@@ -153,6 +199,24 @@ impl NetworkService {
             format!("{} is not simulated, and only such an interface can serve", self.interface_uuid);
         Err(Error::unfit("interface_uuid", reason))
     }
+}
+
+/// Whether guests' hosts can be sent there. What an address means on the host itself, or on one wire, is not for users to
+/// reach: there may be services that take every local client for a friend.
+fn is_server(server: SocketAddr) -> bool {
+    let is_of_many = match server.ip().to_canonical() {
+        IpAddr::V4(ip) => {
+            !ip.is_unspecified()
+                && !ip.is_loopback()
+                && !ip.is_link_local()
+                && !ip.is_multicast()
+                && !ip.is_broadcast()
+        }
+        IpAddr::V6(ip) => {
+            !ip.is_unspecified() && !ip.is_loopback() && !ip.is_unicast_link_local() && !ip.is_multicast()
+        }
+    };
+    is_of_many && server.port() != 0
 }
 
 fn few<T>(field: &'static str, given: Option<Vec<T>>, old: Vec<T>) -> Result<Vec<T>, Error> {

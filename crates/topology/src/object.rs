@@ -19,6 +19,7 @@ use crate::id::{
 use crate::interface::Interface;
 use crate::ip_lease::IpLease;
 use crate::mac_lease::MacLease;
+use crate::metadata_secret::MetadataSecret;
 use crate::network::Network;
 use crate::network_service::NetworkService;
 use crate::route::Route;
@@ -150,6 +151,7 @@ objects! {
     RouteLink(RouteLinkId, uuid) = "route_links";
     Route(RouteId, uuid) = "routes";
     NetworkService(NetworkServiceId, uuid) = "network_services";
+    MetadataSecret(NetworkServiceId, network_service_uuid) = "metadata_secrets";
     DnsService(DnsServiceId, uuid) = "dns_services";
     DnsRecord(DnsRecordId, uuid) = "dns_records";
     Translation(TranslationId, uuid) = "translations";
@@ -181,7 +183,7 @@ macro_rules! references {
         }
     )*};
 }
-// An interface's id names the interface; its binding is named in full.
+// An interface's id names the interface; its binding is named in full, as is the secret of a service.
 references!(
     DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface, MacLeaseId => MacLease, IpLeaseId => IpLease, RouteLinkId => RouteLink, RouteId => Route, NetworkServiceId => NetworkService, DnsServiceId => DnsService, DnsRecordId => DnsRecord, HostTokenId => HostToken, TranslationId => Translation, FilterId => Filter, SecurityGroupId => SecurityGroup
 );

@@ -388,6 +388,7 @@ impl Object {
             Self::RouteLink(of) => Some(&of.meta),
             Self::Route(of) => Some(&of.meta),
             Self::NetworkService(of) => Some(&of.meta),
+            Self::MetadataSecret(of) => Some(&of.meta),
             Self::DnsService(of) => Some(&of.meta),
             Self::DnsRecord(of) => Some(&of.meta),
             Self::Translation(of) => Some(&of.meta),

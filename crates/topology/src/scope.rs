@@ -2,7 +2,8 @@
 //!
 //! A host needs its own datapath, and for every L2 domain within its reach: the domain, its interfaces with their leases,
 //! services and bindings, the datapaths these live on, and the routers with a leg there. Within reach are the domains with
-//! an interface on the host, and those that routers join to them. Whatever else there is does not concern it.
+//! an interface on the host, and those that routers join to them. Whatever else there is does not concern it. A secret goes no
+//! further than it must: to the hosts with an interface in one of its domains.
 //!
 //! # Cost
 //! [`delta`] looks at the objects that changed and those whose place hangs on them, and at the domains within reach,
@@ -21,6 +22,9 @@ pub fn snapshot(topology: &Topology, host: &DatapathId) -> Vec<Object> {
     references.insert(ObjectRef::Datapath(host.clone()));
     let groups = groups(topology, &references);
     references.extend(groups);
+    let own = own(topology, host);
+    references
+        .retain(|of| !is_secret(of) || domains_of(topology, of).iter().any(|domain| own.contains(domain)));
     references.iter().filter_map(|reference| topology.get(reference)).collect()
 }
 
@@ -38,16 +42,26 @@ pub fn delta(before: &Topology, after: &Topology, changes: &[Change], host: &Dat
     let (had, has) = (reach(before, host), reach(after, host));
     had.difference(&has).for_each(|domain| candidates.extend(part(before, domain)));
     has.difference(&had).for_each(|domain| candidates.extend(part(after, domain)));
+    let (owned, owns) = (own(before, host), own(after, host));
+    for domain in owned.symmetric_difference(&owns) {
+        [before, after].into_iter().for_each(|topology| candidates.extend(secrets(topology, domain)));
+    }
     let groups: BTreeSet<_> = [before, after].iter().flat_map(|of| groups(of, &candidates)).collect();
     candidates.extend(groups);
-    let needs = |topology: &Topology, within: &BTreeSet<DomainId>, reference: &ObjectRef| match reference {
-        ObjectRef::Datapath(id) if id == host => true,
-        ObjectRef::SecurityGroup(id) => topology.is_group_within(id, within),
-        _ => domains_of(topology, reference).iter().any(|domain| within.contains(domain)),
+    let needs = |topology: &Topology, (within, own): (&BTreeSet<_>, &BTreeSet<_>), reference: &ObjectRef| {
+        let is_in = |within: &BTreeSet<DomainId>| {
+            domains_of(topology, reference).iter().any(|domain| within.contains(domain))
+        };
+        match reference {
+            ObjectRef::Datapath(id) if id == host => true,
+            ObjectRef::SecurityGroup(id) => topology.is_group_within(id, within),
+            ObjectRef::MetadataSecret(_) => is_in(own),
+            _ => is_in(within),
+        }
     };
     let change = |reference: ObjectRef| {
-        let needed = before.get(&reference).is_some() && needs(before, &had, &reference);
-        match after.get(&reference).filter(|_| needs(after, &has, &reference)) {
+        let needed = before.get(&reference).is_some() && needs(before, (&had, &owned), &reference);
+        match after.get(&reference).filter(|_| needs(after, (&has, &owns), &reference)) {
             Some(object) if !needed || changed.contains(&reference) => Some(Change::Put(object)),
             Some(_) => None,
             None => needed.then_some(Change::Delete(reference)),
@@ -83,6 +97,22 @@ pub fn concerned(before: &Topology, after: &Topology, changes: &[Change]) -> BTr
 /// The L2 domains within a host's reach.
 fn reach(topology: &Topology, host: &DatapathId) -> BTreeSet<DomainId> {
     joined(topology, topology.domains_on(host))
+}
+
+/// The L2 domains with an interface on a host.
+fn own(topology: &Topology, host: &DatapathId) -> BTreeSet<DomainId> {
+    topology.domains_on(host).into_iter().collect()
+}
+
+fn is_secret(reference: &ObjectRef) -> bool {
+    matches!(reference, ObjectRef::MetadataSecret(_))
+}
+
+/// The secrets of services in a domain.
+fn secrets(topology: &Topology, domain: &DomainId) -> Vec<ObjectRef> {
+    let servers = topology.simulated_in_domain(domain).into_iter();
+    let services = servers.flat_map(|server| topology.services_of_interface(&server));
+    services.map(ObjectRef::MetadataSecret).collect()
 }
 
 /// These domains, and those that routers join to them, over however many routers.
@@ -133,7 +163,7 @@ fn domains_of(topology: &Topology, reference: &ObjectRef) -> Vec<DomainId> {
             let network = topology.routes().get(id).map(|route| &route.network_uuid);
             network.and_then(|network| topology.domain_of_network(network)).into_iter().collect()
         }
-        ObjectRef::NetworkService(id) => {
+        ObjectRef::NetworkService(id) | ObjectRef::MetadataSecret(id) => {
             let service = topology.network_services().get(id);
             service.map_or_else(Vec::new, |service| interface(&service.interface_uuid))
         }
@@ -185,13 +215,14 @@ fn relatives(topology: &Topology, reference: &ObjectRef, found: &mut BTreeSet<Ob
         ObjectRef::Route(id) => {
             found.extend(topology.routes().get(id).map(|route| route.route_link_uuid.clone().into()));
         }
-        ObjectRef::NetworkService(id) => names(topology, id, found),
+        ObjectRef::NetworkService(id) => of_service(topology, id, found),
         ObjectRef::DnsService(id) => {
             found.extend(topology.records_of_dns_service(id).into_iter().map(ObjectRef::from));
         }
         ObjectRef::Datapath(_)
         | ObjectRef::Segment(_)
         | ObjectRef::RouteLink(_)
+        | ObjectRef::MetadataSecret(_)
         | ObjectRef::DnsRecord(_)
         | ObjectRef::Translation(_)
         | ObjectRef::Filter(_)
@@ -209,7 +240,7 @@ fn household(topology: &Topology, interface: &InterfaceId, found: &mut BTreeSet<
     found.extend(topology.ip_leases_of_interface(interface).into_iter().map(ObjectRef::from));
     found.extend(topology.filters_of_interface(interface).into_iter().map(ObjectRef::from));
     for service in topology.services_of_interface(interface) {
-        names(topology, &service, found);
+        of_service(topology, &service, found);
         found.insert(service.into());
     }
     found.extend(topology.translations_of_interface(interface).into_iter().map(ObjectRef::from));
@@ -225,8 +256,9 @@ fn groups(topology: &Topology, of: &BTreeSet<ObjectRef>) -> BTreeSet<ObjectRef> 
     interfaces.flat_map(|of| of.security_groups.iter().cloned().map(ObjectRef::from)).collect()
 }
 
-/// What belongs to a network service: its DNS service, and the records of that.
-fn names(topology: &Topology, service: &NetworkServiceId, found: &mut BTreeSet<ObjectRef>) {
+/// What belongs to a network service: its secret, its DNS service, and the records of that.
+fn of_service(topology: &Topology, service: &NetworkServiceId, found: &mut BTreeSet<ObjectRef>) {
+    found.insert(ObjectRef::MetadataSecret(service.clone()));
     for dns in topology.dns_services_of_service(service) {
         found.extend(topology.records_of_dns_service(&dns).into_iter().map(ObjectRef::from));
         found.insert(dns.into());

@@ -287,9 +287,15 @@ fn resource() -> impl Strategy<Value = (&'static str, String, Value)> {
             ("routes", id, attributes(given))
         });
     let leg_again = leg.clone();
-    let mode = prop_oneof![Just("dhcp"), Just("dns")];
+    let mode = prop_oneof![Just("dhcp"), Just("dns"), Just("metadata")];
     let services = (pick("ns-", 2), leg, mode).prop_map(|(id, interface, mode)| {
-        let given = [("interface_uuid", Some(interface.into())), ("mode", Some(mode.into()))];
+        let is_metadata = mode == "metadata";
+        let given = [
+            ("interface_uuid", Some(interface.into())),
+            ("mode", Some(mode.into())),
+            ("metadata_server", Some(if is_metadata { "192.0.2.1:80" } else { "" }.into())),
+            ("metadata_secret", Some(if is_metadata { "s3cret" } else { "" }.into())),
+        ];
         ("network_services", id, attributes(given))
     });
     let dns_services = (pick("dnss-", 2), pick("ns-", 2)).prop_map(|(id, service)| {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::document::Wanted;
 use super::title;
 use crate::operation::{Attributes, Operation};
-use crate::resource::{INTERFACES, IP_LEASES, MAC_LEASES, RESOURCES, Resource};
+use crate::resource::{INTERFACES, IP_LEASES, Kind, MAC_LEASES, RESOURCES, Resource};
 
 /// What may be deleted when no file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,7 +186,10 @@ impl fmt::Display for Step {
         write!(f, "{sign} {}", title(self.operation.resource(), &self.uuid))?;
         for (index, Difference { attribute, from, to }) in self.differences.iter().enumerate() {
             let separator = if index == 0 { ':' } else { ',' };
-            write!(f, "{separator} {attribute} {from} → {to}")?;
+            match self.operation.resource().attribute(attribute) {
+                Some(of) if of.kind == Kind::Secret => write!(f, "{separator} {attribute}")?,
+                _ => write!(f, "{separator} {attribute} {from} → {to}")?,
+            }
         }
         Ok(())
     }

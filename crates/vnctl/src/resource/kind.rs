@@ -11,6 +11,8 @@ use serde_json::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
+    /// A text that is never shown, neither by the manager nor here.
+    Secret,
     Integer,
     Boolean,
     Mac,
@@ -44,8 +46,13 @@ impl Kind {
         }
     }
 
-    /// Whether a wanted value is the one that an object shows. Absent, null and empty are the same.
+    /// Whether a wanted value is the one that an object shows. Absent, null and empty are the same. Of a secret is shown
+    /// whether there is one, so that only the manager can tell.
     pub(crate) fn same(self, wanted: &Value, shown: Option<&Value>) -> bool {
+        if self == Self::Secret {
+            return self.canonical(wanted).is_empty()
+                && shown.is_none_or(|shown| *shown != Value::Bool(true));
+        }
         self.canonical(wanted) == shown.map_or_else(String::new, |shown| self.canonical(shown))
     }
 
@@ -76,7 +83,7 @@ impl Kind {
     /// How help names a value.
     pub(crate) fn placeholder(self) -> &'static str {
         match self {
-            Self::Text => "TEXT",
+            Self::Text | Self::Secret => "TEXT",
             Self::Integer => "NUMBER",
             Self::List => "A,B,…",
             Self::Boolean => "true|false",

@@ -8,7 +8,7 @@ pub(crate) static NETWORK_SERVICES: Resource = Resource {
     about: "What simulated interfaces answer besides ARP and ping",
     prefix: "ns",
     attributes: &[
-        Attribute::new("mode", Kind::OneOf(&["dhcp", "dns"]), "What it does").required(),
+        Attribute::new("mode", Kind::OneOf(&["dhcp", "dns", "metadata"]), "What it does").required(),
         Attribute::new("interface_uuid", Kind::Uuid("if"), "The simulated interface that answers").required(),
         Attribute::new("display_name", Kind::Text, "A name for people"),
         Attribute::new(
@@ -22,6 +22,9 @@ pub(crate) static NETWORK_SERVICES: Resource = Resource {
             "Name servers that guests are told of; those in their network if absent",
         ),
         Attribute::new("ntp_servers", Kind::List, "Time servers that guests are told of"),
+        Attribute::new("metadata_server", Kind::Text, "Where hosts find the metadata server, ADDRESS:PORT"),
+        Attribute::new("metadata_secret", Kind::Secret, "With what requests to it are signed; never shown")
+            .shown_as("has_metadata_secret"),
     ],
     columns: &[
         Column::new("UUID", &["/uuid"]),
@@ -30,6 +33,7 @@ pub(crate) static NETWORK_SERVICES: Resource = Resource {
         Column::new("INTERFACE", &["/interface_uuid"]),
         Column::optional("DNS", &["/dns_servers"]),
         Column::optional("NTP", &["/ntp_servers"]),
+        Column::optional("METADATA", &["/metadata_server"]),
         Column::new("LEASE", &["/lease_time"]),
         Column::optional("LABELS", &["/labels"]),
     ],
