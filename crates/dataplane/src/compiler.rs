@@ -283,6 +283,7 @@ impl Compiler {
             // What a name server tells is the agent's to know.
             ObjectRef::DnsService(_)
             | ObjectRef::DnsRecord(_)
+            | ObjectRef::MetadataSecret(_)
             | ObjectRef::HostToken(_)
             | ObjectRef::Sequences => {}
         }

@@ -3,16 +3,18 @@
 //! The source's host replicates to its own members and, once each, to the other hosts that have one; those replicate
 //! to theirs only.
 
-use openflow::{Action, Bucket, BucketId, Flow, Group, GroupId, GroupType, Instructions, Match};
+use std::net::IpAddr;
+
+use openflow::{Action, Bucket, BucketId, Field, Flow, Group, GroupId, GroupType, Instructions, Match};
 use topology::interface::{Interface, InterfaceMode};
 use topology::network_service::NetworkServiceMode;
-use topology::{DomainId, DomainKey, HostKey, InterfaceKey};
+use topology::{DomainId, DomainKey, HostKey, InterfaceKey, MacAddr};
 
 use crate::base::{DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, ROUTER_SOLICITATION};
 use crate::cookie::Owner;
 use crate::layout::*;
-use crate::physical;
-use crate::view::{Place, View, flagged, in_domain};
+use crate::view::{Place, View, asking_for, flagged, in_domain, to_address};
+use crate::{physical, simulated};
 
 /// Most buckets of one group: a group's description has to fit one message.
 pub const MAX_BUCKETS: usize = 1000;
@@ -30,8 +32,9 @@ pub(crate) fn flows(view: View<'_>, domain: &DomainId) -> (Vec<Flow>, Vec<Group>
         return physical::flows(view, domain, key);
     }
     let members = local_members(view, domain);
+    let metadata = metadata(view, domain, key, !members.is_empty());
     if members.is_empty() {
-        return (Vec::new(), Vec::new());
+        return (metadata, Vec::new());
     }
     let here = groups(key, 0, members.iter().map(|member| bucket(member.0, DESTINATION_INTERFACE, DELIVER)));
     let hosts = remote_hosts(view, domain);
@@ -45,6 +48,7 @@ pub(crate) fn flows(view: View<'_>, domain: &DomainId) -> (Vec<Flow>, Vec<Group>
     };
     let mut flows = vec![flood(0, [ids(&here), ids(&there)].concat()), flood(FROM_TUNNEL, ids(&here))];
     flows.extend(questions(view, domain, key));
+    flows.extend(metadata);
     (flows, [here, there].concat())
 }
 
@@ -85,6 +89,60 @@ fn questions(view: View<'_>, domain: &DomainId, key: DomainKey) -> Vec<Flow> {
         Flow::new(DESTINATION, 200, matching, answer).with_cookie(Owner::Domain(key).cookie())
     };
     dhcp.chain(solicitation).map(ask).collect()
+}
+
+/// How the metadata address is found, and what goes there, also by a router: a guest that knows no better sends it to its
+/// default one.
+fn metadata(view: View<'_>, domain: &DomainId, key: DomainKey, has_members: bool) -> Vec<Flow> {
+    let Some((server, mac)) = metadata_server(view, domain) else { return Vec::new() };
+    // One that is on its owner's host alone has others' guests to serve there.
+    if !has_members && server.owner().is_none() {
+        return Vec::new();
+    }
+    let is_here = view.place(server) == Some(Place::Simulated);
+    let taken = |address: IpAddr| {
+        let networks = view.topology.networks_of_domain(domain);
+        let mut leases =
+            networks.iter().flat_map(|network| view.topology.ip_leases_of_address(network, address));
+        leases.any(|lease| view.topology.ip_leases().get(&lease).is_some_and(|lease| lease.holder.is_some()))
+    };
+    let addresses = [IpAddr::from(METADATA), METADATA_V6.into()];
+    let of_address = |address: IpAddr| {
+        let found = [Action::set_field(Field::Xreg(RESOLVED_MAC), mac.0), flag(RESOLVED)];
+        let found = Flow::new(RESOLVE, 100, asking_for(in_domain(key), address), Instructions::apply(found));
+        let asked = || in_domain(key).reg(DESTINATION_INTERFACE, server.key.0);
+        let to_port = match address {
+            IpAddr::V4(address) => asked().ip().ipv4_dst(address),
+            IpAddr::V6(address) => asked().ipv6().ipv6_dst(address),
+        };
+        let ask = Instructions::apply(to_agent(Question::Metadata));
+        let ask = Flow::new(OWN, 110, to_port.tcp().tcp_dst(METADATA_PORT), ask);
+        let meet = Instructions::apply([set(DESTINATION_INTERFACE, server.key.0)]).then_goto(OWN);
+        let meet = Flow::new(SIMULATED, 450, to_address(in_domain(key), address), meet);
+        let in_segment = matches!(domain, DomainId::Segment(_)).then(|| simulated::answer(key, address));
+        let here = [ask, meet].into_iter().filter(move |_| is_here);
+        std::iter::once(found).chain(in_segment).chain(here)
+    };
+    // Who has leased it to an interface wants it to be there.
+    let flows = addresses.into_iter().filter(|address| !taken(*address)).flat_map(of_address);
+    flows.map(|flow| flow.with_cookie(Owner::Domain(key).cookie())).collect()
+}
+
+/// The interface that serves metadata in a domain, the first if there are several, and its MAC address there.
+fn metadata_server<'a>(view: View<'a>, domain: &DomainId) -> Option<(&'a Interface, MacAddr)> {
+    let serves = |interface: &&Interface| {
+        let services = view.topology.services_of_interface(&interface.uuid);
+        let mut services = services.iter().filter_map(|of| view.topology.network_services().get(of));
+        services.any(|service| service.mode == NetworkServiceMode::Metadata)
+    };
+    let servers = view.topology.simulated_in_domain(domain);
+    let servers = servers.iter().filter_map(|id| view.topology.interfaces().get(id).map(AsRef::as_ref));
+    servers.filter(serves).find_map(|server| {
+        view.place(server)?;
+        let attachments = view.attachments(&server.uuid);
+        let attachment = attachments.into_iter().find(|of| of.domain == *domain)?;
+        Some((server, attachment.mac))
+    })
 }
 
 fn local_members(view: View<'_>, domain: &DomainId) -> Vec<InterfaceKey> {

@@ -1,6 +1,6 @@
 //! What tables, registers and numbers mean. Changing any of this is an upgrade of every flow.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use openflow::{Action, Controller, Field, GroupId, MeterId, OfPort, PacketInReason, SubField, TableId};
 
@@ -247,6 +247,13 @@ pub fn identity() -> SubField {
     SubField::new(Field::Reg(FLAGS), IDENTITY_BIT, 16)
 }
 
+/// Where guests ask what they are to know of themselves: a link-local address (RFC 3927) that images of all clouds know.
+pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// The same over IPv6: a link-local address with the digits of [`METADATA`].
+pub const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe);
+/// The port there, that of HTTP.
+pub const METADATA_PORT: u16 = 80;
+
 /// How the switch has to be told to treat fragments (`OFPC_FRAG_NX_MATCH`, ovs-ofctl(8) `set-frags nx-match`): first
 /// fragments are matched by their transport header like whole packets, else a router advertisement in a fragment would
 /// be no router advertisement (RFC 7113).
@@ -365,6 +372,8 @@ questions! {
     Logged = 12;
     /// Somebody asks a name server over TCP.
     DnsStream = 20;
+    /// A guest asks what it is to know of itself.
+    Metadata = 21;
     /// A gateway does not know who on the wire has the address in [`RESOLVE_ADDRESS`].
     NextHop = 30;
     /// Somebody on the wire says who has an address.

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use openflow::{Field, Flow, Instructions, Match};
-use topology::DomainId;
 use topology::interface::Interface;
 use topology::network_service::NetworkServiceMode;
+use topology::{DomainId, DomainKey};
 
 use crate::base::{FROM_NEIGHBOUR, REQUEST, SOLICITATION};
 use crate::interface::{destination, resolve};
@@ -70,14 +70,14 @@ fn of_attachment(interface: &Interface, of: &Attachment) -> Vec<Flow> {
     for address in &of.addresses {
         flows.push(resolve(interface, of, *address));
         // A network's questions are answered before they get here; a segment's would go to everybody.
-        flows.extend(matches!(of.domain, DomainId::Segment(_)).then(|| answer(of, *address)));
+        flows.extend(matches!(of.domain, DomainId::Segment(_)).then(|| answer(of.key, *address)));
     }
     flows
 }
 
 /// Answers the question for an address of ours in a segment.
-fn answer(of: &Attachment, address: IpAddr) -> Flow {
-    let asked = flagged(in_domain(of.key), 0, FROM_TUNNEL);
+pub(crate) fn answer(domain: DomainKey, address: IpAddr) -> Flow {
+    let asked = flagged(in_domain(domain), 0, FROM_TUNNEL);
     let (matching, actions) = match address {
         IpAddr::V4(address) => {
             let actions = then_through(ask_ipv4(Field::ArpTpa), [RESOLVE, ARP_REPLY]);

@@ -35,6 +35,7 @@ fn request() -> impl Strategy<Value = Value> {
         Just(json!({"ipv4_network": "10.0.0.0"})),
         Just(json!({"ipv4_network": "10.0.0.0", "ipv6_network": "fd00::"})),
         Just(json!({"ipv6_network": "fd00::", "ipv4_network": null})),
+        Just(json!({"ipv4_network": "169.254.0.0", "ipv4_prefix": 16})),
         Just(json!({"segment_uuid": "seg-0"})),
         Just(json!({"segment_uuid": null})),
     ];
@@ -88,6 +89,10 @@ fn request() -> impl Strategy<Value = Value> {
         2 => (0..3_u8, 0..2_u8, network.clone(), 1..9_u8).prop_map(|(n, mac_lease, network, address)| {
             json!({"op": "create", "resource": "ip_leases", "attributes": {"uuid": format!("il-{n}"),
                 "mac_lease_uuid": format!("ml-{mac_lease}"), "network_uuid": network, "ipv4_address": format!("10.0.0.2{address}")}})
+        }),
+        1 => (interface.clone(), network.clone()).prop_map(|(interface, network)| {
+            json!({"op": "create", "resource": "ip_leases", "attributes": {"uuid": "il-0", "interface_uuid": interface,
+                "network_uuid": network, "ipv4_address": "169.254.169.254"}})
         }),
         2 => (0..3_u8, 0..2_u8, 0..4_u8).prop_map(|(lease, mac_lease, kind)| {
             let (uuid, holder) = (format!("il-{lease}"), json!({"mac_lease_uuid": format!("ml-{mac_lease}")}));
@@ -234,7 +239,7 @@ fn router() -> impl Strategy<Value = Value> {
             0 => ("routes", format!("r-{number}")),
             1 => ("route_links", format!("rl-{}", number % 2)),
             2 => ("interfaces", format!("if-leg{}", number % 2)),
-            _ => ("network_services", "ns-0".to_owned()),
+            _ => ("network_services", format!("ns-{}", number % 2)),
         };
         json!({"op": "delete", "resource": resource, "uuid": uuid})
     });
@@ -242,7 +247,7 @@ fn router() -> impl Strategy<Value = Value> {
         4 => leg.prop_map(create("interfaces")),
         2 => (0..2_u8).prop_map(|link| json!({"uuid": format!("rl-{link}")})).prop_map(create("route_links")),
         6 => route.prop_map(create("routes")),
-        1 => (0..2_u8).prop_map(|leg| json!({"uuid": "ns-0", "mode": "dhcp", "interface_uuid": format!("if-leg{leg}")}))
+        3 => (0..2_u8, 0..2_u8, 0..4_u8).prop_map(|(service, leg, mode)| service_of(service, leg, mode))
             .prop_map(create("network_services")),
         2 => change,
         1 => delete,
@@ -330,6 +335,17 @@ fn translating() -> Vec<Step> {
     ];
     let shown = [Step::Show(0, 0b001), Step::Show(1, 0b010), Step::Show(2, 0b100)];
     registered.chain(requests.map(Step::Requests)).chain(shown).collect()
+}
+
+fn service_of(service: u8, leg: u8, mode: u8) -> Value {
+    let (uuid, interface) = (format!("ns-{service}"), format!("if-leg{leg}"));
+    match mode {
+        0 => json!({"uuid": uuid, "interface_uuid": interface, "mode": "dhcp"}),
+        1 => json!({"uuid": uuid, "interface_uuid": interface, "mode": "dns"}),
+        _ => {
+            json!({"uuid": uuid, "interface_uuid": interface, "mode": "metadata", "metadata_server": "192.0.2.1:80"})
+        }
+    }
 }
 
 fn step() -> impl Strategy<Value = Step> {

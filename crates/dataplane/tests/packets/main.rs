@@ -12,6 +12,7 @@ mod protection;
 mod resolution;
 mod routing;
 mod segment;
+mod services;
 mod source;
 mod switch;
 mod translation;
