@@ -3,7 +3,7 @@
 //!
 //! # Routes
 //! A guest learns of every prefix that a router with a leg in its network has a route to, elsewhere (RFC 3442), and of a
-//! default route if the router has one.
+//! default route if the router has one. It learns of the way to the metadata address, where there is a server for it.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,7 +19,7 @@ use topology::network_service::{NetworkService, NetworkServiceMode};
 use topology::{DomainId, Id, MacAddr, NetworkId, Topology, mtu};
 use tracing::debug;
 
-use super::{Client, back, dns, source};
+use super::{Client, back, dns, metadata, source};
 
 /// The answer to a client, out of the port it asked by. `None` if it gets none.
 pub(super) fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
@@ -69,7 +69,8 @@ fn lease(client: &Client<'_>, topology: &Topology) -> Option<Lease> {
         Some((address, network, server, of_server))
     });
     let (address, network, server, of_server) = served.next()?;
-    let (routers, routes) = routes(&network.uuid, topology);
+    let (routers, mut routes) = routes(&network.uuid, topology);
+    routes.extend(metadata::route(&network.uuid, &client.domain, topology));
     let only_ipv4 = |address: &IpAddr| match address {
         IpAddr::V4(address) => Some(*address),
         IpAddr::V6(_) => None,

@@ -5,11 +5,13 @@
 //! - `dns`: what name servers tell.
 //! - `rejected`: what filters say to whom they refuse.
 //! - `stream`: whom guests open TCP connections to. What is said on them, [`streams`](crate::streams) carries.
+//! - `metadata`: who it is that asks for metadata, and whom to ask on its behalf.
 //! - `routed`: what routers and simulated interfaces say of packets that they cannot pass on.
 
 mod dhcp;
 mod dhcpv6;
 mod dns;
+mod metadata;
 mod rejected;
 mod routed;
 mod router_advertisement;
@@ -18,6 +20,7 @@ mod stream;
 use std::net::IpAddr;
 
 pub use dns::{Asked, Forward, Names, Told, tell};
+pub use metadata::{Asker, Signing, asker};
 pub use stream::{Call, Line, Service};
 
 use dataplane::layout::{
@@ -60,6 +63,7 @@ pub fn answer(packet_in: &PacketIn, topology: &Topology, names: &Names) -> Optio
             None
         }
         Question::DnsStream => return stream::call(packet_in, Service::Dns).map(Reply::Stream),
+        Question::Metadata => return stream::call(packet_in, Service::Metadata).map(Reply::Stream),
         // These take time and memory: see `neighbours`.
         Question::NextHop | Question::NeighbourFound => None,
     };

@@ -12,6 +12,8 @@ use super::{by_tables, domain, register, source};
 pub enum Service {
     /// Names (RFC 7766).
     Dns,
+    /// What the guest is to know of itself.
+    Metadata,
 }
 
 /// Which connection: the same ends mean another one in another domain, or at another interface.

@@ -12,6 +12,7 @@
 
 mod dns;
 mod line;
+mod metadata;
 mod places;
 
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use tokio::time::{Instant, timeout};
 use topology::Topology;
 use tracing::debug;
 
-use crate::answers::{Call, Line, Names, Service};
+use crate::answers::{Call, Line, Names, Service, asker};
 use crate::forwarder::Forwarder;
 use line::Wire;
 use places::{Found, Places};
@@ -118,6 +119,7 @@ impl Services {
     async fn serve(&self, line: Line, stream: DuplexStream) {
         match line.service {
             Service::Dns => dns::serve(stream, line.server, self).await,
+            Service::Metadata => metadata::serve(stream, || asker(&line, &self.topology())).await,
         }
     }
 
