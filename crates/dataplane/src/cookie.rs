@@ -116,6 +116,10 @@ purposes! {
     NotGateway = 41, "from outside, at a host that is not the gateway";
     /// The wire of a physical network is the untagged one.
     TaggedOutside = 42, "VLAN tag from outside";
+    /// More than `max_egress_kbps`. How many, [`crate::layout::PortMeter`] counts.
+    EgressRate = 52, "more than the interface may send";
+    /// More than `max_ingress_kbps`. How many, [`crate::layout::PortMeter`] counts.
+    IngressRate = 53, "more than the interface may receive";
 }
 
 impl Owner {

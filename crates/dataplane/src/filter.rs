@@ -25,10 +25,10 @@ use topology::{DomainId, IdentityKey, InterfaceId};
 
 use crate::base::{REQUEST, drop, flow, resolve_ipv4};
 use crate::cookie::{Owner, Purpose};
-use crate::identity;
 use crate::layout::*;
 use crate::rule::{By, IN, OUT, Pattern, Stage, began, go, reverse};
 use crate::view::{Place, View, flagged, from_interface, in_domain};
+use crate::{identity, limit};
 
 /// Lowest priority of a rule's flows.
 const RULES: u16 = 10;
@@ -164,7 +164,7 @@ fn questions(view: View<'_>, interface: &Interface, filter: Option<&Filter>) -> 
 fn here(interface: &Interface, port: OfPort, filter: Option<&Filter>) -> Vec<Flow> {
     let stateful = interface.identity.is_some() || filter.is_some_and(Filter::is_stateful);
     let to = Match::new().reg(DESTINATION_INTERFACE, interface.key.0);
-    let output = Instructions::apply([Action::output(port)]);
+    let output = Instructions::apply([limit::output(interface, port)]);
     let mut flows = vec![Flow::new(OUTPUT, 100, to, output)];
     for stage in [OUT, IN] {
         if stateful {

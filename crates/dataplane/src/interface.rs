@@ -43,9 +43,9 @@ pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> (Vec<Flow>, Vec<Group>)
 
 /// Meters of an interface on this host.
 pub(crate) fn meters(view: View<'_>, id: &InterfaceId) -> Vec<Meter> {
-    let place = view.topology.interfaces().get(id).and_then(|interface| view.place(interface));
-    match place {
-        Some(Place::Here(port)) => limit::meters_of_port(port),
+    let Some(interface) = view.topology.interfaces().get(id) else { return Vec::new() };
+    match view.place(interface) {
+        Some(Place::Here(port)) => limit::meters_of_port(interface, port),
         _ => Vec::new(),
     }
 }
@@ -57,13 +57,14 @@ fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec
         let matching = in_domain(domain).reg(DESTINATION_INTERFACE, key.0);
         let out = match is_protected(interface) {
             true => Instructions::apply([to_identity(interface)]).then_goto(TRACK_IN),
-            false => Instructions::apply([Action::output(port)]),
+            false => Instructions::apply([limit::output(interface, port)]),
         };
         Flow::new(DELIVER, 100, matching, out)
     });
     let of_attachment = |of: &Attachment| {
         let found = Instructions::apply(found(interface)).then_goto(DELIVER);
-        let mut flows = vec![classify(interface, port, of), destination(of, found)];
+        let mut flows = classify(interface, port, of);
+        flows.push(destination(of, found));
         flows.extend(admitted(key, of));
         flows.extend(of.addresses.iter().map(|address| resolve(interface, of, *address)));
         flows
@@ -104,22 +105,36 @@ fn to_identity(interface: &Interface) -> Action {
     set(DESTINATION_IDENTITY, interface.identity.map_or(0, |key| key.0))
 }
 
-fn classify(interface: &Interface, port: OfPort, of: &Attachment) -> Flow {
+/// What a packet from a port is, and what is done with it whatever it is. Only IP packets have a code point.
+fn classify(interface: &Interface, port: OfPort, of: &Attachment) -> Vec<Flow> {
+    let next = match of.domain {
+        DomainId::Network(_) => SOURCE,
+        DomainId::Segment(_) => SEGMENT_SOURCE,
+    };
+    let from = || Match::new().in_port(port).eth_src(of.mac.0);
+    let flow = |priority, matching, marked: Option<Action>| {
+        let actions = limit::egress(interface, port).into_iter().chain(identify(interface, of)).chain(marked);
+        Flow::new(CLASSIFY, priority, matching, Instructions::apply(actions).then_goto(next))
+    };
+    let marked = interface.limits.dscp.map(|code| {
+        let mark = || Some(Action::set_field(Field::IpDscp, code.get()));
+        [flow(110, from().ip(), mark()), flow(110, from().ipv6(), mark())]
+    });
+    marked.into_iter().flatten().chain([flow(100, from(), None)]).collect()
+}
+
+/// Says whom a packet comes from, and where.
+fn identify(interface: &Interface, of: &Attachment) -> Vec<Action> {
     let mut actions =
         vec![set(SOURCE_INTERFACE, interface.key.0), Action::set_field(Field::Metadata, u64::from(of.key.0))];
     if interface.enable_routing {
         actions.push(flag(ROUTER));
     }
     actions.extend(identified(interface.identity));
-    let next = match of.domain {
-        DomainId::Network(_) => SOURCE,
-        DomainId::Segment(_) => {
-            actions.push(flag(SEGMENT));
-            SEGMENT_SOURCE
-        }
-    };
-    let matching = Match::new().in_port(port).eth_src(of.mac.0);
-    Flow::new(CLASSIFY, 100, matching, Instructions::apply(actions).then_goto(next))
+    if let DomainId::Segment(_) = of.domain {
+        actions.push(flag(SEGMENT));
+    }
+    actions
 }
 
 pub(crate) fn destination(of: &Attachment, found: Instructions) -> Flow {

@@ -293,6 +293,10 @@ pub const PORT_QUESTIONS_AT_ONCE: u32 = 100;
 pub enum PortMeter {
     /// What its guest asks.
     Questions,
+    /// What its guest sends.
+    Egress,
+    /// What its guest receives.
+    Ingress,
 }
 
 impl PortMeter {
@@ -301,6 +305,8 @@ impl PortMeter {
     pub fn of(self, port: OfPort) -> MeterId {
         let place = match self {
             Self::Questions => 0,
+            Self::Egress => 1,
+            Self::Ingress => 2,
         };
         MeterId(port.0.min(LOCAL_PORT) * 3 + place)
     }
@@ -310,7 +316,8 @@ impl PortMeter {
         (meter.0 >= 3 && meter < OTHERS_METER).then_some(())?;
         match meter.0 % 3 {
             0 => Some(Self::Questions),
-            _ => None,
+            1 => Some(Self::Egress),
+            _ => Some(Self::Ingress),
         }
     }
 }

@@ -18,6 +18,10 @@
 //!
 //! A flow has one meter and has it first (`ofpacts_verify` of Open vSwitch); hence tables that only meter.
 //!
+//! # Rates
+//! What an interface sends is metered by the flow that admits it, before anything else; what it receives where it leaves
+//! for the port. Meters drop, and do not delay: TCP finds its rate.
+//!
 //! # Whose question
 //! It is the source interface's ([`SOURCE_INTERFACE`]), which a packet keeps on its way through routers. Whatever is no
 //! local interface's, as from a tunnel, shares [`OTHERS_METER`].
@@ -26,7 +30,7 @@ use openflow::{
     Action, Band, BandKind, Bucket, BucketId, Ct, Flow, Group, GroupType, Instructions, Match, Meter,
     MeterId, MeterUnit, OfPort, Selection, TableId,
 };
-use topology::interface::Interface;
+use topology::interface::{Interface, Kbps, Limits};
 
 use crate::base::flow;
 use crate::cookie::Purpose;
@@ -34,6 +38,16 @@ use crate::layout::*;
 
 /// Rate of a meter that only counts, in packets per second: a switch computes with thousandths of it in 32 bits.
 const UNLIMITED: u32 = u32::MAX / 1000;
+
+/// What may come at once is what a rate allows in this part of a second: about the round trip of a long path, on which
+/// TCP needs it (RFC 7567, section 2).
+const BURSTS_PER_SECOND: u32 = 10;
+
+/// Least burst, in kilobits: two segments of the largest size that a guest leaves to its NIC to cut.
+const MIN_BURST_KBIT: u32 = 1_000;
+
+/// Largest burst, in kilobits: a switch computes with bits of it in 32 bits.
+const MAX_BURST_KBIT: u32 = 4_000_000;
 
 /// How the group is told to hash in the datapath.
 const DP_HASH: &str = "dp_hash";
@@ -73,8 +87,26 @@ pub(crate) fn of_port(interface: &Interface, port: OfPort) -> Vec<Flow> {
 }
 
 /// Meters of a local interface.
-pub(crate) fn meters_of_port(port: OfPort) -> Vec<Meter> {
-    vec![packets(PortMeter::Questions.of(port), PORT_QUESTIONS_PER_SECOND, PORT_QUESTIONS_AT_ONCE)]
+pub(crate) fn meters_of_port(interface: &Interface, port: OfPort) -> Vec<Meter> {
+    let Limits { max_egress_kbps, max_ingress_kbps, .. } = interface.limits;
+    let rates = [(PortMeter::Egress, max_egress_kbps), (PortMeter::Ingress, max_ingress_kbps)];
+    let rates = rates.into_iter().filter_map(|(meter, rate)| Some(kilobits(meter.of(port), rate?)));
+    let questions = packets(PortMeter::Questions.of(port), PORT_QUESTIONS_PER_SECOND, PORT_QUESTIONS_AT_ONCE);
+    [questions].into_iter().chain(rates).collect()
+}
+
+/// What begins the flows that admit what a local interface sends.
+pub(crate) fn egress(interface: &Interface, port: OfPort) -> Option<Action> {
+    interface.limits.max_egress_kbps.map(|_| Action::Meter(PortMeter::Egress.of(port)))
+}
+
+/// Sends a packet to a local interface. On a copy: what its meter drops may be for others of the domain, too.
+pub(crate) fn output(interface: &Interface, port: OfPort) -> Action {
+    let output = Action::output(port);
+    match interface.limits.max_ingress_kbps {
+        Some(_) => Action::Clone(vec![Action::Meter(PortMeter::Ingress.of(port)), output]),
+        None => output,
+    }
 }
 
 /// What a meter drops, and why; or, for [`TOO_BIG_METER`], what it counts. `None` if it is none of ours.
@@ -85,6 +117,8 @@ pub fn purpose(meter: MeterId) -> Option<Purpose> {
         OTHERS_METER => Some(Purpose::TooManyQuestions),
         _ => PortMeter::of_meter(meter).map(|of_port| match of_port {
             PortMeter::Questions => Purpose::TooManyQuestions,
+            PortMeter::Egress => Purpose::EgressRate,
+            PortMeter::Ingress => Purpose::IngressRate,
         }),
     }
 }
@@ -103,4 +137,12 @@ pub(crate) fn limited_in(table: TableId) -> [Action; 2] {
 fn packets(id: MeterId, rate: u32, burst: u32) -> Meter {
     let band = Band { kind: BandKind::Drop, rate, burst };
     Meter { id, unit: MeterUnit::Pktps, stats: true, burst: true, bands: vec![band] }
+}
+
+/// A meter of kilobits per second.
+fn kilobits(id: MeterId, rate: Kbps) -> Meter {
+    let rate = rate.get();
+    let burst = (rate / BURSTS_PER_SECOND).clamp(MIN_BURST_KBIT, MAX_BURST_KBIT);
+    let band = Band { kind: BandKind::Drop, rate, burst };
+    Meter { id, unit: MeterUnit::Kbps, stats: true, burst: true, bands: vec![band] }
 }

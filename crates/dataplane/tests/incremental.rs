@@ -40,7 +40,7 @@ fn request() -> impl Strategy<Value = Value> {
         Just(json!({"segment_uuid": null})),
     ];
     let interface_attributes =
-        (0..11_u8, 0..NETWORKS, 1..5_u8).prop_map(|(kind, network, address)| match kind {
+        (0..13_u8, 0..NETWORKS, 1..5_u8).prop_map(|(kind, network, address)| match kind {
             0 => json!({"admin_state": "down"}),
             1 => json!({"admin_state": "up"}),
             2 => json!({"segment_uuid": "seg-0", "network_uuid": null}),
@@ -51,6 +51,8 @@ fn request() -> impl Strategy<Value = Value> {
             7 => json!({"enable_routing": true}),
             8 => json!({"display_name": "other"}),
             9 => json!({"segment_uuid": "seg-0"}),
+            10 => json!({"max_egress_kbps": 1000 * u32::from(address), "max_ingress_kbps": 2000, "dscp": 8}),
+            11 => json!({"max_egress_kbps": null, "max_ingress_kbps": null, "dscp": null}),
             _ => json!({"requested_host": "host1"}),
         });
     prop_oneof![

@@ -220,6 +220,7 @@ impl Edit {
             interface.segment_fits(self)?;
             interface.protection_fits()?;
             interface.fits_domains(self)?;
+            interface.limits_fit()?;
         }
         for route in self.topology.routes_of_interface(id) {
             self.route(&route)?.check(self)?;

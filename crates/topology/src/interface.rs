@@ -22,10 +22,12 @@ use crate::network_service::NetworkService;
 use crate::security_group;
 
 mod addresses;
+mod limits;
 mod port;
 
 use addresses::Addresses;
 pub(crate) use addresses::{ip_field, several_macs};
+pub use limits::{Dscp, Kbps, Limits, OutOfRange};
 pub use port::{InterfacePort, InterfacePortSpec, MAX_PORT_NAME, MAX_PORTS};
 
 /// How willing a host is to be the gateway of its uplink's network, if nothing else is said.
@@ -117,6 +119,9 @@ pub struct Interface {
     /// Of an uplink: of the hosts with one in its network that are alive, the highest is the gateway.
     #[serde(default = "default_gateway_priority")]
     pub gateway_priority: u16,
+    /// What limits it.
+    #[serde(flatten)]
+    pub limits: Limits,
 }
 
 /// The attributes of an interface that users give.
@@ -155,6 +160,18 @@ pub struct InterfaceSpec {
     #[serde(deserialize_with = "clearable")]
     #[schema(value_type = Option<String>)]
     requested_host: Option<Option<NodeId>>,
+    /// The most it may send, in kilobits per second; null for no limit.
+    #[serde(deserialize_with = "clearable")]
+    #[schema(value_type = Option<Kbps>)]
+    max_egress_kbps: Option<Option<Kbps>>,
+    /// The most it may receive, in kilobits per second; null for no limit.
+    #[serde(deserialize_with = "clearable")]
+    #[schema(value_type = Option<Kbps>)]
+    max_ingress_kbps: Option<Option<Kbps>>,
+    /// The code point of all IP packets it sends; null to leave them as sent.
+    #[serde(deserialize_with = "clearable")]
+    #[schema(value_type = Option<Dscp>)]
+    dscp: Option<Option<Dscp>>,
     /// The datapath of its one port.
     #[serde(deserialize_with = "clearable")]
     #[schema(value_type = Option<String>)]
@@ -195,6 +212,7 @@ impl Interface {
             requested_host: None,
             ports: Vec::new(),
             gateway_priority: DEFAULT_GATEWAY_PRIORITY,
+            limits: Limits::default(),
             uuid: uuid.clone(),
         };
         let addresses = Addresses::of(&spec);
@@ -279,6 +297,10 @@ impl Interface {
             self.security_groups = security_group::groups(edit, named)?;
         }
         self.requested_host = spec.requested_host.unwrap_or(self.requested_host);
+        let limits = &mut self.limits;
+        limits.max_egress_kbps = spec.max_egress_kbps.unwrap_or(limits.max_egress_kbps);
+        limits.max_ingress_kbps = spec.max_ingress_kbps.unwrap_or(limits.max_ingress_kbps);
+        limits.dscp = spec.dscp.unwrap_or(limits.dscp);
         if let Some(network) = spec.network_uuid {
             self.network_uuid = network.map(|id| edit.reference("network_uuid", &id)).transpose()?;
         }
@@ -308,6 +330,21 @@ impl Interface {
         let given = [
             ("enable_filtering", self.enable_filtering),
             ("security_groups", !self.security_groups.is_empty()),
+        ];
+        let has_none = self.mode == InterfaceMode::Simulated || self.mode.is_uplink();
+        let unfit = given.into_iter().find(|(_, given)| *given && has_none);
+        unfit.map_or(Ok(()), |(field, _)| {
+            Err(Error::unfit(field, "a simulated interface has none, nor has an uplink"))
+        })
+    }
+
+    /// What switches and agents send by themselves has no port to be metered at, and an uplink is nobody's.
+    pub(crate) fn limits_fit(&self) -> Result<(), Error> {
+        let Limits { max_egress_kbps, max_ingress_kbps, dscp } = self.limits;
+        let given = [
+            ("max_egress_kbps", max_egress_kbps.is_some()),
+            ("max_ingress_kbps", max_ingress_kbps.is_some()),
+            ("dscp", dscp.is_some()),
         ];
         let has_none = self.mode == InterfaceMode::Simulated || self.mode.is_uplink();
         let unfit = given.into_iter().find(|(_, given)| *given && has_none);

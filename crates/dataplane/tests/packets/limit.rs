@@ -117,3 +117,64 @@ fn dhcp_is_answered_within_the_limit() {
 fn a_packet_without_hops_is_answered_for_within_the_limit() {
     check(|from| echo(from, 1, ipv4(9)));
 }
+
+/// A rate in kilobits per second. With no time passing, only a burst gets through: 1,000 kbit.
+const RATE: u32 = 10_000;
+
+/// Bytes of a datagram that makes a frame of 10 kbit, and how many frames are a burst.
+const SIZE: usize = 1_250 - 42;
+const BURST: usize = 100;
+
+/// Guest 1 sends more than it may, or guest 2 gets more than it may; a third one is in the same network.
+fn rated(sender: serde_json::Value, receiver: serde_json::Value) -> World {
+    let limited = |id: &str, number: u8, limits: serde_json::Value| {
+        let mut guest = guest(id, "nw-a", number);
+        guest.as_object_mut().expect("an object").extend(limits.as_object().expect("an object").clone());
+        guest
+    };
+    let plan = Plan::host().with_network("nw-a").with_interface(0, limited("if-1", 1, sender));
+    let plan = plan.with_interface(0, limited("if-2", 2, receiver));
+    let world = World::new(plan.with_interface(0, guest("if-3", "nw-a", 3)));
+    world.stop_clock("if-1");
+    world
+}
+
+/// The frames that each guest gets of many to one of them or to all.
+fn received(world: &mut World, to: Mac, count: usize) -> [usize; 3] {
+    let address = if to == BROADCAST { Ipv4Addr::BROADCAST } else { ipv4(2) };
+    let frame = udp_of(SIZE, (mac(1), ipv4(1)), (to, address));
+    let received = world.flood("if-1", &vec![frame; count]).received;
+    ["if-1", "if-2", "if-3"].map(|id| received.iter().filter(|(port, _)| port == id).count())
+}
+
+#[test]
+fn an_interface_sends_no_more_than_it_may() {
+    let mut world = rated(json!({"max_egress_kbps": RATE}), json!({}));
+    assert_eq!(received(&mut world, mac(2), BURST + EXCESS), [0, BURST, 0]);
+}
+
+/// What one may not get, others of the network do.
+#[test]
+fn an_interface_receives_no_more_than_it_may() {
+    let mut world = rated(json!({}), json!({"max_ingress_kbps": RATE}));
+    let [_, limited, other] = received(&mut world, BROADCAST, BURST + EXCESS);
+    assert_eq!((limited, other), (BURST, BURST + EXCESS));
+    assert_eq!(received(&mut world, mac(2), 1), [0, 0, 0]);
+}
+
+#[test]
+fn all_ip_packets_of_an_interface_carry_its_code_point() {
+    let mut world = rated(json!({"dscp": 46}), json!({}));
+    let (four, six) = (udp(1, 2), udp6(1, 2));
+    let (mut marked_four, mut marked_six) = (four.clone(), six.clone());
+    // The 6 high bits of the second byte; the header's checksum follows (RFC 1624).
+    marked_four[15] = 46 << 2;
+    let sum = u16::from_be_bytes([four[24], four[25]]);
+    marked_four[24..26].copy_from_slice(&sum.wrapping_sub(46 << 2).to_be_bytes());
+    // 8 bits across the first two bytes, of which 2 are for congestion.
+    marked_six[14..16].copy_from_slice(&(0x6000_u16 | 46 << 6).to_be_bytes());
+    world.check("if-1", &four, &[("if-2", &marked_four)]);
+    world.check("if-1", &six, &[("if-2", &marked_six)]);
+    let plain = udp(3, 2);
+    world.check("if-3", &plain, &[("if-2", &plain)]);
+}

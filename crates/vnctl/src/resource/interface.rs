@@ -48,6 +48,9 @@ pub(crate) static INTERFACES: Resource = Resource {
             "Of an uplink: the highest that is alive is its network's gateway; 100 if absent",
         ),
         Attribute::new("requested_host", Kind::Text, "The only host whose claim counts, by its node id"),
+        Attribute::new("max_egress_kbps", Kind::Integer, "The most it may send, in kilobits per second"),
+        Attribute::new("max_ingress_kbps", Kind::Integer, "The most it may receive, in kilobits per second"),
+        Attribute::new("dscp", Kind::Integer, "The code point of all IP packets it sends, 0 to 63"),
     ],
     columns: &[
         Column::new("UUID", &["/uuid"]),

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use serde::Serialize;
-use topology::interface::{AdminState, Interface, InterfaceMode, InterfaceSpec};
+use topology::interface::{AdminState, Interface, InterfaceMode, InterfaceSpec, Limits};
 use topology::mac_lease::MacLease;
 use topology::meta::Meta;
 use topology::{
@@ -48,6 +48,9 @@ pub struct InterfaceView {
     pub segment_uuid: Option<SegmentId>,
     /// The only host whose claim counts, if given.
     pub requested_host: Option<NodeId>,
+    /// What limits it.
+    #[serde(flatten)]
+    pub limits: Limits,
     /// The datapath of its one port.
     pub owner_datapath_uuid: Option<DatapathId>,
     /// The name of its one port.
@@ -166,6 +169,9 @@ impl Resource for Interface {
         "network_uuid",
         "segment_uuid",
         "requested_host",
+        "max_egress_kbps",
+        "max_ingress_kbps",
+        "dscp",
         "owner_datapath_uuid",
         "port_name",
         "gateway_priority",
@@ -205,6 +211,7 @@ impl Resource for Interface {
             network_uuid: ip_leases.first().map(|of| of.network_uuid.clone()).or(self.network_uuid.clone()),
             segment_uuid: segment(self, &mac_leases, look.topology),
             requested_host: self.requested_host.clone(),
+            limits: self.limits,
             owner_datapath_uuid: one_port.and_then(|port| port.datapath_uuid.clone()),
             port_name: one_port.and_then(|port| port.port_name.clone()),
             gateway_priority: self.mode.is_uplink().then_some(self.gateway_priority),
