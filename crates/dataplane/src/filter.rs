@@ -69,6 +69,11 @@ pub(crate) fn base() -> Vec<Flow> {
     flows.extend(commit(COMMIT_IN, &permitted(0, 0), Direction::Ingress, OUTPUT));
     flows.extend(commit(COMMIT_OUT, &permitted(0, SEGMENT), Direction::Egress, ANSWER));
     flows.extend(commit(COMMIT_OUT, &permitted(SEGMENT, SEGMENT), Direction::Egress, DESTINATION));
+    for stage in [OUT, IN] {
+        let untracked = UNTRACKED.map(|kind| Match::new().icmpv6(kind));
+        let on = |matching| flow(stage.track, 110, matching, Instructions::goto(stage.filter));
+        flows.extend(untracked.map(on));
+    }
     flows.extend(identity::base());
     flows
 }
@@ -203,9 +208,7 @@ fn track(interface: &Interface, port: OfPort, stage: &Stage) -> Vec<Flow> {
     let look = Ct { zone, table: Some(stage.filter), ..Ct::default() };
     let look = Instructions::apply([Action::Ct(Box::new(look))]);
     let tracked = [own().ip(), own().ipv6()];
-    let tracked = tracked.map(|matching| Flow::new(stage.track, 100, matching, look.clone()));
-    let untracked = UNTRACKED.map(|kind| go(stage.track, 110, own().icmpv6(kind), stage.filter));
-    tracked.into_iter().chain(untracked).collect()
+    tracked.map(|matching| Flow::new(stage.track, 100, matching, look.clone())).into()
 }
 
 /// What the filter says in a stage, rule by rule.

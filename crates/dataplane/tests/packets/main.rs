@@ -9,6 +9,7 @@ mod network;
 mod physical;
 mod plan;
 mod protection;
+mod report;
 mod resolution;
 mod routing;
 mod segment;

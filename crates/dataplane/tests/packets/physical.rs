@@ -55,6 +55,11 @@ fn three() -> World {
     world(plan(Plan::hosts(&[Geneve, Geneve, Geneve])))
 }
 
+/// Three hosts, of which the first and the last have an uplink.
+pub(crate) fn three_plan() -> Plan {
+    with_uplink(with_uplink(plan(Plan::hosts(&[Geneve; 3])), 0, 200), 2, 100)
+}
+
 fn check_both_ways(world: &mut World) {
     let (sent, got) = (way(own(1, 1), LEG_A, 64), way(LEG_B, MACHINE, 63));
     world.check("if-a1", &udp4(sent, v4(1, 1), v4(2, 7)), &[("if-up0", &udp4(got, v4(1, 1), v4(2, 7)))]);

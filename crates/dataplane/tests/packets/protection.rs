@@ -59,6 +59,10 @@ fn name(number: u8) -> String {
 
 /// The guests, each with further attributes, on one host or two.
 fn guests(hosts: usize, resources: &[(&str, Value)], of: impl Fn(u8) -> Value) -> World {
+    World::new(plan(hosts, resources, of))
+}
+
+fn plan(hosts: usize, resources: &[(&str, Value)], of: impl Fn(u8) -> Value) -> Plan {
     let plan = Plan::hosts(&vec![Geneve; hosts]).with_network("nw-a");
     let plan = resources.iter().filter(|(kind, _)| *kind == "security_groups").cloned().fold(plan, with);
     let plan = (1..=4).fold(plan, |plan, number| {
@@ -70,7 +74,7 @@ fn guests(hosts: usize, resources: &[(&str, Value)], of: impl Fn(u8) -> Value) -
             .extend(of(number).as_object().expect("an object").clone());
         plan.with_interface(host, attributes)
     });
-    World::new(resources.iter().filter(|(kind, _)| *kind != "security_groups").cloned().fold(plan, with))
+    resources.iter().filter(|(kind, _)| *kind != "security_groups").cloned().fold(plan, with)
 }
 
 fn with(plan: Plan, (resource, attributes): (&str, Value)) -> Plan {
@@ -234,6 +238,10 @@ fn who_is_refused_by_reject_is_told_by_the_agent() {
 
 /// A web server, its application and its database, and somebody in no group: guests 1 to 4.
 fn tiers(hosts: usize) -> World {
+    World::new(tiers_plan(hosts))
+}
+
+pub(crate) fn tiers_plan(hosts: usize) -> Plan {
     let rule = |port: u16, from: &str| json!({"direction": "ingress", "protocol": "tcp", "port": port, "remote_group_uuid": from});
     let to = |port: u16, group: &str| json!({"direction": "egress", "protocol": "tcp", "port": port, "remote_group_uuid": group});
     let anyone = json!({"direction": "ingress", "protocol": "tcp", "port": 80});
@@ -242,15 +250,15 @@ fn tiers(hosts: usize) -> World {
     // Named before its rules can name those after it.
     let groups =
         [group("db", json!([])), group("app", json!([])), group("web", json!([anyone, to(8080, "sg-app")]))];
-    let mut world = guests(hosts, &groups, |number| match number {
+    let mut plan = plan(hosts, &groups, |number| match number {
         1 => json!({"security_groups": ["sg-web"]}),
         2 => json!({"security_groups": ["sg-app"]}),
         3 => json!({"security_groups": ["sg-db"]}),
         _ => json!({}),
     });
-    world.update("security_groups", "sg-app", json!({"rules": [rule(8080, "sg-web"), to(5432, "sg-db")]}));
-    world.update("security_groups", "sg-db", json!({"rules": [rule(5432, "sg-app")]}));
-    world
+    plan.update("security_groups", "sg-app", json!({"rules": [rule(8080, "sg-web"), to(5432, "sg-db")]}));
+    plan.update("security_groups", "sg-db", json!({"rules": [rule(5432, "sg-app")]}));
+    plan
 }
 
 #[test]

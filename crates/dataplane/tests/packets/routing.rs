@@ -63,7 +63,7 @@ pub(crate) fn on_link(plan: Plan, id: &str, network_number: u8, link: &str) -> P
 }
 
 /// Guests `if-a1`, `if-b1`, `if-b2` and `if-c1`, with the last of them on host 1 if there is one.
-fn plan(plan: Plan) -> Plan {
+pub(crate) fn plan(plan: Plan) -> Plan {
     let last = *plan.all_hosts().last().expect("a host");
     let networks = [1, 2, 3].into_iter().fold(plan, |plan, number| {
         plan.with(
