@@ -12,7 +12,7 @@ use crate::program::{Delta, FlowKey, Program};
 use crate::view::{Local, View};
 use crate::{base, domain, filter, identity, interface, limit, peer, route, router, translation};
 use openflow::{Flow, Group, Meter};
-use topology::network::Network;
+use topology::network::{DomainMode, Network};
 use topology::{
     DatapathId, DomainId, IdentityKey, InterfaceId, ObjectRef, RouteId, RouteLinkId, Topology, TranslationId,
 };
@@ -216,6 +216,10 @@ impl Compiler {
         let ports: BTreeSet<_> = old.ports.keys().chain(self.local.ports.keys()).collect();
         for id in ports.into_iter().filter(moved) {
             units_of_interface(&self.topology, id, &mut units);
+        }
+        if old.monitors != self.local.monitors {
+            let networks = self.topology.networks().values().filter(|of| of.mode == DomainMode::Physical);
+            units.extend(networks.map(|network| Unit::Domain(DomainId::Network(network.uuid.clone()))));
         }
         units
     }

@@ -20,7 +20,7 @@ use crate::{physical, simulated};
 pub const MAX_BUCKETS: usize = 1000;
 
 /// Numbers of a domain's groups: half for local members, half for hosts.
-const GROUPS: u32 = 128;
+pub(crate) const GROUPS: u32 = 128;
 
 /// The group bit of an Ethernet address.
 const GROUP: [u8; 6] = [1, 0, 0, 0, 0, 0];

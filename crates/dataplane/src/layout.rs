@@ -201,6 +201,8 @@ pub const TRANSLATION_ZONES: u16 = 1 << 15;
 pub const AT_GATEWAY: u32 = 1 << 6;
 /// The packet came by an uplink, and does not go back unless a router sends it.
 pub const FROM_WIRE: u32 = 1 << 7;
+/// The packet came by an uplink, and another host is the gateway.
+pub const ELSEWHERE: u32 = 1 << 8;
 
 /// A rule lets the packet's connection begin.
 pub const COMMIT: u32 = 1 << 12;

@@ -12,23 +12,33 @@
 //! router, from what the router reaches by another leg (RFC 3704, section 2.2).
 //!
 //! # Which gateway
-//! The first that is alive of [`Topology::gateways`](topology::Topology::gateways).
+//! The first that is alive of [`Topology::gateways`](topology::Topology::gateways). Every host's switch sees for itself which
+//! are: it has a port for each whose liveness is the host's (BFD, RFC 5880), and groups that take the first live bucket. So
+//! the next one takes over without any agent or manager. A host whose port is not there yet counts as alive, and when none
+//! is, the first is tried all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use openflow::{Action, Field, Flow, Group, Instructions, Match, OfPort};
+use openflow::{
+    Action, Bucket, BucketId, Field, Flow, Group, GroupId, GroupType, Instructions, Match, OfPort, TableId,
+};
 use topology::route::{Route, RoutePrefix};
-use topology::{DomainId, DomainKey, HostKey, InterfaceKey, MacAddr, RouteKey};
+use topology::{DomainId, DomainKey, InterfaceKey, MacAddr, RouteKey};
 
 use crate::base::{ADVERTISEMENT, REPLY, REQUEST, SOLICITATION, drop, flow};
 use crate::cookie::{Owner, Purpose};
+use crate::domain::GROUPS;
 use crate::layout::*;
 use crate::limit::limited;
 use crate::view::{Attachment, Place, View, asking_for, flagged, from_prefix, in_domain};
 
 /// First byte of the MAC addresses that name a next hop: locally administered, and no group's (IEEE 802, section 8.4).
 const HOP_NAME: u8 = 0x06;
+
+/// Numbers of a physical network's groups among its domain's.
+const OUTWARD: u32 = 0;
+const INWARD: u32 = 1;
 
 /// Stands for the destination itself in such a name.
 const ON_LINK: u8 = 0xff;
@@ -63,10 +73,12 @@ pub fn neighbour(domain: DomainKey, address: IpAddr, mac: MacAddr) -> Flow {
 pub(crate) fn flows(view: View<'_>, domain: &DomainId, key: DomainKey) -> (Vec<Flow>, Vec<Group>) {
     let gateways = gateways(view, domain);
     let legs = legs(view, domain);
-    let mut flows: Vec<_> = to_gateway(&gateways).map(|by| outward(key, by)).into_iter().collect();
-    if let Some((rank, _, uplink)) = own(&gateways) {
+    let (outward, inward) = (outward(view, key, &gateways), inward(view, key, &gateways));
+    let mut flows = Vec::new();
+    flows.extend(outward.iter().map(|group| through(LINK, 50, key, group)));
+    flows.extend(inward.iter().map(|group| through(WIRE_SOURCE, 100, key, group)));
+    if let Some(uplink) = own(&gateways) {
         flows.push(out_of(key, uplink));
-        flows.extend((rank == 0).then(|| into(key)));
         flows.extend(legs.iter().flat_map(|(_, leg)| answers(leg)));
     }
     flows.extend(behind_others(view, domain, &legs));
@@ -75,7 +87,7 @@ pub(crate) fn flows(view: View<'_>, domain: &DomainId, key: DomainKey) -> (Vec<F
     if own(&gateways).is_some() {
         flows.extend(legs.iter().flat_map(|(_, leg)| pretenders(leg)));
     }
-    (flows, Vec::new())
+    (flows, outward.into_iter().chain(inward).collect())
 }
 
 /// What a port that is an uplink brings.
@@ -121,6 +133,7 @@ pub(crate) fn base() -> Vec<Flow> {
     vec![
         drop(WIRE_SOURCE, 300, tagged, Purpose::TaggedOutside),
         drop(WIRE_SOURCE, 0, Match::new(), Purpose::NotGateway),
+        drop(WIRE, 300, flagged(Match::new(), ELSEWHERE, ELSEWHERE), Purpose::NotGateway),
         flow(WIRE, 100, request, answer(ask_ipv4(Field::ArpTpa), ARP_REPLY)),
         flow(WIRE, 100, solicitation, answer(ask_ipv6(Field::NdTarget), ND_REPLY)),
         flow(WIRE, 0, Match::new(), Instructions::apply([Action::resubmit(DESTINATION)])),
@@ -138,12 +151,9 @@ fn gateways(view: View<'_>, domain: &DomainId) -> Vec<Gateway> {
     view.topology.gateways(domain).into_iter().filter_map(seen).collect()
 }
 
-/// This host among the gateways: how many go before it, its port and its uplink.
-fn own(gateways: &[Gateway]) -> Option<(usize, OfPort, InterfaceKey)> {
-    gateways.iter().enumerate().find_map(|(rank, of)| match of.place {
-        Place::Here(port) => Some((rank, port, of.uplink)),
-        Place::At(_) | Place::Simulated => None,
-    })
+/// This host's uplink, if it has one.
+fn own(gateways: &[Gateway]) -> Option<InterfaceKey> {
+    gateways.iter().find(|of| matches!(of.place, Place::Here(_))).map(|of| of.uplink)
 }
 
 /// The simulated interfaces of the network, by their keys.
@@ -157,22 +167,59 @@ fn legs(view: View<'_>, domain: &DomainId) -> Vec<(InterfaceKey, Attachment)> {
     of.filter(|(_, attachment)| attachment.domain == *domain).collect()
 }
 
-/// How a packet gets to the gateway.
-fn to_gateway(gateways: &[Gateway]) -> Option<Vec<Action>> {
-    Some(match gateways.first()?.place {
-        Place::At(host) => over_tunnel(host),
-        Place::Here(_) | Place::Simulated => vec![Action::resubmit(GATEWAY)],
-    })
-}
-
-fn over_tunnel(host: HostKey) -> Vec<Action> {
-    // To no interface: the gateway finds who is meant by the name of the next hop.
-    vec![set(DESTINATION_INTERFACE, 0), set(DESTINATION_HOST, host.0), Action::resubmit(PEER)]
-}
-
 /// What no leg has the address of is the gateway's to send on.
-fn outward(key: DomainKey, actions: Vec<Action>) -> Flow {
-    Flow::new(LINK, 50, in_domain(key), Instructions::apply(actions))
+fn outward(view: View<'_>, key: DomainKey, gateways: &[Gateway]) -> Option<Group> {
+    let to = |of: &Gateway| match of.place {
+        // To no interface: the gateway finds who is meant by the name of the next hop.
+        Place::At(host) => {
+            vec![set(DESTINATION_INTERFACE, 0), set(DESTINATION_HOST, host.0), Action::resubmit(PEER)]
+        }
+        Place::Here(_) | Place::Simulated => vec![Action::resubmit(GATEWAY)],
+    };
+    let tunnel = some_tunnel(view);
+    let first = gateways.first().zip(tunnel).map(|(of, port)| (port, to(of)));
+    let live = gateways.iter().filter_map(|of| Some((liveness(view, of)?, to(of))));
+    let mut ways: Vec<_> = live.collect();
+    ways.extend(first.filter(|first| !ways.contains(first)));
+    first_live(key, OUTWARD, ways)
+}
+
+/// What comes from the wire is taken by the gateway alone.
+fn inward(view: View<'_>, key: DomainKey, gateways: &[Gateway]) -> Option<Group> {
+    own(gateways)?;
+    let taken = |of: &Gateway| match of.place {
+        Place::At(_) => vec![flag(ELSEWHERE), Action::resubmit(WIRE)],
+        Place::Here(_) | Place::Simulated => vec![Action::resubmit(WIRE)],
+    };
+    let live = gateways.iter().filter_map(|of| Some((liveness(view, of)?, taken(of))));
+    first_live(key, INWARD, live.collect())
+}
+
+/// The port that is alive while a gateway is.
+fn liveness(view: View<'_>, of: &Gateway) -> Option<OfPort> {
+    match of.place {
+        Place::At(host) => view.local.monitors.get(&host).copied().or_else(|| some_tunnel(view)),
+        Place::Here(port) => Some(port),
+        Place::Simulated => None,
+    }
+}
+
+/// A port that is always alive.
+fn some_tunnel(view: View<'_>) -> Option<OfPort> {
+    view.local.tunnels.values().next().copied()
+}
+
+/// Does the first of these whose port is alive.
+fn first_live(key: DomainKey, number: u32, ways: Vec<(OfPort, Vec<Action>)>) -> Option<Group> {
+    let bucket =
+        |(id, (port, actions))| Bucket { watch_port: Some(port), ..Bucket::new(BucketId(id), actions) };
+    let buckets: Vec<_> = (0..).zip(ways).map(bucket).collect();
+    let id = GroupId(key.0 * GROUPS + number);
+    (!buckets.is_empty()).then_some(Group { id, kind: GroupType::FastFailover, selection: None, buckets })
+}
+
+fn through(table: TableId, priority: u16, key: DomainKey, group: &Group) -> Flow {
+    Flow::new(table, priority, in_domain(key), Instructions::apply([Action::Group(group.id)]))
 }
 
 /// What goes to no leg goes to the wire, unless it comes from there.
@@ -180,11 +227,6 @@ fn out_of(key: DomainKey, uplink: InterfaceKey) -> Flow {
     let from_here = flagged(in_domain(key), 0, FROM_WIRE | FROM_TUNNEL);
     let found = Instructions::apply([set(DESTINATION_INTERFACE, uplink.0)]).then_goto(DELIVER);
     Flow::new(DESTINATION, 50, from_here, found)
-}
-
-/// What comes from the wire is taken by the gateway alone.
-fn into(key: DomainKey) -> Flow {
-    Flow::new(WIRE_SOURCE, 100, in_domain(key), Instructions::goto(WIRE))
 }
 
 /// Answers to what the agent has asked for a leg.

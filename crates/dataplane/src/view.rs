@@ -22,6 +22,8 @@ pub struct Local {
     pub ports: BTreeMap<InterfaceId, OfPort>,
     /// Tunnel ports.
     pub tunnels: BTreeMap<Encapsulation, OfPort>,
+    /// Ports that are alive while another host is.
+    pub monitors: BTreeMap<HostKey, OfPort>,
 }
 
 /// Topology and local facts together.

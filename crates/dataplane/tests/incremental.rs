@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use topology::binding::{SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
-use topology::{Change, DatapathId, Edit, InterfaceId, Request, Topology, scope};
+use topology::{Change, DatapathId, Edit, HostKey, InterfaceId, Request, Topology, scope};
 
 const HOSTS: u8 = 3;
 const NETWORKS: u8 = 2;
@@ -427,7 +427,10 @@ fn local(host: u8, seen: &SeenPorts) -> Local {
     };
     let tunnels = Encapsulation::ALL.into_iter().zip([OfPort(1), OfPort(2), OfPort(3)]).collect();
     let ports = seen.of(&host_id(host)).iter().filter_map(port).collect::<BTreeMap<_, _>>();
-    Local { datapath: host_id(host), ports, tunnels }
+    // Those that are there depend on the time of day.
+    let monitors = (1..=ports.len()).filter_map(|key| u32::try_from(key).ok());
+    let monitors = monitors.map(|key| (HostKey(key), OfPort(100 + key))).collect();
+    Local { datapath: host_id(host), ports, tunnels, monitors }
 }
 
 fn follow(mut program: Program, delta: &Delta) -> Program {

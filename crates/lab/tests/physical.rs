@@ -1,113 +1,19 @@
 //! Physical networks: guests on three hosts, and machines on a wire that only the first host has an uplink to.
-//!
-//! Network `nw-1` (10.0.1.0/24, fd00:1::/64) is virtual, `nw-2` (10.0.2.0/24, fd00:2::/64) is the wire. The router between
-//! them has 254 in both. On the wire are `server` (7) and `door` (9), which has another network behind it, 172.16.0.0/24.
 
 mod common;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
+use common::outside::{FAR, Scene, check_reaches, guest_spec, ip, ip6};
 use common::{PATIENCE, apply, prefix, vnctl};
-use lab::{Guest, GuestSpec, Lab, MacAddr, Result, Station, wait_until};
-
-fn ip(network: u8, last: u8) -> IpAddr {
-    IpAddr::from([10, 0, network, last])
-}
-
-fn ip6(network: u8, last: u8) -> IpAddr {
-    IpAddr::from([0xfd00, u16::from(network), 0, 0, 0, 0, 0, u16::from(last)])
-}
-
-/// An address behind the door.
-const FAR: &str = "172.16.0.1";
+use lab::{Lab, MacAddr, Result, Station, wait_until};
 
 /// Packets that a stream goes on for before and after something happens.
 const A_WHILE: u32 = 300;
 
-struct Scene {
-    lab: Lab,
-    guests: Vec<Guest>,
-    server: Station,
-    door: Station,
-}
-
-impl Scene {
-    fn start() -> Result<Self> {
-        let lab = common::start(Lab::builder().hosts(3))?;
-        let guests = (1..=3).map(|n| guest(&lab, n)).collect::<Result<_>>()?;
-        let server = machine(&lab, "server", 7)?;
-        let door = machine(&lab, "door", 9)?;
-        door.exec(["ip", "address", "add", &format!("{FAR}/32"), "dev", "lo"])?;
-        lab.host(0).ovs_vsctl(["add-port", "br-int", "outside"])?;
-        apply(&lab, &topology(&lab))?;
-        Ok(Self { lab, guests, server, door })
-    }
-}
-
-fn guest(lab: &Lab, n: u8) -> Result<Guest> {
-    lab.host(usize::from(n - 1)).add_guest(guest_spec(n))
-}
-
-fn guest_spec(n: u8) -> GuestSpec {
-    let spec = GuestSpec::new(&format!("inst{n}")).mac(MacAddr([2, 0, 0, 0, 1, n])).mtu(1400);
-    let spec = spec.address(prefix(ip(1, n), 24)).address(prefix(ip6(1, n), 64));
-    spec.gateway(ip(1, 254)).gateway(ip6(1, 254)).iface_id(&format!("if-inst{n}"))
-}
-
-/// A machine on the wire that knows the way to guests.
-fn machine(lab: &Lab, name: &str, last: u8) -> Result<Station> {
-    let machine = lab.add_server(name, &[prefix(ip(2, last), 24), prefix(ip6(2, last), 64)])?;
-    machine.exec(["ip", "route", "add", "10.0.1.0/24", "via", &ip(2, 254).to_string()])?;
-    machine.exec(["ip", "route", "add", "fd00:1::/64", "via", &ip6(2, 254).to_string()])?;
-    Ok(machine)
-}
-
-fn topology(lab: &Lab) -> String {
-    let mut text = "networks:\n".to_owned();
-    text += "  - {uuid: nw-1, ipv4_network: 10.0.1.0, ipv6_network: 'fd00:1::'}\n";
-    text +=
-        "  - {uuid: nw-2, mode: physical, ipv4_network: 10.0.2.0, ipv6_network: 'fd00:2::'}\ninterfaces:\n";
-    let leased = |network, mac: MacAddr, last| {
-        let (ip, ip6) = (ip(network, last), ip6(network, last));
-        format!(
-            "network_uuid: nw-{network}, mac_address: '{mac}', ipv4_address: {ip}, ipv6_address: '{ip6}'}}\n"
-        )
-    };
-    for n in 1..=3 {
-        text += &format!("  - {{uuid: if-inst{n}, {}", leased(1, MacAddr([2, 0, 0, 0, 1, n]), n));
-    }
-    for network in [1, 2] {
-        let leased = leased(network, MacAddr([2, 0, 0, 0, network, 254]), 254);
-        text += &format!("  - {{uuid: if-leg{network}, mode: simulated, enable_routing: true, {leased}");
-    }
-    let host = lab.host(0).name();
-    text += &format!(
-        "  - {{uuid: if-uplink, mode: host, network_uuid: nw-2, owner_datapath_uuid: dp-{host}, port_name: outside}}\n"
-    );
-    text += "route_links:\n  - {uuid: rl-1}\nroutes:\n";
-    for network in [1, 2] {
-        let of =
-            format!("interface_uuid: if-leg{network}, network_uuid: nw-{network}, route_link_uuid: rl-1");
-        text += &format!("  - {{uuid: r-{network}, {of}, ipv4_network: {}}}\n", ip(network, 0));
-        text += &format!("  - {{uuid: r-{network}-v6, {of}, ipv6_network: '{}'}}\n", ip6(network, 0));
-    }
-    text + "  - {uuid: r-far, interface_uuid: if-leg2, network_uuid: nw-2, route_link_uuid: rl-1, \
-            ipv4_network: 0.0.0.0, ipv4_prefix: 0, next_hops: [10.0.2.9]}\n"
-}
-
-/// That an address answers to one echo request after another.
-fn check_reaches(from: &Station, to: IpAddr) -> Result<()> {
-    wait_until(format!("{to} to answer {}", from.name()), PATIENCE, || {
-        let output = from.attempt(["ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", &to.to_string()]);
-        let output = output.map_err(|error| error.to_string())?;
-        if output.stdout.contains("3 received") { Ok(()) } else { Err(output.stdout) }
-    })
-}
-
 #[test]
 fn guests_and_machines_on_the_wire_reach_each_other_and_what_is_behind_them() -> Result<()> {
-    let Scene { lab, guests, server, door } = Scene::start()?;
+    let Scene { lab, guests, server, door } = Scene::start(1)?;
     for guest in &guests {
         check_reaches(guest, ip(2, 7))?;
         check_reaches(guest, ip6(2, 7))?;
@@ -136,7 +42,7 @@ fn check_told(from: &Station, line: &str, expected: &str) -> Result<()> {
 
 #[test]
 fn both_sides_are_told_why_a_packet_does_not_arrive() -> Result<()> {
-    let Scene { lab, guests, server, .. } = Scene::start()?;
+    let Scene { lab, guests, server, .. } = Scene::start(1)?;
     // Nobody on the wire answers for the next hop: a guest of another host hears of it, and one of the gateway's.
     for guest in [&guests[0], &guests[1]] {
         check_told(guest, "10.0.2.77", "From 10.0.2.254 icmp_seq=1 Destination Host Unreachable")?;
@@ -155,7 +61,7 @@ fn both_sides_are_told_why_a_packet_does_not_arrive() -> Result<()> {
 
 #[test]
 fn agents_that_restart_lose_no_packet_of_a_connection_to_the_wire() -> Result<()> {
-    let Scene { lab, guests, .. } = Scene::start()?;
+    let Scene { lab, guests, .. } = Scene::start(1)?;
     check_reaches(&guests[1], ip(2, 7))?;
     let stream = guests[1].start_ping(ip(2, 7), Duration::from_millis(2))?;
     stream.wait_for_more(A_WHILE, PATIENCE)?;

@@ -31,6 +31,7 @@ fn tunnel() -> PortSpec {
         kind: "geneve".to_owned(),
         options: pairs(&[("remote_ip", "flow"), ("key", "flow")]),
         ofport_request: Some(OfPort(100)),
+        bfd: pairs(&[("min_tx", "300")]),
         external_ids: pairs(&[("owner", "test")]),
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps the bridge and its tunnel ports as wanted, through the switch's database.
+//! Keeps the bridge, its tunnel ports and its monitors as wanted, through the switch's database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use topology::NodeId;
 use tracing::{info, warn};
 
-use crate::host::{self, HostView, Tunnels};
+use crate::host::{self, HostView, Wanted};
+use crate::monitors;
 use crate::settings::Settings;
 
 /// How long the switch may take for what the database asks of it.
@@ -23,13 +24,13 @@ pub async fn keep(
     settings: Arc<Settings>,
     node: NodeId,
     database: ovsdb::Replica,
-    mut tunnels: watch::Receiver<Tunnels>,
+    mut ports: watch::Receiver<Wanted>,
     host: watch::Sender<HostView>,
 ) {
     let mut views = database.watch();
     loop {
         let view = views.borrow_and_update().clone();
-        let wanted = tunnels.borrow_and_update().clone();
+        let wanted = ports.borrow_and_update().clone();
         if let Some(snapshot) = &view.snapshot {
             let shown = HostView::of(snapshot, &settings.bridge);
             host.send_if_modified(|old| std::mem::replace(old, shown.clone()) != shown);
@@ -51,7 +52,7 @@ pub async fn keep(
         }
         tokio::select! {
             changed = views.changed() => if changed.is_err() { return },
-            changed = tunnels.changed() => if changed.is_err() { return },
+            changed = ports.changed() => if changed.is_err() { return },
         }
     }
 }
@@ -61,19 +62,21 @@ fn repair(
     snapshot: &Snapshot,
     settings: &Settings,
     node: &NodeId,
-    tunnels: &Tunnels,
+    wanted: &Wanted,
 ) -> Result<Option<Vec<Operation>>, EnsureError> {
     let bridge = vswitch::ensure_bridge(snapshot, &host::wanted_bridge(snapshot, settings, node))?;
     if bridge.is_some() {
         return Ok(bridge);
     }
-    for encapsulation in tunnels.needed() {
-        let port = vswitch::ensure_port(snapshot, &host::tunnel_port(&settings.bridge, *encapsulation))?;
+    let tunnels = wanted.tunnels.needed().iter().map(|of| host::tunnel_port(&settings.bridge, *of));
+    let monitors = wanted.monitors.iter().map(|(of, path)| monitors::port(&settings.bridge, *of, *path));
+    for port in tunnels.chain(monitors) {
+        let port = vswitch::ensure_port(snapshot, &port)?;
         if port.is_some() {
             return Ok(port);
         }
     }
-    for name in host::stale_tunnels(snapshot, &settings.bridge, tunnels) {
+    for name in host::stale_ports(snapshot, &settings.bridge, wanted) {
         let port = vswitch::remove_port(snapshot, &settings.bridge, &name)?;
         if port.is_some() {
             return Ok(port);

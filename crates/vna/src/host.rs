@@ -7,10 +7,12 @@ use openflow::OfPort;
 use ovsdb::Snapshot;
 use ovsdb::vswitch::{self, Bridge, BridgeSpec, Interface, PortSpec};
 use sha2::{Digest, Sha256};
+use sync::Replica;
 use topology::binding::{LOCAL_PORT, SeenPort};
 use topology::datapath::Encapsulation;
-use topology::{DatapathId, Dpid, InterfaceId, NodeId, Topology};
+use topology::{DatapathId, Dpid, HostKey, InterfaceId, NodeId, Topology};
 
+use crate::monitors::{self, Monitor};
 use crate::settings::Settings;
 
 /// Marks the tunnel ports that an agent has made, by encapsulation.
@@ -34,6 +36,8 @@ pub struct HostView {
     pub ports: BTreeMap<String, HostPort>,
     /// Tunnel ports that are ready.
     pub tunnels: BTreeMap<Encapsulation, OfPort>,
+    /// Monitors that are ready, by the host they watch.
+    pub monitors: BTreeMap<HostKey, Monitor>,
 }
 
 impl HostView {
@@ -54,6 +58,11 @@ impl HostView {
             if let (Ok(encapsulation), Some(number)) = (mark.parse(), number) {
                 self.tunnels.insert(encapsulation, number);
             }
+            return;
+        }
+        if let Some(host) = monitors::of_interface(interface) {
+            let monitor = number.map(|port| (host, monitors::state(interface, port)));
+            self.monitors.extend(monitor);
             return;
         }
         let name = if number == Some(OfPort::LOCAL) { LOCAL_PORT.to_owned() } else { interface.name.clone() };
@@ -88,7 +97,13 @@ impl HostView {
         let interfaces = topology.interfaces_on(&datapath);
         let port = |id: InterfaceId| self.port_of(topology, &id).map(|port| (id, port));
         let ports = interfaces.into_iter().filter_map(port).collect();
-        Local { datapath, ports, tunnels: self.tunnels.clone() }
+        let monitors = self.monitors.iter().map(|(host, monitor)| (*host, monitor.port)).collect();
+        Local { datapath, ports, tunnels: self.tunnels.clone(), monitors }
+    }
+
+    /// Whether an interface that lives here has its port.
+    pub fn has_port(&self, topology: &Topology, id: &InterfaceId) -> bool {
+        self.port_of(topology, id).is_some()
     }
 
     /// The port of an interface that lives here. The very port the manager knows of, or else the one that has taken its
@@ -168,6 +183,28 @@ impl Tunnels {
     }
 }
 
+/// The ports that the agent wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of tunnels.
+    pub tunnels: Tunnels,
+    /// That watch other hosts.
+    pub monitors: BTreeMap<HostKey, monitors::Path>,
+}
+
+impl Wanted {
+    /// What a replica asks for, if one is known.
+    pub fn of(
+        settings: &Settings,
+        replica: Option<&Replica>,
+        tunnels: fn(BTreeSet<Encapsulation>) -> Tunnels,
+    ) -> Self {
+        let encapsulations = encapsulations(settings, replica.map(|replica| &replica.topology));
+        let monitors = replica.map(|replica| monitors::wanted(&replica.topology, &replica.datapath));
+        Self { tunnels: tunnels(encapsulations), monitors: monitors.unwrap_or_default() }
+    }
+}
+
 /// One for each encapsulation that this host or a peer sends with.
 pub fn encapsulations(settings: &Settings, topology: Option<&Topology>) -> BTreeSet<Encapsulation> {
     let peers = topology.into_iter().flat_map(|topology| topology.datapaths().values());
@@ -188,17 +225,18 @@ pub fn tunnel_port(bridge: &str, encapsulation: Encapsulation) -> PortSpec {
             option("key", "flow"),
         ]),
         ofport_request: None,
+        bfd: BTreeMap::new(),
         external_ids: BTreeMap::from([option(TUNNEL_MARK, &encapsulation.to_string())]),
     }
 }
 
-/// Names of tunnel ports on the bridge that nobody wants any more.
-pub fn stale_tunnels(snapshot: &Snapshot, bridge: &str, tunnels: &Tunnels) -> Vec<String> {
-    let Tunnels::Exactly(wanted) = tunnels else { return Vec::new() };
+/// Names of ports on the bridge that an agent has made and nobody wants any more.
+pub fn stale_ports(snapshot: &Snapshot, bridge: &str, wanted: &Wanted) -> Vec<String> {
+    let Tunnels::Exactly(tunnels) = &wanted.tunnels else { return Vec::new() };
     let Ok(Some(bridge)) = Bridge::named(snapshot, bridge) else { return Vec::new() };
-    let stale = |interface: &Interface| {
-        let mark = interface.external_ids.get(TUNNEL_MARK);
-        mark.is_some_and(|mark| mark.parse().map_or(true, |encapsulation| !wanted.contains(&encapsulation)))
+    let stale = |interface: &Interface| match interface.external_ids.get(TUNNEL_MARK) {
+        Some(mark) => mark.parse().map_or(true, |encapsulation| !tunnels.contains(&encapsulation)),
+        None => monitors::of_interface(interface).is_some_and(|host| !wanted.monitors.contains_key(&host)),
     };
     interfaces(snapshot, &bridge).into_iter().filter(stale).map(|interface| interface.name).collect()
 }

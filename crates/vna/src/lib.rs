@@ -1,11 +1,11 @@
 //! The agent of a hypervisor host: makes its Open vSwitch equal to the topology.
 //!
 //! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`course`] (what the tables are to become),
-//! [`answers`] (packets that flows cannot answer), [`neighbours`] (who is on the wires of physical networks), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
+//! [`answers`] (packets that flows cannot answer), [`neighbours`] and [`gateways`] (what the wires of physical networks are asked and told), [`monitors`] (which hosts are watched), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
 //! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`forwarder`] (name servers), [`streams`] (what guests open TCP connections for), [`status`] (who looks after the host). Between them go the newest values, never events:
 //!
 //! ```text
-//! manager <──ports, realized──┐                        ┌── tunnels wanted ──┐
+//! manager <──ports, realized──┐                        ┌─── ports wanted ───┐
 //!    └──replica──> file       │                        │                    ▼
 //!         └──────────────> reconciler <── host view ── bridge <──────> ovsdb-server
 //!                             └──<── bundles ──> ovs-vswitchd
@@ -16,8 +16,10 @@ pub mod bridge;
 pub mod control;
 pub mod course;
 pub mod forwarder;
+pub mod gateways;
 pub mod host;
 pub mod metrics;
+pub mod monitors;
 pub mod neighbours;
 pub mod reconciler;
 pub mod settings;
@@ -43,7 +45,7 @@ use topology::datapath::{Registration, Underlay};
 use topology::{NodeId, Revision};
 use tracing::{info, warn};
 
-use crate::host::{HostView, Tunnels};
+use crate::host::{HostView, Tunnels, Wanted};
 use crate::metrics::Metrics;
 use crate::reconciler::{Installed, Reconciler};
 use crate::settings::Settings;
@@ -76,8 +78,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     };
     let (replica_out, replica) = watch::channel(saved.clone().map(Arc::new));
     let (host_out, host) = watch::channel(HostView::default());
-    let needed = host::encapsulations(&settings, saved.as_ref().map(|it| &it.topology));
-    let (tunnels_out, tunnels) = watch::channel(Tunnels::AtLeast(needed));
+    let (ports_out, ports) = watch::channel(Wanted::of(&settings, saved.as_ref(), Tunnels::AtLeast));
     let (installed_out, installed) = watch::channel(None);
     let (realized_out, realized) = watch::channel(None);
     let metrics = Arc::<Metrics>::default();
@@ -96,12 +97,12 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
 
     // Dropping the set at the end aborts what still runs; none of it holds anything that must be put down.
     let mut tasks = JoinSet::new();
-    tasks.spawn(bridge::keep(settings.clone(), node.clone(), database, tunnels, host_out));
+    tasks.spawn(bridge::keep(settings.clone(), node.clone(), database, ports, host_out));
     tasks.spawn(
         Reconciler::new(replica.clone(), host.clone(), installed_out, metrics.clone()).run(management),
     );
     tasks.spawn(realize(settings.ovs_rundir.clone(), installed, realized_out));
-    tasks.spawn(want_tunnels(settings.clone(), replica.clone(), tunnels_out));
+    tasks.spawn(want_ports(settings.clone(), replica.clone(), ports_out));
     let saving = AbortOnDropHandle::new(tokio::spawn(save(file, replica, shutdown.clone())));
     tasks.spawn(tell(status, settings.status_listen, shutdown.clone()));
     tasks.spawn(synchronize(settings, identity, saved, host, realized, replica_out, metrics));
@@ -231,17 +232,17 @@ fn stands_for(replica: &Replica) -> (&str, Revision) {
     (&replica.store_id, replica.topology.revision())
 }
 
-/// Wants a tunnel port for every encapsulation that a peer uses.
-async fn want_tunnels(
+/// Wants a tunnel port for every encapsulation that a peer uses, and a monitor for every host to be watched.
+async fn want_ports(
     settings: Arc<Settings>,
     mut replica: watch::Receiver<Option<Arc<Replica>>>,
-    tunnels: watch::Sender<Tunnels>,
+    ports: watch::Sender<Wanted>,
 ) {
     while replica.changed().await.is_ok() {
         // What changes it is a manager: without one, nothing is known that could be taken away.
         let Some(replica) = replica.borrow_and_update().clone() else { continue };
-        let wanted = Tunnels::Exactly(host::encapsulations(&settings, Some(&replica.topology)));
-        tunnels.send_if_modified(|old| std::mem::replace(old, wanted.clone()) != wanted);
+        let wanted = Wanted::of(&settings, Some(&replica), Tunnels::Exactly);
+        ports.send_if_modified(|old| std::mem::replace(old, wanted.clone()) != wanted);
     }
 }
 

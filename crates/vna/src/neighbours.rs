@@ -216,7 +216,7 @@ fn any_leg(place: Place, topology: &Topology) -> Option<Leg> {
 }
 
 /// Sends a frame out by the uplink.
-fn onto_wire(domain: u32, to: Option<[u8; 6]>, frame: Vec<u8>) -> PacketOut {
+pub(crate) fn onto_wire(domain: u32, to: Option<[u8; 6]>, frame: Vec<u8>) -> PacketOut {
     let to = to.map(|mac| Action::set_field(Field::EthDst, mac));
     let way = [Action::set_field(Field::Metadata, u64::from(domain)), Action::resubmit(DESTINATION)];
     PacketOut::new(OfPort::CONTROLLER, to.into_iter().chain(way).collect(), frame)

@@ -18,6 +18,7 @@ use tracing::{debug, error, info, warn};
 use crate::answers::{self, Names, Reply};
 use crate::course::{Course, Step};
 use crate::forwarder::Forwarder;
+use crate::gateways::Gateways;
 use crate::host::HostView;
 use crate::metrics::Metrics;
 use crate::neighbours::Neighbours;
@@ -57,6 +58,7 @@ pub struct Reconciler {
     forwarder: Forwarder,
     streams: Streams,
     neighbours: Neighbours,
+    gateways: Gateways,
 }
 
 impl Reconciler {
@@ -70,8 +72,8 @@ impl Reconciler {
         let course = Course::new(replica.borrow().clone());
         let (names, forwarder) = (Names::default(), Forwarder::default());
         let streams = Streams::new(replica.clone(), names.clone(), forwarder.clone());
-        let neighbours = Neighbours::default();
-        Self { replica, host, installed, metrics, course, names, forwarder, streams, neighbours }
+        let (neighbours, gateways) = (Neighbours::default(), Gateways::default());
+        Self { replica, host, installed, metrics, course, names, forwarder, streams, neighbours, gateways }
     }
 
     /// Keeps the switch equal to the topology, for ever, through whatever connections it takes.
@@ -112,6 +114,7 @@ impl Reconciler {
                 _ = self.replica.changed() => self.turn(&switch, Course::follow).await,
                 _ = self.host.changed() => self.turn(&switch, Course::follow).await,
                 () = until(self.neighbours.next()) => self.ask_again(&switch).await,
+                () = until(self.gateways.next()) => self.announce(&switch).await,
                 event = switch.event() => match event {
                     SwitchEvent::PacketIn(packet) => self.answer(&switch, &packet).await,
                     SwitchEvent::Closed(error) => return error,
@@ -180,11 +183,21 @@ impl Reconciler {
             let installed = Installed { replica: replica.clone(), switch: switch.connection() };
             self.installed.send_replace(Some(installed));
         }
-        Ok(())
+        self.announce(switch).await
     }
 
     fn topology(&self) -> Topology {
         self.replica.borrow().as_ref().map(|replica| replica.topology.clone()).unwrap_or_default()
+    }
+
+    /// Tells the wires whose gateway this host has become. Its switch has taken over already.
+    async fn announce(&mut self, switch: &Switch) -> Result<(), SwitchError> {
+        let Some(replica) = self.course.installed().cloned() else {
+            self.gateways = Gateways::default();
+            return Ok(());
+        };
+        let host = self.host.borrow().clone();
+        switch.take(self.gateways.turn(&replica.topology, &replica.datapath, &host, Instant::now())).await
     }
 
     /// Asks those again who have not answered yet.

@@ -4,6 +4,7 @@
 pub mod ages;
 pub mod dhcp;
 pub mod frames;
+pub mod outside;
 pub mod watch;
 
 use std::collections::BTreeSet;

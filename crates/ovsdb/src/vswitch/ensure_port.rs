@@ -21,6 +21,8 @@ pub struct PortSpec {
     pub options: BTreeMap<String, String>,
     /// OpenFlow port number. `None` leaves the column as it is.
     pub ofport_request: Option<OfPort>,
+    /// Keys of its forwarding detection wanted, as `enable`. Other keys stay as they are.
+    pub bfd: BTreeMap<String, String>,
     /// Keys of the interface wanted, as `iface-id`. Other keys stay as they are.
     pub external_ids: BTreeMap<String, String>,
 }
@@ -65,6 +67,7 @@ fn create(bridge: &Bridge, wanted: &PortSpec) -> Vec<Operation> {
         .with("name", wanted.name.as_str())
         .with("type", wanted.kind.as_str())
         .with("options", &wanted.options)
+        .with("bfd", &wanted.bfd)
         .with("external_ids", &wanted.external_ids);
     if let Some(number) = wanted.ofport_request {
         interface = interface.with("ofport_request", i64::from(number.0));
@@ -89,6 +92,7 @@ fn changes(interface: &Interface, wanted: &PortSpec) -> Changes {
         let is = interface.ofport_request.map(|is| i64::from(is.0));
         changes.column("ofport_request", &is.into(), i64::from(wanted.0).into());
     }
+    changes.keys("bfd", &interface.bfd, &wanted.bfd);
     changes.keys("external_ids", &interface.external_ids, &wanted.external_ids);
     changes
 }

@@ -36,6 +36,10 @@ pub struct Interface {
     pub mtu: Option<u32>,
     /// Why `ovs-vswitchd` could not make the interface.
     pub error: Option<String>,
+    /// Configuration of bidirectional forwarding detection, as `enable`.
+    pub bfd: BTreeMap<String, String>,
+    /// What that has found, as `forwarding`.
+    pub bfd_status: BTreeMap<String, String>,
     /// Counters by name, as `rx_packets`. Empty unless monitored.
     pub statistics: BTreeMap<String, i64>,
 }
@@ -83,6 +87,8 @@ impl TypedRow for Interface {
         "mac_in_use",
         "mtu",
         "error",
+        "bfd",
+        "bfd_status",
     ];
 
     fn read(columns: &Columns<'_>) -> Result<Self, RowError> {
@@ -100,6 +106,8 @@ impl TypedRow for Interface {
             mac_in_use: columns.optional_string("mac_in_use")?,
             mtu: mtu.map_err(|_| columns.error("mtu", "a size"))?,
             error: columns.optional_string("error")?,
+            bfd: columns.string_map("bfd")?,
+            bfd_status: columns.string_map("bfd_status")?,
             statistics: columns.integer_map("statistics")?,
         })
     }
