@@ -28,6 +28,9 @@ use crate::traffic::{Direction, Family, Ports, Protocol, any_or_ports};
 /// Most rules of one filter: each costs a few flows on the interface's host.
 pub const MAX_RULES: usize = 512;
 
+/// Most combinations of blocks of ports that one rule is for, each of which costs flows: what one range takes at most.
+const MAX_BLOCKS: usize = 30;
+
 /// How a filter decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -220,6 +223,13 @@ impl FilterRule {
             && family(src) != family(dst)
         {
             return Err(Error::unfit("dst_address", "is of another family than src_address"));
+        }
+        let blocks = |ports: Option<Ports>| ports.map_or(1, |ports| ports.blocks().len());
+        if blocks(self.src_port) * blocks(self.dst_port) > MAX_BLOCKS {
+            return Err(Error::unfit(
+                "src_port",
+                "two such ranges together are too many cases: make one of them a port",
+            ));
         }
         if self.protocol == Protocol::Arp && matches!(self.action, FilterAction::Conn | FilterAction::Reject)
         {

@@ -9,6 +9,7 @@ mod lists;
 mod metrics;
 mod openapi;
 mod process;
+mod protection;
 mod realized;
 mod resources;
 mod restart;
