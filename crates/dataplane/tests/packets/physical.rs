@@ -20,13 +20,13 @@ use crate::world::World;
 /// MAC addresses of the legs, of a machine on the wire, and of a router there.
 const LEG_A: u8 = 0xa1;
 const LEG_B: u8 = 0xb1;
-const MACHINE: u8 = 0x77;
-const ROUTER: u8 = 0x99;
+pub(crate) const MACHINE: u8 = 0x77;
+pub(crate) const ROUTER: u8 = 0x99;
 
 /// An address that only the physical router knows a way to.
-const FAR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 33);
+pub(crate) const FAR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 33);
 
-fn plan(plan: Plan) -> Plan {
+pub(crate) fn plan(plan: Plan) -> Plan {
     let plan =
         plan.with("networks", json!({"uuid": "nw-a", "ipv4_network": v4(1, 0), "ipv6_network": v6(1, 0)}));
     let physical =
@@ -44,7 +44,7 @@ fn with_uplink(plan: Plan, host: u8, priority: u16) -> Plan {
 }
 
 /// Both gateways know the machines.
-fn world(plan: Plan) -> World {
+pub(crate) fn world(plan: Plan) -> World {
     let plan = with_uplink(with_uplink(plan, 0, 200), 2, 100);
     let plan = plan.with_neighbour("nw-b", v4(2, 7).into(), mac(MACHINE));
     let plan = plan.with_neighbour("nw-b", v6(2, 7).into(), mac(MACHINE));

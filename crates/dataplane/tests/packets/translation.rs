@@ -12,6 +12,7 @@ use etherparse::PacketBuilder;
 use serde_json::{Value, json};
 use topology::datapath::Encapsulation::{self, Geneve, Gre, Vxlan};
 
+use crate::physical;
 use crate::plan::Plan;
 use crate::routing::{LEG_A, LEG_B, Way, echo4, guest, leg, on_link, own, udp6, v4, v6, way};
 use crate::world::World;
@@ -270,4 +271,40 @@ fn what_is_about_to_expire_is_told_before_its_address_changes() {
     let mut world = World::new(translated(plan(&[Geneve; 2]), json!([address(102, 2)])));
     let last = udp(way(own(2, 2), LEG_B, 1), (v4(2, 2), 2000), (v4(2, 102), 80));
     world.check_asked("if-b2", &last, Question::TimeExceeded);
+}
+
+/// The router's leg on a wire, which the first host has the first uplink to, translates; the guest is on the second host.
+fn on_a_wire(encapsulations: &[Encapsulation; 3]) -> Plan {
+    let mut plan = physical::plan(Plan::hosts(encapsulations)).with_interface(0, guest(1, 2));
+    plan.update("interfaces", "if-legb", json!({"enable_route_translation": true}));
+    EXTERNALS.fold(plan, |plan, last| {
+        let lease = json!({"interface_uuid": "if-legb", "network_uuid": "nw-b", "ipv4_address": v4(2, last)});
+        plan.with("ip_leases", lease)
+    })
+}
+
+#[test]
+fn a_gateway_keeps_nothing_of_what_its_leg_translates() {
+    for encapsulations in [[Geneve; 3], [Vxlan, Vxlan, Geneve], [Geneve, Gre, Geneve]] {
+        let plan = shared(translated(on_a_wire(&encapsulations), json!([address(101, 1)])));
+        let mut world = physical::world(plan);
+        let far = (physical::FAR, 53);
+        let (out, left) = (way(own(1, 1), LEG_A, 64), way(LEG_B, physical::ROUTER, 63));
+        let (back, come) = (way(physical::ROUTER, LEG_B, 60), way(LEG_A, own(1, 1), 59));
+        let sent = udp(out, (v4(1, 1), 1000), far);
+        world.check("if-a1", &sent, &[("if-up0", &udp(left, (v4(2, 101), 1000), far))]);
+        let answer = udp(back, far, (v4(2, 101), 1000));
+        world.check("if-up0", &answer, &[("if-a1", &udp(come, far, (v4(1, 1), 1000)))]);
+        let asked = udp(back, (physical::FAR, 2000), (v4(2, 101), 80));
+        world.check("if-up0", &asked, &[("if-a1", &udp(come, (physical::FAR, 2000), (v4(1, 1), 80)))]);
+        // A guest of the gateway itself, by the shared address.
+        let echo = echo_of(way(own(1, 2), LEG_A, 64), v4(1, 2), physical::FAR, 5, false);
+        world.check("if-a2", &echo, &[("if-up0", &echo_of(left, v4(2, 103), physical::FAR, 5, false))]);
+        let reply = echo_of(back, physical::FAR, v4(2, 103), 5, true);
+        let come = way(LEG_A, own(1, 2), 59);
+        world.check("if-up0", &reply, &[("if-a2", &echo_of(come, physical::FAR, v4(1, 2), 5, true))]);
+        // Nobody out there speaks as a guest.
+        let false_one = udp(back, (v4(1, 9), 53), (v4(2, 101), 1000));
+        world.check("if-up0", &false_one, &[]);
+    }
 }
