@@ -308,3 +308,37 @@ fn a_gateway_keeps_nothing_of_what_its_leg_translates() {
         world.check("if-up0", &false_one, &[]);
     }
 }
+
+#[test]
+fn a_connection_ends_with_the_entry_that_made_it() {
+    let entry = |internal: u8| json!({"static_addresses": [port((101, 53), (internal, 5353), json!("udp"))]});
+    let mut world = World::new(shared(translated(plan(&[Geneve; 3]), entry(1)["static_addresses"].clone())));
+    let asked = |from: u16| udp(way(own(2, 1), LEG_B, 64), (v4(2, 1), from), (v4(2, 101), 53));
+    let come = |from: u16, to: u8| udp(way(LEG_A, own(1, to), 63), (v4(2, 1), from), (v4(1, to), 5353));
+    let answer = udp(way(own(1, 1), LEG_A, 64), (v4(1, 1), 5353), (v4(2, 1), 2000));
+    let left = udp(way(LEG_B, own(2, 1), 63), (v4(2, 101), 53), (v4(2, 1), 2000));
+    world.check("if-b1", &asked(2000), &[("if-a1", &come(2000, 1))]);
+    world.check("if-a1", &answer, &[("if-b1", &left)]);
+    // Another guest's port now: also for those who knew the first.
+    world.update("translations", "tr-1", entry(2));
+    world.check("if-b1", &asked(2000), &[("if-a2", &come(2000, 2))]);
+    world.check("if-b1", &asked(2001), &[("if-a2", &come(2001, 2))]);
+    world.check("if-a1", &answer, &[]);
+    // And back, to where its tracker still knows the connection.
+    world.update("translations", "tr-1", entry(1));
+    world.check("if-b1", &asked(2000), &[("if-a1", &come(2000, 1))]);
+    world.check("if-a1", &answer, &[("if-b1", &left)]);
+}
+
+#[test]
+fn on_one_host_too_a_port_that_stands_for_another_guest_is_nobody_elses() {
+    let entry = |internal: u8| json!({"static_addresses": [port((101, 53), (internal, 5353), json!("udp"))]});
+    let mut world = World::new(translated(plan(&[Geneve]), entry(1)["static_addresses"].clone()));
+    let asked = |from: u16| udp(way(own(2, 1), LEG_B, 64), (v4(2, 1), from), (v4(2, 101), 53));
+    let come = |from: u16, to: u8| udp(way(LEG_A, own(1, to), 63), (v4(2, 1), from), (v4(1, to), 5353));
+    world.check("if-b1", &asked(2000), &[("if-a1", &come(2000, 1))]);
+    world.update("translations", "tr-1", entry(2));
+    // The tracker remembers the first guest, and nobody gets what it says.
+    world.check_dropped("if-b1", &asked(2000), Purpose::UnknownConnection);
+    world.check("if-b1", &asked(2001), &[("if-a2", &come(2001, 2))]);
+}
