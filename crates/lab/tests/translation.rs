@@ -302,3 +302,66 @@ fn check_refused(guest: &Guest, to: SocketAddr) -> Result<()> {
         }
     })
 }
+
+/// The world outside is a wire now, to which the third host has an uplink.
+const WIRE: &str = "
+networks:
+  - {uuid: nw-in, ipv4_network: 10.0.1.0}
+  - {uuid: nw-wire, mode: physical, ipv4_network: 203.0.113.0}
+interfaces:
+  - {uuid: if-a, network_uuid: nw-in, mac_address: '02:00:00:00:01:01', ipv4_address: 10.0.1.1}
+  - {uuid: if-b, network_uuid: nw-in, mac_address: '02:00:00:00:01:02', ipv4_address: 10.0.1.2}
+  - {uuid: if-legin, mode: simulated, enable_routing: true, network_uuid: nw-in, mac_address: '02:00:00:00:01:fe',
+     ipv4_address: 10.0.1.254}
+  - {uuid: if-legwire, mode: simulated, enable_routing: true, enable_route_translation: true, network_uuid: nw-wire,
+     mac_address: '02:00:00:00:02:fe', ipv4_address: 203.0.113.254}
+  - {uuid: if-uplink, mode: host, network_uuid: nw-wire, owner_datapath_uuid: dp-host3, port_name: outside}
+ip_leases:
+  - {uuid: il-5, network_uuid: nw-wire, interface_uuid: if-legwire, ipv4_address: 203.0.113.5}
+  - {uuid: il-9, network_uuid: nw-wire, interface_uuid: if-legwire, ipv4_address: 203.0.113.9}
+route_links:
+  - {uuid: rl-1}
+routes:
+  - {uuid: r-in, interface_uuid: if-legin, network_uuid: nw-in, route_link_uuid: rl-1, ipv4_network: 10.0.1.0}
+  - {uuid: r-out, interface_uuid: if-legwire, network_uuid: nw-wire, route_link_uuid: rl-1, ipv4_network: 0.0.0.0,
+     ipv4_prefix: 0}
+translations:
+  - {uuid: tr-static, interface_uuid: if-legwire, mode: static_address}
+  - {uuid: tr-source, interface_uuid: if-legwire, mode: source, source_network_uuid: nw-in,
+     external_addresses: [203.0.113.9]}
+";
+
+#[test]
+fn guests_and_a_real_wire_know_each_other_by_translated_addresses_only() -> Result<()> {
+    let lab = common::start(Lab::builder().hosts(3))?;
+    let wire = |last: u8| IpAddr::from([203, 0, 113, last]);
+    let guest = |host: usize, name: &str, n: u8| {
+        let spec = GuestSpec::new(name).mac(lab::MacAddr([2, 0, 0, 0, 1, n])).iface_id(&format!("if-{name}"));
+        lab.host(host).add_guest(spec.mtu(1500).address(prefix(inside(n), 24)).gateway(inside(254)))
+    };
+    // One is on another host than the uplink, one on its own.
+    let (a, b) = (guest(0, "a", 1)?, guest(2, "b", 2)?);
+    let server = lab.add_server("server", &[prefix(wire(7), 24)])?;
+    lab.host(2).ovs_vsctl(["add-port", "br-int", "outside"])?;
+    apply(&lab, WIRE)?;
+    let entry = "tr-static --ingress-ipv4-address 203.0.113.5 --egress-ipv4-address 10.0.1.1 --ingress-port-number 80 --egress-port-number 8080 --protocol tcp";
+    vnctl(&lab, &format!("translations static-address add {entry} --wait"))?;
+    for guest in [&a, &b] {
+        common::await_answer(guest, wire(7))?;
+        let listener = server.tcp_listen(SocketAddr::new(wire(7), 80))?;
+        let client = guest.connect(SocketAddr::new(wire(7), 80), PATIENCE)?;
+        let (accepted, peer) = accept(&listener);
+        assert_eq!(peer, wire(9));
+        assert!(passes(&client, &accepted) && passes(&accepted, &client));
+        // Nobody there: the gateway says so, about the packet that the guest has sent.
+        check_told(guest, "203.0.113.77", "Destination Host Unreachable")?;
+        check_refused(guest, SocketAddr::new(wire(7), 9))?;
+    }
+    check_told(&a, "-M do -s 1450 203.0.113.7", "Frag needed and DF set (mtu = 1438)")?;
+    let listener = a.tcp_listen("0.0.0.0:8080".parse().expect("an address"))?;
+    let client = server.connect(SocketAddr::new(wire(5), 80), PATIENCE)?;
+    let (accepted, peer) = accept(&listener);
+    assert_eq!(peer, wire(7));
+    assert!(passes(&client, &accepted) && passes(&accepted, &client));
+    Ok(())
+}
