@@ -36,7 +36,7 @@ pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> (Vec<Flow>, Vec<Group>)
         Place::At(host) => attachments.iter().flat_map(|of| remote(interface, host, of)).collect(),
         Place::Simulated => simulated::flows(view, interface, &attachments),
     };
-    let (translating, groups) = translation::leg(view, interface, place, &attachments);
+    let (translating, groups) = translation::of_leg(view, interface, place, &attachments);
     let cookie = Owner::Interface(interface.key).cookie();
     (flows.into_iter().chain(translating).map(|flow| flow.with_cookie(cookie)).collect(), groups)
 }
