@@ -198,6 +198,9 @@ impl Edit {
                     self.topology.dns_services().get(id).map_or(Ok(()), |of| of.check(self))
                 }
                 ObjectRef::Network(id) => self.check_network(id),
+                ObjectRef::SecurityGroup(id) => {
+                    self.topology.security_groups().get(id).map_or(Ok(()), |of| of.check(self))
+                }
                 ObjectRef::Filter(id) => self.topology.filters().get(id).map_or(Ok(()), |of| of.check(self)),
                 _ => Ok(()),
             };

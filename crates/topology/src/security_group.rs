@@ -16,7 +16,7 @@ use crate::attributes::{Attributes, read};
 use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
 use crate::filter::{address, family};
-use crate::id::{Id, SecurityGroupId};
+use crate::id::SecurityGroupId;
 use crate::meta::{Labels, Meta, MetaSpec, text};
 use crate::traffic::{Direction, Family, Ports, Protocol, any_or_ports};
 
@@ -106,11 +106,10 @@ pub struct GroupRuleSpec {
 }
 
 impl GroupRuleSpec {
-    fn rule(self, edit: &Edit, own: &SecurityGroupId) -> Result<GroupRule, Error> {
-        let group = |text: String| {
-            // A group may name itself before it is there.
-            if text == own.as_str() { Ok(own.clone()) } else { edit.reference("remote_group_uuid", &text) }
-        };
+    fn rule(self) -> Result<GroupRule, Error> {
+        // Whether it is there is judged once a commit is complete, so that groups may name each other.
+        let group =
+            |text: String| text.parse().map_err(|cause| Error::invalid_uuid("remote_group_uuid", &cause));
         let rule = GroupRule {
             direction: self.direction.ok_or_else(|| Error::missing("direction"))?,
             protocol: self.protocol.unwrap_or(Protocol::Ip),
@@ -157,7 +156,7 @@ impl SecurityGroup {
         let uuid: SecurityGroupId = edit.new_id(spec.uuid.clone())?;
         let meta = edit.new_meta(MetaSpec::default())?;
         let group = Self { uuid: uuid.clone(), meta, display_name: String::new(), rules: Vec::new() };
-        edit.put(group.merge(edit, spec)?);
+        edit.put(group.merge(spec)?);
         Ok(uuid)
     }
 
@@ -167,7 +166,7 @@ impl SecurityGroup {
         attributes: Attributes,
     ) -> Result<(), Error> {
         let spec: SecurityGroupSpec = read(attributes)?;
-        Self::change(edit, uuid, |group, edit| group.merge(edit, spec))
+        Self::change(edit, uuid, |group| group.merge(spec))
     }
 
     /// Deletes it, if nobody is in it and no other group's rules name it: neither should change unseen.
@@ -191,8 +190,8 @@ impl SecurityGroup {
         uuid: &SecurityGroupId,
         attributes: Attributes,
     ) -> Result<(), Error> {
-        let rule = read::<GroupRuleSpec>(attributes)?.rule(edit, uuid)?;
-        Self::change(edit, uuid, |mut group, _| {
+        let rule = read::<GroupRuleSpec>(attributes)?.rule()?;
+        Self::change(edit, uuid, |mut group| {
             group.rules.push(rule);
             group.valid()
         })
@@ -204,8 +203,8 @@ impl SecurityGroup {
         uuid: &SecurityGroupId,
         attributes: Attributes,
     ) -> Result<(), Error> {
-        let wanted = read::<GroupRuleSpec>(attributes)?.rule(edit, uuid)?;
-        Self::change(edit, uuid, |mut group, _| {
+        let wanted = read::<GroupRuleSpec>(attributes)?.rule()?;
+        Self::change(edit, uuid, |mut group| {
             let before = group.rules.len();
             group.rules.retain(|rule| *rule != wanted);
             if group.rules.len() == before {
@@ -219,24 +218,31 @@ impl SecurityGroup {
     fn change(
         edit: &mut Edit,
         uuid: &SecurityGroupId,
-        how: impl FnOnce(Self, &Edit) -> Result<Self, Error>,
+        how: impl FnOnce(Self) -> Result<Self, Error>,
     ) -> Result<(), Error> {
         let old = edit.security_group(uuid)?;
-        let new = how(Self::clone(&old), edit)?;
+        let new = how(Self::clone(&old))?;
         edit.replace(&*old, new, |group| &mut group.meta);
         Ok(())
     }
 
-    fn merge(mut self, edit: &Edit, spec: SecurityGroupSpec) -> Result<Self, Error> {
+    fn merge(mut self, spec: SecurityGroupSpec) -> Result<Self, Error> {
         self.meta.merge(MetaSpec { project: spec.project, labels: spec.labels })?;
         if let Some(name) = spec.display_name {
             self.display_name = text("display_name", name)?;
         }
         if let Some(rules) = spec.rules {
-            self.rules =
-                rules.into_iter().map(|rule| rule.rule(edit, &self.uuid)).collect::<Result<_, _>>()?;
+            self.rules = rules.into_iter().map(GroupRuleSpec::rule).collect::<Result<_, _>>()?;
         }
         self.valid()
+    }
+
+    /// What hangs on other objects too, judged once a commit is complete.
+    pub(crate) fn check(&self, edit: &Edit) -> Result<(), Error> {
+        let named = self.rules.iter().filter_map(|rule| rule.remote_group_uuid.as_ref());
+        let known = edit.topology().security_groups();
+        let unknown = named.into_iter().find(|group| !known.contains_key(*group));
+        unknown.map_or(Ok(()), |group| Err(Error::unknown("remote_group_uuid", group)))
     }
 
     fn valid(self) -> Result<Self, Error> {

@@ -146,6 +146,33 @@ fn a_file_is_applied_in_one_revision_and_a_second_time_in_none() {
 }
 
 #[test]
+fn rules_are_applied_with_what_they_belong_to_and_once_only() {
+    let manager = RunningManager::start();
+    let apply = |text: &str| manager.with_input("apply -f -", text).printed();
+    let topology = "networks: [{uuid: nw-a, ipv4_network: 10.0.0.0}]
+security_groups:
+  - {uuid: sg-app, rules: [{direction: ingress, protocol: tcp, port: 8080, remote_group_uuid: sg-web}, {direction: egress}]}
+  - {uuid: sg-web, rules: [{direction: ingress, protocol: tcp, port: 80-81}]}
+interfaces: [{uuid: if-a, network_uuid: nw-a, security_groups: [sg-web, sg-app], enable_filtering: true}]
+filters:
+  - uuid: fil-a
+    interface_uuid: if-a
+    mode: static
+    rules:
+      - {protocol: ip, action: pass}
+      - {protocol: tcp, action: drop, dst_port: 22, src_address: 10.0.0.0/24, priority: 1, log: true}
+";
+    assert!(apply(topology).contains("5 created"));
+    let again = apply(topology);
+    assert!(again.starts_with("nothing to change"), "{again}");
+    let fewer = topology.replace(", {direction: egress}", "").replace("dst_port: 22", "dst_port: 23");
+    let changed = apply(&fewer);
+    assert!(changed.contains("2 changed"), "{changed}");
+    let rules = manager.vnctl("filters static show fil-a").printed();
+    assert!(rules.contains("23") && !rules.contains("22"), "{rules}");
+}
+
+#[test]
 fn pruning_deletes_what_the_file_no_longer_describes_and_no_more() {
     let manager = RunningManager::start();
     let apply = |text: &str, flags: &str| manager.with_input(&format!("apply -f - {flags}"), text).printed();

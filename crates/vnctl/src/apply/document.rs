@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::title;
 use crate::error::Error;
 use crate::operation::Attributes;
-use crate::resource::{Kind, RESOURCES, Resource};
+use crate::resource::{Kind, PARTS, Part, RESOURCES, Resource};
 
 /// An object as a file describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +42,14 @@ struct Document {
 #[derive(Default)]
 struct Entry {
     labels: Labels,
-    values: BTreeMap<String, String>,
+    values: BTreeMap<String, Given>,
+}
+
+/// What is said of an attribute.
+enum Given {
+    Text(String),
+    /// Parts of the object, each by its values.
+    Parts(Vec<BTreeMap<String, String>>),
 }
 
 /// The objects that the files, names and texts, describe.
@@ -77,12 +84,14 @@ fn read(file: &str, text: &str) -> Result<Vec<Wanted>, Error> {
 
 fn wanted(file: &str, resource: &'static Resource, entry: Entry, common: &Labels) -> Result<Wanted, String> {
     let Entry { labels, mut values } = entry;
-    let uuid = values.remove("uuid").filter(|uuid| !uuid.is_empty());
-    let uuid =
-        uuid.ok_or_else(|| format!("{}: an object has no uuid, by which it is found again", resource.name))?;
+    let Some(Given::Text(uuid)) =
+        values.remove("uuid").filter(|uuid| !matches!(uuid, Given::Text(text) if text.is_empty()))
+    else {
+        return Err(format!("{}: an object has no uuid, by which it is found again", resource.name));
+    };
     let mut attributes = Attributes::new();
-    for (name, text) in values {
-        let value = attribute(resource, &name, &text)
+    for (name, given) in values {
+        let value = value(resource, &name, given)
             .map_err(|reason| format!("{}: {reason}", title(resource, &uuid)))?;
         attributes.insert(name, value);
     }
@@ -92,6 +101,26 @@ fn wanted(file: &str, resource: &'static Resource, entry: Entry, common: &Labels
         attributes.insert("labels".to_owned(), json!(all));
     }
     Ok(Wanted { file: file.to_owned(), resource, uuid, attributes })
+}
+
+fn value(resource: &'static Resource, name: &str, given: Given) -> Result<Value, String> {
+    match (given, Part::of_attribute(resource, name)) {
+        (Given::Text(text), None) => attribute(resource, name, &text),
+        (Given::Text(text), Some(_)) if text.is_empty() => Ok(json!([])),
+        (Given::Parts(parts), Some(part)) => {
+            let value = |(name, text): (String, String)| {
+                let name = name.replace('-', "_");
+                let value = attribute(part.shape, &name, &text)?;
+                Ok((name, value))
+            };
+            let part =
+                |values: BTreeMap<_, _>| values.into_iter().map(value).collect::<Result<Attributes, _>>();
+            let parts = parts.into_iter().map(part).collect::<Result<Vec<_>, String>>();
+            parts.map(|parts| json!(parts)).map_err(|reason| format!("{name}: {reason}"))
+        }
+        (Given::Text(_), Some(_)) => Err(format!("{name}: must be a list of objects")),
+        (Given::Parts(_), None) => Err(format!("{name}: must not be a list of objects")),
+    }
 }
 
 fn attribute(resource: &'static Resource, name: &str, text: &str) -> Result<Value, String> {
@@ -137,7 +166,14 @@ fn unknown_collection<E: serde::de::Error>(name: &str) -> E {
 
 /// Whether attributes of this name hold several values: they do so in every resource that has one.
 fn holds_list(name: &str) -> bool {
-    RESOURCES.iter().any(|of| of.attribute(name).is_some_and(|attribute| attribute.kind == Kind::List))
+    RESOURCES.iter().any(|of| {
+        of.attribute(name).is_some_and(|attribute| matches!(attribute.kind, Kind::List | Kind::Set))
+    })
+}
+
+/// Whether attributes of this name hold parts of an object: they do so in every resource that has one.
+fn holds_parts(name: &str) -> bool {
+    PARTS.iter().any(|part| part.attribute == Some(name))
 }
 
 /// Several values, as a list or as a text with commas.
@@ -175,12 +211,15 @@ impl<'de> Deserialize<'de> for Entry {
                         continue;
                     }
                     let attribute = name.replace('-', "_");
-                    let text = if holds_list(&attribute) {
-                        map.next_value::<Option<List>>()?.map(List::text)
+                    let given = if holds_parts(&attribute) {
+                        map.next_value::<Option<_>>()?.map(Given::Parts)
+                    } else if holds_list(&attribute) {
+                        map.next_value::<Option<List>>()?.map(|list| Given::Text(list.text()))
                     } else {
-                        map.next_value::<Option<String>>()?
+                        map.next_value::<Option<String>>()?.map(Given::Text)
                     };
-                    if entry.values.insert(attribute, text.unwrap_or_default()).is_some() {
+                    let given = given.unwrap_or_else(|| Given::Text(String::new()));
+                    if entry.values.insert(attribute, given).is_some() {
                         return Err(A::Error::custom(format!("{name} is given twice")));
                     }
                 }
@@ -227,6 +266,21 @@ mod tests {
         let expected = json!([["routes", "r-a", { "next_hops": ["10.0.0.1", "10.0.0.2"] }]]);
         check("routes: [{uuid: r-a, next_hops: [10.0.0.1, 10.0.0.2]}]", &expected);
         check("routes: [{uuid: r-a, next-hops: '10.0.0.1, 10.0.0.2'}]", &expected);
+    }
+
+    #[test]
+    fn parts_are_lists_of_objects() {
+        let rule = json!({ "direction": "ingress", "protocol": "tcp", "port": "80" });
+        let expected =
+            json!([["security_groups", "sg-a", { "rules": [rule] }], ["filters", "fil-a", { "rules": [] }]]);
+        let text = "security-groups: [{uuid: sg-a, rules: [{direction: ingress, protocol: tcp, port: 80}]}]\n\
+                    filters: [{uuid: fil-a, rules: []}]";
+        check(text, &expected);
+        check_error(
+            "filters: [{uuid: fil-a, rules: [{prot: tcp}]}]",
+            &["filters fil-a", "rules", "prot", "protocol"],
+        );
+        check_error("filters: [{uuid: fil-a, mode: [{a: b}]}]", &["mode"]);
     }
 
     #[test]

@@ -61,8 +61,8 @@ pub(crate) static FILTER_RULES: Resource = Resource {
         Attribute::new("dst_port", Kind::Text, "The interface's own port, or a range"),
         Attribute::new("icmp_type", Kind::Integer, "ICMP type"),
         Attribute::new("icmp_code", Kind::Integer, "ICMP code"),
-        Attribute::new("priority", Kind::Integer, "The higher counts; 0 if absent"),
-        Attribute::new("log", Kind::Boolean, "The agent writes down what it fits"),
+        Attribute::new("priority", Kind::Integer, "The higher counts; 0 if absent").absent("0"),
+        Attribute::new("log", Kind::Boolean, "The agent writes down what it fits").absent("false"),
     ],
     columns: &[
         Column::new("PRIORITY", &["/priority"]),

@@ -41,7 +41,7 @@ pub(crate) static INTERFACES: Resource = Resource {
             Kind::Boolean,
             "It sends and receives what its filter lets pass, and nothing without one",
         ),
-        Attribute::new("security_groups", Kind::List, "All security groups it is in"),
+        Attribute::new("security_groups", Kind::Set, "All security groups it is in"),
         Attribute::new(
             "gateway_priority",
             Kind::Integer,

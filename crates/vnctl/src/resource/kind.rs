@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Uuid(&'static str),
     /// Several texts, with commas between them.
     List,
+    /// The same, and their order means nothing.
+    Set,
     /// One of a few names, offered in help and completion.
     OneOf(&'static [&'static str]),
 }
@@ -41,7 +43,7 @@ impl Kind {
             Self::Boolean => {
                 boolean(text).map(Value::from).ok_or_else(|| format!("must be true or false, not {text}"))
             }
-            Self::List => Ok(text.split(',').map(|item| Value::from(item.trim())).collect()),
+            Self::List | Self::Set => Ok(text.split(',').map(|item| Value::from(item.trim())).collect()),
             _ => Ok(Value::from(text)),
         }
     }
@@ -56,10 +58,14 @@ impl Kind {
         self.canonical(wanted) == shown.map_or_else(String::new, |shown| self.canonical(shown))
     }
 
-    fn canonical(self, value: &Value) -> String {
+    /// A value as one text, however it is written.
+    pub(crate) fn canonical(self, value: &Value) -> String {
         let text = match value {
             Value::Array(items) => {
-                let items: Vec<_> = items.iter().map(|item| self.canonical(item)).collect();
+                let mut items: Vec<_> = items.iter().map(|item| self.canonical(item)).collect();
+                if self == Self::Set {
+                    items.sort();
+                }
                 return items.join(",");
             }
             Value::Null => String::new(),
@@ -85,7 +91,7 @@ impl Kind {
         match self {
             Self::Text | Self::Secret => "TEXT",
             Self::Integer => "NUMBER",
-            Self::List => "A,B,…",
+            Self::List | Self::Set => "A,B,…",
             Self::Boolean => "true|false",
             Self::Mac => "MAC",
             Self::Ipv4 => "IPV4",

@@ -35,6 +35,7 @@ pub(crate) use segment::SEGMENTS;
 pub(crate) use translation::{STATIC_ADDRESSES, TRANSLATIONS};
 
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::operation::Action;
 
@@ -84,23 +85,39 @@ pub(crate) struct Part {
     pub(crate) add: Action,
     /// Removes those that have all the values given.
     pub(crate) remove: Action,
+    /// The attribute by which objects show them, and take them all at once; none if they do not.
+    pub(crate) attribute: Option<&'static str>,
 }
 
 /// Every kind of part.
 pub(crate) static PARTS: [Part; 4] = [
-    Part { of: &INTERFACES, shape: &PORTS, add: Action::AddPort, remove: Action::RemovePorts },
+    Part {
+        of: &INTERFACES,
+        shape: &PORTS,
+        add: Action::AddPort,
+        remove: Action::RemovePorts,
+        attribute: None,
+    },
     Part {
         of: &TRANSLATIONS,
         shape: &STATIC_ADDRESSES,
         add: Action::AddStaticAddress,
         remove: Action::RemoveStaticAddresses,
+        attribute: Some("static_addresses"),
     },
-    Part { of: &FILTERS, shape: &FILTER_RULES, add: Action::AddFilterRule, remove: Action::RemoveFilterRule },
+    Part {
+        of: &FILTERS,
+        shape: &FILTER_RULES,
+        add: Action::AddFilterRule,
+        remove: Action::RemoveFilterRule,
+        attribute: Some("rules"),
+    },
     Part {
         of: &SECURITY_GROUPS,
         shape: &GROUP_RULES,
         add: Action::AddGroupRule,
         remove: Action::RemoveGroupRule,
+        attribute: Some("rules"),
     },
 ];
 
@@ -108,6 +125,30 @@ impl Part {
     /// The part that an action adds or removes, if it does.
     pub(crate) fn of_action(action: Action) -> Option<&'static Self> {
         PARTS.iter().find(|part| part.add == action || part.remove == action)
+    }
+
+    /// The part that an attribute of a resource shows.
+    pub(crate) fn of_attribute(resource: &Resource, name: &str) -> Option<&'static Self> {
+        PARTS.iter().find(|part| part.of == resource && part.attribute == Some(name))
+    }
+
+    /// Whether the parts that are wanted are those that an object shows, in whatever order.
+    pub(crate) fn same(&self, wanted: &Value, shown: Option<&Value>) -> bool {
+        let lines = |parts: Option<&Value>| {
+            let parts = parts.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let mut lines: Vec<_> = parts.iter().map(|part| self.line(part)).collect();
+            lines.sort();
+            lines
+        };
+        lines(Some(wanted)) == lines(shown)
+    }
+
+    fn line(&self, part: &Value) -> Vec<String> {
+        let value = |of: &Attribute| {
+            let given = part.get(of.name).map_or_else(String::new, |value| of.kind.canonical(value));
+            if given.is_empty() { of.absent.to_owned() } else { given }
+        };
+        self.shape.attributes.iter().map(value).collect()
     }
 }
 
@@ -169,11 +210,13 @@ pub(crate) struct Attribute {
     pub(crate) help: &'static str,
     /// The attribute under which objects show it, if that is another one.
     pub(crate) shown_as: &'static str,
+    /// What it is if nothing is said, as it is shown.
+    pub(crate) absent: &'static str,
 }
 
 impl Attribute {
     pub(crate) const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        Self { name, kind, required: false, help, shown_as: name }
+        Self { name, kind, required: false, help, shown_as: name, absent: "" }
     }
 
     pub(crate) const fn required(self) -> Self {
@@ -182,6 +225,10 @@ impl Attribute {
 
     pub(crate) const fn shown_as(self, shown_as: &'static str) -> Self {
         Self { shown_as, ..self }
+    }
+
+    pub(crate) const fn absent(self, absent: &'static str) -> Self {
+        Self { absent, ..self }
     }
 
     /// Its name as a flag, without the leading dashes.

@@ -33,7 +33,7 @@ pub(crate) static ROUTES: Resource = Resource {
         ),
         Attribute::new(
             "next_hops",
-            Kind::List,
+            Kind::Set,
             "Who takes the packets on, by address; whom they are for if absent",
         ),
     ],

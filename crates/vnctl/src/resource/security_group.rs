@@ -32,7 +32,8 @@ pub(crate) static GROUP_RULES: Resource = Resource {
             "protocol",
             Kind::OneOf(&["tcp", "udp", "icmp", "icmpv6", "ip"]),
             "Of which kind; ip if absent",
-        ),
+        )
+        .absent("ip"),
         Attribute::new("port", Kind::Text, "The port that connections are to, or a range: 8000-8080"),
         Attribute::new("icmp_type", Kind::Integer, "ICMP type"),
         Attribute::new("icmp_code", Kind::Integer, "ICMP code"),
