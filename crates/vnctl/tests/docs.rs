@@ -69,6 +69,22 @@ fn the_tutorials_commands_work_one_after_the_other() {
 }
 
 #[test]
+fn the_router_of_its_document_translates_as_the_next_one_says() {
+    with_manager(|address| {
+        let documents = [read("docs/routing.md"), read("docs/translation.md")];
+        let shown: Vec<_> = documents
+            .iter()
+            .flat_map(|document| commands(document))
+            .map(|command| vnctl(address, command).printed())
+            .collect();
+        let shown = shown.last().expect("static addresses");
+        for text in ["10.2.0.100", "10.1.0.10", "10.2.0.101/80", "10.1.0.11/8080", "tcp"] {
+            assert!(shown.contains(text), "{text} in {shown}");
+        }
+    });
+}
+
+#[test]
 fn the_first_network_of_the_readme_is_made_by_its_commands() {
     with_manager(|address| {
         for command in commands(&read("README.md")).filter(|command| command.contains(" add ")) {

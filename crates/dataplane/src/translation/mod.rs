@@ -11,15 +11,16 @@
 //! - `source`: what many share.
 //!
 //! # Where
-//! Connections are tracked where the inner guest is: there they start, and there their answers start. A packet from outside
-//! is sent to that host by the leg's key, and by nothing that the host where it came in would have to remember. It is
-//! known by the external address, or by the block of ports that is a host's own (`topology::translation::block`).
-//! What names no port, ICMP for an address that many share, goes to every host, and the one that knows the connection takes it.
+//! Connections are tracked where the inner guest is: there they start, and there their answers start. A packet from
+//! outside is sent to that host by the leg's key, and by nothing that the host where it came in would have to
+//! remember. It is known by the external address, or by the block of ports that is a host's own
+//! (`topology::translation::block`). What names no port, ICMP for an address that many share, goes to every host that may
+//! know the connection, and the one that does takes it.
 //!
 //! # Change
-//! A packet carries through the connection tracker which entry has taken it, and is looked at again: what has not become what
-//! the entry says is of a connection made by another one. So an entry that goes away stops its connections at once, both
-//! ways, and no other's.
+//! A packet carries through the connection tracker which entry has taken it, and is looked at again: what has not
+//! become what the entry says is of a connection made by another one. So an entry that goes away stops its connections
+//! at once, both ways, and no other's.
 //!
 //! # What is nobody's
 //! An external address that does not stand for one internal address as a whole answers echo requests, and what has no
@@ -136,8 +137,8 @@ impl<'a> Leg<'a> {
         Some(to_address(in_domain(at.key).reg(DESTINATION_INTERFACE, self.interface.key.0), external))
     }
 
-    /// Sends what comes on to other hosts: what has come by a tunnel only if the leg is here alone. Who does not look at what
-    /// has come before would send packets round for as long as two hosts do not agree where a guest is.
+    /// Sends what comes on to other hosts: what has come by a tunnel only if the leg is here alone. Who does not look
+    /// at what has come before would send packets round for as long as two hosts do not agree where a guest is.
     fn send_on(&self, priority: u16, matching: &Match, actions: &[Action]) -> Vec<Flow> {
         let fresh = flagged(matching.clone(), 0, FROM_TUNNEL);
         let mut flows = vec![Flow::new(TRANSLATE_IN, priority, fresh, Instructions::apply(actions.to_vec()))];

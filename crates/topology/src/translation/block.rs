@@ -1,7 +1,7 @@
 //! Blocks of ports: how hosts share external addresses without asking each other.
 //!
-//! Each host has a number, [`NatBlock`], and with it one block of the ports of one address. So a packet from outside tells by
-//! its port which host knows its connection, to everybody, and a host that is not asked keeps no state.
+//! Each host has a number, [`NatBlock`], and with it one block of the ports of one address. So a packet from outside
+//! tells by its port which host knows its connection, to everybody, and a host that is not asked keeps no state.
 //!
 //! A block is the ports that agree in their upper bits, since that is what one flow can match. The first block of each
 //! address is nobody's: ports below 1,024 are for services (RFC 6335, section 6), and static addresses may use them.

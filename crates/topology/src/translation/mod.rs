@@ -1,18 +1,18 @@
 //! Translations: addresses of one side of a router that have others on the other side.
 //!
-//! A translation belongs to an outer leg: a simulated interface with `enable_routing` and `enable_route_translation`. The
-//! external addresses are IP leases of the leg, so that the leg's network finds them there.
+//! A translation belongs to an outer leg: a simulated interface with `enable_routing` and `enable_route_translation`.
+//! The external addresses are IP leases of the leg, so that the leg's network finds them there.
 //!
 //! # Static addresses
 //! One external address, or one of its ports, stands for one internal address or port, both ways.
 //!
 //! # Source translation
-//! Many internal addresses share few external ones. Each host has ports of its own, so that hosts need not ask each other:
-//! see [`block`]. What belongs to no connection from inside is nobody's.
+//! Many internal addresses share few external ones. Each host has ports of its own, so that hosts need not ask each
+//! other: see [`block`]. What belongs to no connection from inside is nobody's.
 //!
 //! # Ambiguity
-//! All translations of a leg are one whole, in which an external address or port stands for one thing, and an internal one
-//! has one face: see `claim`.
+//! All translations of a leg are one whole, in which an external address or port stands for one thing, and an internal
+//! one has one face: see `claim`.
 
 pub mod block;
 mod claim;
