@@ -173,6 +173,40 @@ filters:
 }
 
 #[test]
+fn translations_are_applied_with_their_static_addresses_and_once_only() {
+    let manager = RunningManager::start();
+    let apply = |text: &str| manager.with_input("apply -f -", text).printed();
+    let topology = "networks: [{uuid: nw-in, ipv4_network: 10.0.0.0}, {uuid: nw-out, ipv4_network: 198.51.100.0}]
+interfaces:
+  - {uuid: if-out, mode: simulated, enable_routing: true, enable_route_translation: true, network_uuid: nw-out,
+     mac_address: '02:00:00:00:00:01'}
+ip_leases:
+  - {uuid: il-1, network_uuid: nw-out, interface_uuid: if-out, ipv4_address: 198.51.100.1}
+  - {uuid: il-2, network_uuid: nw-out, interface_uuid: if-out, ipv4_address: 198.51.100.2, enable_routing: true}
+translations:
+  - uuid: tr-static
+    interface_uuid: if-out
+    mode: static_address
+    static_addresses:
+      - {ingress_ipv4_address: 198.51.100.1, egress_ipv4_address: 10.0.0.1}
+      - {ingress_ipv4_address: 198.51.100.2, egress_ipv4_address: 10.0.0.2, ingress_port_number: 80,
+         egress_port_number: 8080, protocol: tcp}
+  - {uuid: tr-source, interface_uuid: if-out, mode: source, source_prefixes: [10.9.0.0/16, 10.8.0.0/16],
+     source_network_uuid: nw-in, external_addresses: [198.51.100.2]}
+";
+    assert!(apply(topology).contains("7 created"));
+    let again = apply(topology);
+    assert!(again.starts_with("nothing to change"), "{again}");
+    let changed = apply(&topology.replace("10.0.0.1}", "10.0.0.3}"));
+    assert!(changed.contains("1 changed"), "{changed}");
+    let entries = manager.vnctl("translations static_address show tr-static").printed();
+    assert!(entries.contains("10.0.0.3") && !entries.contains("10.0.0.1"), "{entries}");
+    manager.vnctl("translations static-address del tr-static --ingress-port-number 80").printed();
+    let left = manager.json("translations static-address show tr-static");
+    assert_eq!(left.as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn pruning_deletes_what_the_file_no_longer_describes_and_no_more() {
     let manager = RunningManager::start();
     let apply = |text: &str, flags: &str| manager.with_input(&format!("apply -f - {flags}"), text).printed();

@@ -30,7 +30,7 @@ pub(crate) static TRANSLATIONS: Resource = Resource {
             Kind::Uuid("nw"),
             "If source: the network whose addresses share the external ones",
         ),
-        Attribute::new("source_prefixes", Kind::List, "If source: more addresses that do, as 10.1.0.0/24"),
+        Attribute::new("source_prefixes", Kind::Set, "If source: more addresses that do, as 10.1.0.0/24"),
         Attribute::new(
             "external_addresses",
             Kind::List,
