@@ -14,7 +14,7 @@ pub const TUNNEL_IN: TableId = TableId(10);
 pub const SOURCE: TableId = TableId(20);
 /// Whether what a packet in a segment says of its sender's MAC address is true.
 pub const SEGMENT_SOURCE: TableId = TableId(21);
-/// Looks up the connections of interfaces whose protection needs it: see [`crate::filter`].
+/// Looks up the connections of interfaces whose protection needs it: see `filter`.
 pub const TRACK_OUT: TableId = TableId(22);
 /// What filters let interfaces send.
 pub const FILTER_OUT: TableId = TableId(23);
