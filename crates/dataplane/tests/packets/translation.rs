@@ -342,3 +342,66 @@ fn on_one_host_too_a_port_that_stands_for_another_guest_is_nobody_elses() {
     world.check_dropped("if-b1", &asked(2000), Purpose::UnknownConnection);
     world.check("if-b1", &asked(2001), &[("if-a2", &come(2001, 2))]);
 }
+
+#[test]
+fn a_filter_judges_a_guests_packets_by_its_addresses_inside() {
+    for encapsulations in [&[Geneve][..], &[Geneve; 3], &[Vxlan; 3]] {
+        let mut plan =
+            shared(translated(plan(encapsulations), json!([port((101, 53), (1, 5353), Value::Null)])));
+        plan.update("interfaces", "if-a1", json!({"enable_filtering": true}));
+        let rules = json!([{"protocol": "udp", "action": "conn", "direction": "egress"},
+            {"protocol": "udp", "action": "conn", "direction": "ingress", "dst_port": 5353, "src_address": v4(2, 1)}]);
+        let filter = json!({"uuid": "fil-1", "interface_uuid": "if-a1", "mode": "static", "rules": rules});
+        let mut world = World::new(plan.with("filters", filter));
+        // What it asks is answered.
+        let (client, server) = ((v4(1, 1), 1000), (v4(2, 1), 53));
+        let outcome = world.send("if-a1", &udp(way(own(1, 1), LEG_A, 64), client, server));
+        let [(_, frame)] = &outcome.received[..] else { panic!("{} frames", outcome.received.len()) };
+        let seen = u16::from_be_bytes([frame[SOURCE_PORT.start], frame[SOURCE_PORT.start + 1]]);
+        let answer = udp(way(own(2, 1), LEG_B, 64), server, (v4(2, 103), seen));
+        let come = udp(way(LEG_A, own(1, 1), 63), server, client);
+        world.check("if-b1", &answer, &[("if-a1", &come)]);
+        // Its port stands for it outside, for those that its filter lets in.
+        let asked = |from: u8| udp(way(own(2, from), LEG_B, 64), (v4(2, from), 2000), (v4(2, 101), 53));
+        let come = udp(way(LEG_A, own(1, 1), 63), (v4(2, 1), 2000), (v4(1, 1), 5353));
+        world.check("if-b1", &asked(1), &[("if-a1", &come)]);
+        world.check("if-b2", &asked(2), &[]);
+        let answer = udp(way(own(1, 1), LEG_A, 64), (v4(1, 1), 5353), (v4(2, 1), 2000));
+        let left = udp(way(LEG_B, own(2, 1), 63), (v4(2, 101), 53), (v4(2, 1), 2000));
+        world.check("if-a1", &answer, &[("if-b1", &left)]);
+    }
+}
+
+/// Where an Ethernet frame with IPv6 and UDP has the source address and the source port.
+const SOURCE_V6: std::ops::Range<usize> = 22..38;
+const SOURCE_PORT_V6: std::ops::Range<usize> = 54..56;
+
+#[test]
+fn guests_share_an_ipv6_address_too() {
+    for encapsulations in [&[Geneve; 2][..], &[Vxlan; 3]] {
+        let lease = json!({"interface_uuid": "if-legb", "network_uuid": "nw-b", "ipv6_address": v6(2, 103)});
+        let route = json!({"interface_uuid": "if-legb", "network_uuid": "nw-b", "route_link_uuid": "rl-1",
+            "ipv6_network": "::", "ipv6_prefix": 0});
+        let source = json!({"interface_uuid": "if-legb", "mode": "source", "source_prefixes": ["fd00:1::/64"],
+            "external_addresses": [v6(2, 103)]});
+        let plan = plan(encapsulations).with("ip_leases", lease).with("routes", route);
+        let mut world = World::new(plan.with("translations", source));
+        for (guest, number) in [("if-a1", 1), ("if-a2", 2)] {
+            let sent = udp6(way(own(1, number), LEG_A, 64), v6(1, number), v6(2, 1));
+            let outcome = world.send(guest, &sent);
+            let [(port, frame)] = &outcome.received[..] else { panic!("{} frames", outcome.received.len()) };
+            assert_eq!((port.as_str(), &frame[SOURCE_V6]), ("if-b1", &v6(2, 103).octets()[..]));
+            let seen = u16::from_be_bytes([frame[SOURCE_PORT_V6.start], frame[SOURCE_PORT_V6.start + 1]]);
+            let datagram = |way: Way, to: std::net::Ipv6Addr, port: u16| {
+                let mut frame = Vec::new();
+                let packet = PacketBuilder::ethernet2(way.from, way.to);
+                let packet = packet.ipv6(v6(2, 1).octets(), to.octets(), way.ttl).udp(2000, port);
+                packet.write(&mut frame, &[7; 16]).expect("it fits");
+                frame
+            };
+            let answer = datagram(way(own(2, 1), LEG_B, 64), v6(2, 103), seen);
+            let come = datagram(way(LEG_A, own(1, number), 63), v6(1, number), 1000);
+            world.check("if-b1", &answer, &[(guest, &come)]);
+        }
+    }
+}
