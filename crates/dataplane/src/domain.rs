@@ -13,6 +13,7 @@ use topology::{DomainId, DomainKey, HostKey, InterfaceKey, MacAddr};
 use crate::base::{DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, ROUTER_SOLICITATION};
 use crate::cookie::Owner;
 use crate::layout::*;
+use crate::security::shared_macs;
 use crate::view::{Place, View, asking_for, flagged, in_domain, to_address};
 use crate::{physical, simulated};
 
@@ -41,12 +42,19 @@ pub(crate) fn flows(view: View<'_>, domain: &DomainId) -> (Vec<Flow>, Vec<Group>
     let there = groups(key, GROUPS / 2, hosts.iter().map(|host| bucket(host.0, DESTINATION_HOST, PEER)));
     let ids = |groups: &[Group]| groups.iter().map(|group| Action::Group(group.id)).collect::<Vec<_>>();
     let multicast = || in_domain(key).eth_dst_masked(GROUP, GROUP);
-    let flood = |flags, actions: Vec<Action>| {
-        let matching: Match = flagged(multicast(), flags, FROM_TUNNEL);
+    let flood = |to: Match, flags, actions: Vec<Action>| {
+        let matching = flagged(to, flags, FROM_TUNNEL);
         Flow::new(DESTINATION, 100, matching, Instructions::apply(actions))
             .with_cookie(Owner::Domain(key).cookie())
     };
-    let mut flows = vec![flood(0, [ids(&here), ids(&there)].concat()), flood(FROM_TUNNEL, ids(&here))];
+    let shared = shared_macs(view, domain).into_iter().map(|mac| in_domain(key).eth_dst(mac.0));
+    let to_all = std::iter::once(multicast()).chain(shared);
+    let mut flows: Vec<_> = to_all
+        .flat_map(|to| {
+            let everybody = [ids(&here), ids(&there)].concat();
+            [flood(to.clone(), 0, everybody), flood(to, FROM_TUNNEL, ids(&here))]
+        })
+        .collect();
     flows.extend(questions(view, domain, key));
     flows.extend(metadata);
     (flows, [here, there].concat())

@@ -11,16 +11,16 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use openflow::{Action, Field, Flow, Group, Instructions, Match, Meter, OfPort, TableId};
+use openflow::{Action, Field, Flow, Group, Instructions, Match, Meter, OfPort};
 use topology::interface::Interface;
 use topology::route::RoutePrefix;
-use topology::{DomainId, DomainKey, HostKey, InterfaceId, InterfaceKey};
+use topology::{DomainId, DomainKey, HostKey, InterfaceId, InterfaceKey, MacAddr};
 
 use crate::cookie::Owner;
 use crate::filter::{identified, is_protected};
 use crate::layout::*;
 use crate::view::{Attachment, Place, View, asking_for, from_interface, from_prefix, in_domain};
-use crate::{limit, physical, simulated, translation};
+use crate::{limit, physical, security, simulated, translation};
 
 /// All flows and groups of an interface on this host.
 pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> (Vec<Flow>, Vec<Group>) {
@@ -31,9 +31,13 @@ pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> (Vec<Flow>, Vec<Group>)
     let flows = match place {
         Place::Here(port) if interface.mode.is_uplink() => uplink(view, interface, port),
         Place::Here(port) => {
-            [local(interface, port, &attachments), forwarded(view, interface, &attachments)].concat()
+            let allowed = security::flows(interface, place, &attachments);
+            [local(interface, port, &attachments), forwarded(view, interface, &attachments), allowed].concat()
         }
-        Place::At(host) => attachments.iter().flat_map(|of| remote(interface, host, of)).collect(),
+        Place::At(host) => {
+            let leased = attachments.iter().flat_map(|of| remote(interface, host, of));
+            leased.chain(security::flows(interface, place, &attachments)).collect()
+        }
         Place::Simulated => simulated::flows(view, interface, &attachments),
     };
     let (translating, groups) = translation::of_leg(view, interface, place, &attachments);
@@ -63,7 +67,8 @@ fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec
     });
     let of_attachment = |of: &Attachment| {
         let found = Instructions::apply(found(interface)).then_goto(DELIVER);
-        let mut flows = classify(interface, port, of);
+        let leased = Match::new().in_port(port).eth_src(of.mac.0);
+        let mut flows = classify(interface, port, of, (leased, 100));
         flows.push(destination(of, found));
         flows.extend(admitted(key, of));
         flows.extend(of.addresses.iter().map(|address| resolve(interface, of, *address)));
@@ -95,7 +100,7 @@ fn remote(interface: &Interface, host: HostKey, of: &Attachment) -> Vec<Flow> {
 }
 
 /// Says whom a packet goes to.
-fn found(interface: &Interface) -> Vec<Action> {
+pub(crate) fn found(interface: &Interface) -> Vec<Action> {
     let whose = interface.identity.map(|_| to_identity(interface));
     std::iter::once(set(DESTINATION_INTERFACE, interface.key.0)).chain(whose).collect()
 }
@@ -106,21 +111,25 @@ fn to_identity(interface: &Interface) -> Action {
 }
 
 /// What a packet from a port is, and what is done with it whatever it is. Only IP packets have a code point.
-fn classify(interface: &Interface, port: OfPort, of: &Attachment) -> Vec<Flow> {
+pub(crate) fn classify(
+    interface: &Interface,
+    port: OfPort,
+    of: &Attachment,
+    (from, priority): (Match, u16),
+) -> Vec<Flow> {
     let next = match of.domain {
         DomainId::Network(_) => SOURCE,
         DomainId::Segment(_) => SEGMENT_SOURCE,
     };
-    let from = || Match::new().in_port(port).eth_src(of.mac.0);
     let flow = |priority, matching, marked: Option<Action>| {
         let actions = limit::egress(interface, port).into_iter().chain(identify(interface, of)).chain(marked);
         Flow::new(CLASSIFY, priority, matching, Instructions::apply(actions).then_goto(next))
     };
     let marked = interface.limits.dscp.map(|code| {
         let mark = || Some(Action::set_field(Field::IpDscp, code.get()));
-        [flow(110, from().ip(), mark()), flow(110, from().ipv6(), mark())]
+        [from.clone().ip(), from.clone().ipv6()].map(|from| flow(priority + 5, from, mark()))
     });
-    marked.into_iter().flatten().chain([flow(100, from(), None)]).collect()
+    marked.into_iter().flatten().chain([flow(priority, from, None)]).collect()
 }
 
 /// Says whom a packet comes from, and where.
@@ -145,24 +154,35 @@ pub(crate) fn destination(of: &Attachment, found: Instructions) -> Flow {
 fn admitted(key: InterfaceKey, of: &Attachment) -> Vec<Flow> {
     // In its domain: what an address means, and whose it is, another domain may see otherwise.
     let from = || from_interface(in_domain(of.key), key);
-    let pass = |table: TableId, matching, next| Flow::new(table, 100, matching, Instructions::goto(next));
+    let pass = |matching| Flow::new(SOURCE, 100, matching, Instructions::goto(TRACK_OUT));
     if let DomainId::Segment(_) = of.domain {
-        let of_mac = [
-            from().arp().arp_sha(of.mac.0),
-            from().icmpv6(135).icmpv6_code(0).nd_sll(of.mac.0),
-            from().icmpv6(136).icmpv6_code(0).nd_tll(of.mac.0),
-        ];
-        return of_mac.map(|matching| pass(SEGMENT_SOURCE, matching, TRACK_OUT)).into();
+        return says_its_mac(key, of, of.mac).into();
     }
     let of_address = |address: &IpAddr| {
         let source = match address {
             IpAddr::V4(address) => from().ip().ipv4_src(*address),
             IpAddr::V6(address) => from().ipv6().ipv6_src(*address),
         };
-        let own_question = Flow::new(RESOLVE, 200, asking_for(from(), *address), Instructions::drop());
-        [pass(SOURCE, source, TRACK_OUT), own_question]
+        [pass(source), asks_for_itself(key, of, *address)]
     };
     of.addresses.iter().flat_map(of_address).collect()
+}
+
+/// What address resolution on a segment may say of its sender.
+pub(crate) fn says_its_mac(key: InterfaceKey, of: &Attachment, mac: MacAddr) -> [Flow; 3] {
+    let from = || from_interface(in_domain(of.key), key);
+    [
+        from().arp().arp_sha(mac.0),
+        from().icmpv6(135).icmpv6_code(0).nd_sll(mac.0),
+        from().icmpv6(136).icmpv6_code(0).nd_tll(mac.0),
+    ]
+    .map(|matching| Flow::new(SEGMENT_SOURCE, 100, matching, Instructions::goto(TRACK_OUT)))
+}
+
+/// A question for the asker's own address is left alone.
+pub(crate) fn asks_for_itself(key: InterfaceKey, of: &Attachment, address: IpAddr) -> Flow {
+    let own = asking_for(from_interface(in_domain(of.key), key), address);
+    Flow::new(RESOLVE, 200, own, Instructions::drop())
 }
 
 /// What a guest that routes may send for those behind it: from the prefixes of routes whose next hop it is.

@@ -33,6 +33,7 @@ pub mod program;
 mod route;
 mod router;
 mod rule;
+mod security;
 mod simulated;
 mod translation;
 mod view;

@@ -40,7 +40,7 @@ fn request() -> impl Strategy<Value = Value> {
         Just(json!({"segment_uuid": null})),
     ];
     let interface_attributes =
-        (0..13_u8, 0..NETWORKS, 1..5_u8).prop_map(|(kind, network, address)| match kind {
+        (0..16_u8, 0..NETWORKS, 1..5_u8).prop_map(|(kind, network, address)| match kind {
             0 => json!({"admin_state": "down"}),
             1 => json!({"admin_state": "up"}),
             2 => json!({"segment_uuid": "seg-0", "network_uuid": null}),
@@ -53,6 +53,12 @@ fn request() -> impl Strategy<Value = Value> {
             9 => json!({"segment_uuid": "seg-0"}),
             10 => json!({"max_egress_kbps": 1000 * u32::from(address), "max_ingress_kbps": 2000, "dscp": 8}),
             11 => json!({"max_egress_kbps": null, "max_ingress_kbps": null, "dscp": null}),
+            12 => json!({"port_security": address % 2 == 0}),
+            13 => json!({"allowed_addresses": [format!("10.0.0.{address}"), "10.9.0.0/16", "fd09::/64"]}),
+            14 => {
+                let mac = format!("02:00:00:00:00:0{address}");
+                json!({"allowed_addresses": [format!("{mac}=10.0.0.{}", address + 1), "10.0.0.3"]})
+            }
             _ => json!({"requested_host": "host1"}),
         });
     prop_oneof![

@@ -224,6 +224,7 @@ impl Edit {
             interface.protection_fits()?;
             interface.fits_domains(self)?;
             interface.limits_fit()?;
+            interface.allowed_is_free(self)?;
         }
         for route in self.topology.routes_of_interface(id) {
             self.route(&route)?.check(self)?;
@@ -257,6 +258,11 @@ impl Edit {
         let address = lease.address.ip();
         // Networks on one segment share a wire, on which an address is one host's (RFC 5227).
         let domain = self.topology.domain_of_network(&lease.network_uuid);
+        let holder = lease.holder.as_ref().map(|holder| &holder.interface_uuid);
+        let allowed = domain.as_ref().and_then(|domain| self.topology.allowed_to(domain, address, holder));
+        if let Some(other) = allowed {
+            return Err(Error::duplicate(ip_field(address), format!("{address} is allowed to {other}")));
+        }
         let networks = domain.map_or_else(Vec::new, |domain| self.topology.networks_of_domain(&domain));
         let mut leases =
             networks.iter().flat_map(|network| self.topology.ip_leases_of_address(network, address));
@@ -282,6 +288,10 @@ impl Edit {
 
     fn mac_is_free(&self, lease: &MacLease) -> Result<(), Error> {
         let Some(domain) = self.topology.domain_of_mac_lease(lease) else { return Ok(()) };
+        if let Some(other) = self.topology.mac_allowed_to(&domain, lease.mac_address, &lease.interface_uuid) {
+            let reason = format!("{} is allowed to {other}", lease.mac_address);
+            return Err(Error::duplicate("mac_address", reason));
+        }
         let owners = self.topology.mac_leases_of_address(&domain, lease.mac_address);
         let Some(other) = owners.into_iter().find(|owner| *owner != lease.uuid) else { return Ok(()) };
         let place = match domain {

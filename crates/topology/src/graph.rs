@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
+use ipnet::IpNet;
 
 use crate::address::{
     DomainKey, Dpid, HostKey, IdentityKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
@@ -94,6 +95,8 @@ struct Index {
     interfaces_naming_network: MultiMap<NetworkId, InterfaceId>,
     interfaces_naming_segment: MultiMap<SegmentId, InterfaceId>,
     interfaces_of_port_name: MultiMap<String, InterfaceId>,
+    interfaces_allowing: MultiMap<IpNet, InterfaceId>,
+    interfaces_allowing_mac: MultiMap<MacAddr, InterfaceId>,
     interfaces_of_datapath_port: MultiMap<DatapathId, InterfaceId>,
     mac_leases_of_interface: MultiMap<InterfaceId, MacLeaseId>,
     mac_leases_naming_segment: MultiMap<SegmentId, MacLeaseId>,
@@ -215,6 +218,8 @@ impl Topology {
         networks_of_segment: SegmentId => NetworkId, "The networks that lie on a segment.";
         interfaces_naming_network: NetworkId => InterfaceId, "The interfaces whose `network_uuid` it is.";
         interfaces_naming_segment: SegmentId => InterfaceId, "The interfaces whose `segment_uuid` it is.";
+        interfaces_allowing: IpNet => InterfaceId, "The interfaces with an allowed address of exactly this prefix.";
+        interfaces_allowing_mac: MacAddr => InterfaceId, "The interfaces with an allowed address of this MAC address.";
         interfaces_of_datapath_port: DatapathId => InterfaceId, "The interfaces of mode `internal` with a port there.";
         mac_leases_of_interface: InterfaceId => MacLeaseId, "An interface's MAC leases.";
         mac_leases_naming_segment: SegmentId => MacLeaseId, "The MAC leases whose `segment_uuid` it is.";
@@ -573,6 +578,12 @@ impl Topology {
                 }
                 for name in of.ports.iter().filter_map(|port| port.port_name.as_ref()) {
                     note!(interfaces_of_port_name, name.clone(), of.uuid.clone());
+                }
+                for allowed in &of.allowed_addresses {
+                    note!(interfaces_allowing, allowed.prefix, of.uuid.clone());
+                    if let Some(mac) = allowed.mac {
+                        note!(interfaces_allowing_mac, mac, of.uuid.clone());
+                    }
                 }
                 let internal = of.mode == InterfaceMode::Internal;
                 for datapath in

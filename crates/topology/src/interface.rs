@@ -22,11 +22,13 @@ use crate::network_service::NetworkService;
 use crate::security_group;
 
 mod addresses;
+mod allowed_address;
 mod limits;
 mod port;
 
 use addresses::Addresses;
 pub(crate) use addresses::{ip_field, several_macs};
+pub use allowed_address::{AllowedAddress, AllowedAddressError, MAX_ALLOWED_ADDRESSES};
 pub use limits::{Dscp, Kbps, Limits, OutOfRange};
 pub use port::{InterfacePort, InterfacePortSpec, MAX_PORT_NAME, MAX_PORTS};
 
@@ -65,6 +67,10 @@ pub enum AdminState {
     Up,
     /// It keeps its leases and is silent.
     Down,
+}
+
+fn secure() -> bool {
+    true
 }
 
 fn default_gateway_priority() -> u16 {
@@ -122,6 +128,13 @@ pub struct Interface {
     /// What limits it.
     #[serde(flatten)]
     pub limits: Limits,
+    /// It sends only from addresses that are leased or allowed.
+    #[serde(default = "secure")]
+    pub port_security: bool,
+    /// What it may send from, and is found at, besides its leases.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub allowed_addresses: BTreeSet<AllowedAddress>,
 }
 
 /// The attributes of an interface that users give.
@@ -172,6 +185,12 @@ pub struct InterfaceSpec {
     #[serde(deserialize_with = "clearable")]
     #[schema(value_type = Option<Dscp>)]
     dscp: Option<Option<Dscp>>,
+    /// It sends only from addresses that are leased or allowed; true if absent.
+    port_security: Option<bool>,
+    /// All addresses and prefixes that it may send from besides its leases, each perhaps with a MAC address and `=` before it.
+    #[serde(deserialize_with = "clearable")]
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_addresses: Option<Option<BTreeSet<AllowedAddress>>>,
     /// The datapath of its one port.
     #[serde(deserialize_with = "clearable")]
     #[schema(value_type = Option<String>)]
@@ -213,6 +232,8 @@ impl Interface {
             ports: Vec::new(),
             gateway_priority: DEFAULT_GATEWAY_PRIORITY,
             limits: Limits::default(),
+            port_security: secure(),
+            allowed_addresses: BTreeSet::new(),
             uuid: uuid.clone(),
         };
         let addresses = Addresses::of(&spec);
@@ -297,6 +318,10 @@ impl Interface {
             self.security_groups = security_group::groups(edit, named)?;
         }
         self.requested_host = spec.requested_host.unwrap_or(self.requested_host);
+        self.port_security = spec.port_security.unwrap_or(self.port_security);
+        if let Some(allowed) = spec.allowed_addresses {
+            self.allowed_addresses = allowed.unwrap_or_default();
+        }
         let limits = &mut self.limits;
         limits.max_egress_kbps = spec.max_egress_kbps.unwrap_or(limits.max_egress_kbps);
         limits.max_ingress_kbps = spec.max_ingress_kbps.unwrap_or(limits.max_ingress_kbps);
@@ -338,13 +363,15 @@ impl Interface {
         })
     }
 
-    /// What switches and agents send by themselves has no port to be metered at, and an uplink is nobody's.
+    /// What switches and agents send by themselves has no port to be metered or secured at, and an uplink is nobody's.
     pub(crate) fn limits_fit(&self) -> Result<(), Error> {
         let Limits { max_egress_kbps, max_ingress_kbps, dscp } = self.limits;
         let given = [
             ("max_egress_kbps", max_egress_kbps.is_some()),
             ("max_ingress_kbps", max_ingress_kbps.is_some()),
             ("dscp", dscp.is_some()),
+            ("port_security", !self.port_security),
+            ("allowed_addresses", !self.allowed_addresses.is_empty()),
         ];
         let has_none = self.mode == InterfaceMode::Simulated || self.mode.is_uplink();
         let unfit = given.into_iter().find(|(_, given)| *given && has_none);

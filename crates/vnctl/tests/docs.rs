@@ -12,7 +12,7 @@ use vnctl::Exit;
 use vnmgr::manager::{Manager, Options};
 
 /// Documents for users, from the root of the repository.
-const DOCUMENTS: [&str; 15] = [
+const DOCUMENTS: [&str; 16] = [
     "README.md",
     "docs/installation.md",
     "docs/tutorial-single-network.md",
@@ -25,6 +25,7 @@ const DOCUMENTS: [&str; 15] = [
     "docs/dns.md",
     "docs/metadata.md",
     "docs/limits.md",
+    "docs/port-security.md",
     "docs/api.md",
     "docs/vnctl.md",
     "docs/operations.md",

@@ -12,6 +12,7 @@ mod protection;
 mod report;
 mod resolution;
 mod routing;
+mod security;
 mod segment;
 mod services;
 mod source;

@@ -71,6 +71,8 @@ const INTERFACE: &[&str] = &[
     "max_egress_kbps",
     "max_ingress_kbps",
     "dscp",
+    "port_security",
+    "allowed_addresses",
     "owner_datapath_uuid",
     "port_name",
     "mac_address",

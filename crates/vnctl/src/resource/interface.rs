@@ -50,6 +50,16 @@ pub(crate) static INTERFACES: Resource = Resource {
         Attribute::new("requested_host", Kind::Text, "The only host whose claim counts, by its node id"),
         Attribute::new("max_egress_kbps", Kind::Integer, "The most it may send, in kilobits per second"),
         Attribute::new("max_ingress_kbps", Kind::Integer, "The most it may receive, in kilobits per second"),
+        Attribute::new(
+            "port_security",
+            Kind::Boolean,
+            "It sends only from addresses that are leased or allowed; true if absent",
+        ),
+        Attribute::new(
+            "allowed_addresses",
+            Kind::List,
+            "What it may send from besides: 10.0.0.5, 10.9.0.0/16 or MAC=10.0.0.9, with commas between them",
+        ),
         Attribute::new("dscp", Kind::Integer, "The code point of all IP packets it sends, 0 to 63"),
     ],
     columns: &[

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use serde::Serialize;
-use topology::interface::{AdminState, Interface, InterfaceMode, InterfaceSpec, Limits};
+use topology::interface::{AdminState, AllowedAddress, Interface, InterfaceMode, InterfaceSpec, Limits};
 use topology::mac_lease::MacLease;
 use topology::meta::Meta;
 use topology::{
@@ -51,6 +51,11 @@ pub struct InterfaceView {
     /// What limits it.
     #[serde(flatten)]
     pub limits: Limits,
+    /// It sends only from addresses that are leased or allowed.
+    pub port_security: bool,
+    /// What it may send from, and is found at, besides its leases.
+    #[schema(value_type = Vec<String>)]
+    pub allowed_addresses: BTreeSet<AllowedAddress>,
     /// The datapath of its one port.
     pub owner_datapath_uuid: Option<DatapathId>,
     /// The name of its one port.
@@ -172,6 +177,7 @@ impl Resource for Interface {
         "max_egress_kbps",
         "max_ingress_kbps",
         "dscp",
+        "port_security",
         "owner_datapath_uuid",
         "port_name",
         "gateway_priority",
@@ -212,6 +218,8 @@ impl Resource for Interface {
             segment_uuid: segment(self, &mac_leases, look.topology),
             requested_host: self.requested_host.clone(),
             limits: self.limits,
+            port_security: self.port_security,
+            allowed_addresses: self.allowed_addresses.clone(),
             owner_datapath_uuid: one_port.and_then(|port| port.datapath_uuid.clone()),
             port_name: one_port.and_then(|port| port.port_name.clone()),
             gateway_priority: self.mode.is_uplink().then_some(self.gateway_priority),
