@@ -6,7 +6,7 @@
 //! A guest's question for its own address finds a flow that leaves it unanswered, so duplicate address detection
 //! (RFC 5227, section 2.1; RFC 4862, section 5.4) never meets an echo of itself.
 
-use openflow::{Action, Field, Flow, Instructions, Match, OfPort, SubField, TableId};
+use openflow::{Action, Field, Flow, Instructions, Match, SubField, TableId};
 use topology::MacAddr;
 use topology::datapath::Encapsulation;
 
@@ -51,7 +51,7 @@ pub(crate) const DHCPV6_CLIENT: u16 = 546;
 
 /// Types of VLAN tags (IEEE 802.1Q, section 9.6). A switch reads one tag (`vlan-limit` in ovs-vswitchd.conf.db(5)) and
 /// shows the type of what follows. Guests read on behind tags of VLAN 0, to ARP that nobody has looked at.
-const TAGS: [u16; 2] = [0x8100, 0x88a8];
+pub(crate) const TAGS: [u16; 2] = [0x8100, 0x88a8];
 
 const NO_MAC: [u8; 6] = MacAddr([0; 6]).0;
 
@@ -197,7 +197,7 @@ fn arp_reply() -> Flow {
         copy(Field::ArpSpa, scratch),
         copy(Field::ArpTpa, Field::ArpSpa),
         copy(scratch, Field::ArpTpa),
-        Action::output(OfPort::IN_PORT),
+        Action::resubmit(BACK),
     ];
     flow(ARP_REPLY, 100, flagged(Match::new().arp(), RESOLVED, RESOLVED), Instructions::apply(rewrite))
 }
@@ -220,7 +220,7 @@ fn nd_reply() -> Vec<Flow> {
             Action::set_field(Field::NdOptionsType, TARGET_OPTION),
             Action::set_field(Field::NdReserved, flags),
             copy_bits(resolved_mac(), SubField::whole(Field::NdTll)),
-            Action::output(OfPort::IN_PORT),
+            Action::resubmit(BACK),
         ])
     };
     let advertisement = Match::new().icmpv6(ADVERTISEMENT).icmpv6_code(0);

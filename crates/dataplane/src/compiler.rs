@@ -219,7 +219,9 @@ impl Compiler {
         }
         if old.monitors != self.local.monitors {
             let networks = self.topology.networks().values().filter(|of| of.mode == DomainMode::Physical);
-            units.extend(networks.map(|network| Unit::Domain(DomainId::Network(network.uuid.clone()))));
+            let networks = networks.map(|network| DomainId::Network(network.uuid.clone()));
+            let segments = self.topology.segments().keys().cloned().map(DomainId::Segment);
+            units.extend(networks.chain(segments).map(Unit::Domain));
         }
         units
     }

@@ -15,12 +15,12 @@ use crate::cookie::Owner;
 use crate::layout::*;
 use crate::security::shared_macs;
 use crate::view::{Place, View, asking_for, flagged, in_domain, to_address};
-use crate::{physical, simulated};
+use crate::{edge, physical, simulated};
 
 /// Most buckets of one group: a group's description has to fit one message.
 pub const MAX_BUCKETS: usize = 1000;
 
-/// Numbers of a domain's groups: half for local members, half for hosts.
+/// Numbers of a domain's groups: half for local members, half for hosts, less those of edges.
 pub(crate) const GROUPS: u32 = 128;
 
 /// The group bit of an Ethernet address.
@@ -34,7 +34,8 @@ pub(crate) fn flows(view: View<'_>, domain: &DomainId) -> (Vec<Flow>, Vec<Group>
     }
     let members = local_members(view, domain);
     let metadata = metadata(view, domain, key, !members.is_empty());
-    if members.is_empty() {
+    let edge = edge::of(view, domain, key);
+    if members.is_empty() && edge.flood.is_empty() {
         return (metadata, Vec::new());
     }
     let here = groups(key, 0, members.iter().map(|member| bucket(member.0, DESTINATION_INTERFACE, DELIVER)));
@@ -42,22 +43,25 @@ pub(crate) fn flows(view: View<'_>, domain: &DomainId) -> (Vec<Flow>, Vec<Group>
     let there = groups(key, GROUPS / 2, hosts.iter().map(|host| bucket(host.0, DESTINATION_HOST, PEER)));
     let ids = |groups: &[Group]| groups.iter().map(|group| Action::Group(group.id)).collect::<Vec<_>>();
     let multicast = || in_domain(key).eth_dst_masked(GROUP, GROUP);
-    let flood = |to: Match, flags, actions: Vec<Action>| {
-        let matching = flagged(to, flags, FROM_TUNNEL);
+    let flood = |to: &Match, flags, actions: Vec<Action>| {
+        let matching = flagged(to.clone(), flags, FROM_TUNNEL | FROM_WIRE);
         Flow::new(DESTINATION, 100, matching, Instructions::apply(actions))
             .with_cookie(Owner::Domain(key).cookie())
     };
-    let shared = shared_macs(view, domain).into_iter().map(|mac| in_domain(key).eth_dst(mac.0));
-    let to_all = std::iter::once(multicast()).chain(shared);
-    let mut flows: Vec<_> = to_all
-        .flat_map(|to| {
-            let everybody = [ids(&here), ids(&there)].concat();
-            [flood(to.clone(), 0, everybody), flood(to, FROM_TUNNEL, ids(&here))]
-        })
-        .collect();
+    let shared = shared_macs(view, domain).into_iter().map(|mac| (in_domain(key).eth_dst(mac.0), Vec::new()));
+    let to_all = std::iter::once((multicast(), edge.flood.clone())).chain(shared);
+    let everybody = [ids(&here), ids(&there)].concat();
+    let has_edge = !edge.flood.is_empty();
+    let mut flows = Vec::new();
+    for (to, outside) in to_all {
+        flows.push(flood(&to, 0, [&everybody[..], &outside].concat()));
+        flows.push(flood(&to, FROM_TUNNEL, [ids(&here), outside].concat()));
+        flows.extend(has_edge.then(|| flood(&to, FROM_WIRE, everybody.clone())));
+    }
+    flows.extend(edge.flows);
     flows.extend(questions(view, domain, key));
     flows.extend(metadata);
-    (flows, [here, there].concat())
+    (flows, [here, there, edge.groups].concat())
 }
 
 /// Whether guests are told their addresses.
@@ -84,7 +88,7 @@ fn has_router(view: View<'_>, domain: &DomainId) -> bool {
 
 /// What guests ask a server or a router is answered on their own host, and nobody else hears it.
 fn questions(view: View<'_>, domain: &DomainId, key: DomainKey) -> Vec<Flow> {
-    let asked = || flagged(in_domain(key), 0, FROM_TUNNEL);
+    let asked = || flagged(in_domain(key), 0, FROM_TUNNEL | FROM_WIRE);
     let dhcp = [
         (asked().ip().udp().udp_src(DHCP_CLIENT).udp_dst(DHCP_SERVER), Question::Dhcp),
         (asked().ipv6().udp().udp_src(DHCPV6_CLIENT).udp_dst(DHCPV6_SERVER), Question::Dhcpv6),
@@ -156,7 +160,9 @@ fn metadata_server<'a>(view: View<'a>, domain: &DomainId) -> Option<(&'a Interfa
 fn local_members(view: View<'_>, domain: &DomainId) -> Vec<InterfaceKey> {
     let members = view.topology.members(&(domain.clone(), view.local.datapath.clone()));
     let interfaces = members.iter().filter_map(|id| view.topology.interfaces().get(id));
-    let plugged = interfaces.filter(|interface| matches!(view.place(interface), Some(Place::Here(_))));
+    // What goes out by an edge is another matter.
+    let inside = interfaces.filter(|interface| !interface.mode.is_uplink());
+    let plugged = inside.filter(|interface| matches!(view.place(interface), Some(Place::Here(_))));
     let mut keys: Vec<_> = plugged.map(|interface| interface.key).collect();
     keys.sort_unstable();
     keys
@@ -187,7 +193,8 @@ fn bucket(key: u32, register: u8, table: openflow::TableId) -> Bucket {
 
 fn groups(key: DomainKey, first: u32, buckets: impl Iterator<Item = Bucket>) -> Vec<Group> {
     let buckets: Vec<_> = buckets.collect();
-    let chunks = buckets.chunks(MAX_BUCKETS).zip(first..first + GROUPS / 2);
+    let numbers = first..edge::FIRST_GROUP.min(first + GROUPS / 2);
+    let chunks = buckets.chunks(MAX_BUCKETS).zip(numbers);
     let group = |(buckets, number): (&[Bucket], u32)| Group {
         id: GroupId(key.0 * GROUPS + number),
         kind: GroupType::All,

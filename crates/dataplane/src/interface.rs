@@ -22,6 +22,9 @@ use crate::layout::*;
 use crate::view::{Attachment, Place, View, asking_for, from_interface, from_prefix, in_domain};
 use crate::{limit, physical, security, simulated, translation};
 
+/// Type of a VLAN tag (IEEE 802.1Q, section 9.6).
+const VLAN_TAG: u16 = 0x8100;
+
 /// All flows and groups of an interface on this host.
 pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> (Vec<Flow>, Vec<Group>) {
     let none = (Vec::new(), Vec::new());
@@ -82,14 +85,18 @@ fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec
 fn uplink(view: View<'_>, interface: &Interface, port: OfPort) -> Vec<Flow> {
     let domains = view.topology.domains_of_interface(&interface.uuid);
     let keys = domains.iter().filter_map(|domain| view.topology.key_of_domain(domain));
-    let of_domain =
-        |domain| [physical::classify(interface.key, port, domain), deliver(interface.key, port, domain)];
+    let of_domain = |domain| [physical::classify(interface, port, domain), deliver(interface, port, domain)];
     keys.flat_map(of_domain).chain(limit::of_port(interface, port)).collect()
 }
 
-fn deliver(key: InterfaceKey, port: OfPort, domain: DomainKey) -> Flow {
-    let matching = in_domain(domain).reg(DESTINATION_INTERFACE, key.0);
-    Flow::new(DELIVER, 100, matching, Instructions::apply([Action::output(port)]))
+fn deliver(interface: &Interface, port: OfPort, domain: DomainKey) -> Flow {
+    let matching = in_domain(domain).reg(DESTINATION_INTERFACE, interface.key.0);
+    let tag = interface.vlan_id.map(|vlan| {
+        let tag = Action::set_field(Field::VlanVid, vlan | physical::VLAN_PRESENT);
+        [Action::PushVlan(VLAN_TAG), tag]
+    });
+    let out = tag.into_iter().flatten().chain([limit::output(interface, port)]);
+    Flow::new(DELIVER, 100, matching, Instructions::apply(out))
 }
 
 fn remote(interface: &Interface, host: HostKey, of: &Attachment) -> Vec<Flow> {

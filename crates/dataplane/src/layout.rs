@@ -96,9 +96,11 @@ pub const GATEWAY: TableId = TableId(92);
 /// From (physical network, address) to MAC address, of those on the wire that have answered lately. The agent's alone:
 /// no program holds these flows, and none takes them away.
 pub const NEIGHBOUR: TableId = TableId(93);
+/// Sends what was made an answer back to where its question came from.
+pub const BACK: TableId = TableId(94);
 
 /// Every table, in the order in which a packet can meet them.
-pub const TABLES: [(TableId, &str); 44] = [
+pub const TABLES: [(TableId, &str); 45] = [
     (CLASSIFY, "classify"),
     (TUNNEL_IN, "tunnel_in"),
     (SOURCE, "source"),
@@ -143,6 +145,7 @@ pub const TABLES: [(TableId, &str); 44] = [
     (WIRE, "wire"),
     (GATEWAY, "gateway"),
     (NEIGHBOUR, "neighbour"),
+    (BACK, "back"),
 ];
 
 // The metadata field holds the domain's key.

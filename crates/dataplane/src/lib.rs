@@ -1,7 +1,7 @@
 //! From topology to flows: what each host's switch shall hold.
 //!
 //! - [`layout`]: tables, registers, the tunnel option.
-//! - `base`, `interface` and `simulated`, `peer`, `domain` and `physical`, `router`, `route`, `translation`, `filter`,
+//! - `base`, `interface` and `simulated`, `peer`, `domain`, `edge` and `physical`, `router`, `route`, `translation`, `filter`,
 //!   `identity`: the flows of each kind of unit.
 //! - [`limit`]: what a guest may cost its host.
 //! - [`compiler`]: keeps a [`Program`] equal to a topology, incrementally.
@@ -22,6 +22,7 @@ mod base;
 pub mod compiler;
 pub mod cookie;
 mod domain;
+mod edge;
 mod filter;
 mod identity;
 mod interface;

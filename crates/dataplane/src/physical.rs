@@ -23,18 +23,23 @@ use std::net::IpAddr;
 use openflow::{
     Action, Bucket, BucketId, Field, Flow, Group, GroupId, GroupType, Instructions, Match, OfPort, TableId,
 };
+use topology::interface::Interface;
 use topology::route::{Route, RoutePrefix};
 use topology::{DomainId, DomainKey, InterfaceKey, MacAddr, RouteKey};
 
-use crate::base::{ADVERTISEMENT, REPLY, REQUEST, SOLICITATION, drop, flow};
+use crate::base::{ADVERTISEMENT, REPLY, REQUEST, SOLICITATION, TAGS, drop, flow};
 use crate::cookie::{Owner, Purpose};
 use crate::domain::GROUPS;
 use crate::layout::*;
 use crate::limit::limited;
+use crate::router::hairpin;
 use crate::view::{Attachment, Place, View, asking_for, flagged, from_prefix, in_domain};
 
 /// First byte of the MAC addresses that name a next hop: locally administered, and no group's (IEEE 802, section 8.4).
 const HOP_NAME: u8 = 0x06;
+
+/// In `vlan_vid`: there is a tag (ovs-fields(7)).
+pub(crate) const VLAN_PRESENT: u16 = 0x1000;
 
 /// Numbers of a physical network's groups among its domain's.
 const OUTWARD: u32 = 0;
@@ -47,9 +52,9 @@ const ON_LINK: u8 = 0xff;
 const BEHIND: u16 = 100;
 
 /// A host with an uplink, seen from this one.
-struct Gateway {
-    place: Place,
-    uplink: InterfaceKey,
+pub(crate) struct Gateway {
+    pub(crate) place: Place,
+    pub(crate) uplink: InterfaceKey,
 }
 
 /// Names a next hop of a route to the gateway: the `index`th, or, if there is none, whom the packet is for.
@@ -90,14 +95,19 @@ pub(crate) fn flows(view: View<'_>, domain: &DomainId, key: DomainKey) -> (Vec<F
     (flows, outward.into_iter().chain(inward).collect())
 }
 
-/// What a port that is an uplink brings.
-pub(crate) fn classify(key: InterfaceKey, port: OfPort, domain: DomainKey) -> Flow {
-    let actions = [
-        set(SOURCE_INTERFACE, key.0),
+/// What a port that is an uplink or an edge brings.
+pub(crate) fn classify(interface: &Interface, port: OfPort, domain: DomainKey) -> Flow {
+    let from = Match::new().in_port(port);
+    let from = match interface.vlan_id {
+        Some(vlan) => from.with(Field::VlanVid, vlan | VLAN_PRESENT),
+        None => from,
+    };
+    let actions = interface.vlan_id.map(|_| Action::PopVlan).into_iter().chain([
+        set(SOURCE_INTERFACE, interface.key.0),
         Action::set_field(Field::Metadata, u64::from(domain.0)),
         flag(FROM_WIRE),
-    ];
-    Flow::new(CLASSIFY, 50, Match::new().in_port(port), Instructions::apply(actions).then_goto(WIRE_SOURCE))
+    ]);
+    Flow::new(CLASSIFY, 50, from, Instructions::apply(actions).then_goto(WIRE_SOURCE))
 }
 
 /// What another host has routed out of a leg, where this host has an uplink.
@@ -130,7 +140,15 @@ pub(crate) fn base() -> Vec<Flow> {
     };
     let request = Match::new().arp().arp_op(REQUEST);
     let solicitation = Match::new().icmpv6(SOLICITATION).icmpv6_code(0).ip_ttl(255);
-    vec![
+    // An edge may want a tag.
+    let onto_wire = [
+        Action::set_field_masked(Field::Reg(FLAGS), 0_u32, FROM_WIRE),
+        hairpin(),
+        Action::resubmit(DESTINATION),
+    ];
+    // Behind a tag that was taken off there may be another, which the switch shows as a type.
+    let hidden = TAGS.map(|tag| drop(WIRE_SOURCE, 300, Match::new().eth_type(tag), Purpose::TaggedOutside));
+    let flows = vec![
         drop(WIRE_SOURCE, 300, tagged, Purpose::TaggedOutside),
         drop(WIRE_SOURCE, 0, Match::new(), Purpose::NotGateway),
         drop(WIRE, 300, flagged(Match::new(), ELSEWHERE, ELSEWHERE), Purpose::NotGateway),
@@ -138,12 +156,15 @@ pub(crate) fn base() -> Vec<Flow> {
         flow(WIRE, 100, solicitation, answer(ask_ipv6(Field::NdTarget), ND_REPLY)),
         flow(WIRE, 0, Match::new(), Instructions::apply([Action::resubmit(DESTINATION)])),
         flow(GATEWAY, 0, Match::new(), find),
+        flow(BACK, 0, Match::new(), Instructions::apply([Action::output(OfPort::IN_PORT)])),
+        flow(BACK, 100, flagged(Match::new(), FROM_WIRE, FROM_WIRE), Instructions::apply(onto_wire)),
         flow(LINK, 60, at_gateway.clone().ip(), ask(Question::NextHop)),
         flow(LINK, 60, at_gateway.ipv6(), ask(Question::NextHop)),
-    ]
+    ];
+    flows.into_iter().chain(hidden).collect()
 }
 
-fn gateways(view: View<'_>, domain: &DomainId) -> Vec<Gateway> {
+pub(crate) fn gateways(view: View<'_>, domain: &DomainId) -> Vec<Gateway> {
     let seen = |of: topology::physical::Gateway| {
         let uplink = view.topology.interfaces().get(&of.uplink)?;
         Some(Gateway { place: view.place(uplink)?, uplink: uplink.key })
@@ -196,7 +217,7 @@ fn inward(view: View<'_>, key: DomainKey, gateways: &[Gateway]) -> Option<Group>
 }
 
 /// The port that is alive while a gateway is.
-fn liveness(view: View<'_>, of: &Gateway) -> Option<OfPort> {
+pub(crate) fn liveness(view: View<'_>, of: &Gateway) -> Option<OfPort> {
     match of.place {
         Place::At(host) => view.local.monitors.get(&host).copied().or_else(|| some_tunnel(view)),
         Place::Here(port) => Some(port),
@@ -210,7 +231,7 @@ fn some_tunnel(view: View<'_>) -> Option<OfPort> {
 }
 
 /// Does the first of these whose port is alive.
-fn first_live(key: DomainKey, number: u32, ways: Vec<(OfPort, Vec<Action>)>) -> Option<Group> {
+pub(crate) fn first_live(key: DomainKey, number: u32, ways: Vec<(OfPort, Vec<Action>)>) -> Option<Group> {
     let bucket =
         |(id, (port, actions))| Bucket { watch_port: Some(port), ..Bucket::new(BucketId(id), actions) };
     let buckets: Vec<_> = (0..).zip(ways).map(bucket).collect();

@@ -186,6 +186,10 @@ fn physical() -> impl Strategy<Value = Value> {
         json!({"uuid": format!("if-{n}"), "mode": "host", "network_uuid": "nw-p", "gateway_priority": priority,
             "owner_datapath_uuid": format!("dp-host{host}"), "port_name": format!("tap{n}")})
     });
+    let edge = (INTERFACES - 2..INTERFACES, 0..HOSTS, 0..3_u8, proptest::option::of(5..7_u16)).prop_map(|(n, host, priority, vlan)| {
+        json!({"uuid": format!("if-{n}"), "mode": "promiscuous", "segment_uuid": "seg-0", "gateway_priority": priority,
+            "owner_datapath_uuid": format!("dp-host{host}"), "port_name": format!("tap{n}"), "vlan_id": vlan})
+    });
     let change = (0..5_u8, INTERFACES - 2..INTERFACES).prop_map(|(kind, n)| match kind {
         0 => ("networks", "nw-p".to_owned(), json!({"mode": "virtual"})),
         1 => ("networks", format!("nw-{}", n % NETWORKS), json!({"mode": "physical"})),
@@ -197,6 +201,7 @@ fn physical() -> impl Strategy<Value = Value> {
     prop_oneof![
         1 => Just(json!({"op": "create", "resource": "networks",
             "attributes": {"uuid": "nw-p", "mode": "physical", "ipv4_network": "10.0.0.0"}})),
+        2 => edge.prop_map(|attributes| json!({"op": "create", "resource": "interfaces", "attributes": attributes})),
         4 => uplink.prop_map(|attributes| json!({"op": "create", "resource": "interfaces", "attributes": attributes})),
         1 => change.prop_map(update),
     ]

@@ -130,6 +130,7 @@ struct Index {
     domains_of_interface: MultiMap<InterfaceId, DomainId>,
     interfaces_in_domain: MultiMap<DomainId, InterfaceId>,
     simulated_in_domain: MultiMap<DomainId, InterfaceId>,
+    uplinks_of_domain: MultiMap<DomainId, InterfaceId>,
     mac_leases_of_address: MultiMap<(DomainId, MacAddr), MacLeaseId>,
     domains_on: MultiMap<DatapathId, DomainId>,
     hosts_of_domain: MultiMap<DomainId, DatapathId>,
@@ -243,6 +244,7 @@ impl Topology {
         interfaces_on: DatapathId => InterfaceId, "The interfaces that live on a host.";
         domains_of_interface: InterfaceId => DomainId, "The L2 domains an interface is in.";
         interfaces_in_domain: DomainId => InterfaceId, "The interfaces in an L2 domain.";
+        uplinks_of_domain: DomainId => InterfaceId, "The uplinks or edges of an L2 domain.";
         simulated_in_domain: DomainId => InterfaceId, "The simulated interfaces in an L2 domain.";
         domains_on: DatapathId => DomainId, "The L2 domains with an interface on a host.";
         hosts_of_domain: DomainId => DatapathId, "The hosts with an interface in an L2 domain.";
@@ -672,8 +674,8 @@ impl Topology {
             domains.extend(named);
         }
         let host = self.host_of_interface(id).cloned();
-        let is_simulated = self.interfaces.get(id).is_some_and(|of| of.mode == InterfaceMode::Simulated);
-        update(&mut self.index, id, &Place { addresses, domains, host, is_simulated });
+        let mode = self.interfaces.get(id).map(|of| of.mode);
+        update(&mut self.index, id, &Place { addresses, domains, host, mode });
     }
 }
 
@@ -682,7 +684,7 @@ struct Place {
     addresses: Vec<(MacLeaseId, MacAddr, Option<DomainId>)>,
     domains: BTreeSet<DomainId>,
     host: Option<DatapathId>,
-    is_simulated: bool,
+    mode: Option<InterfaceMode>,
 }
 
 impl Index {
@@ -695,8 +697,11 @@ impl Index {
         for domain in &place.domains {
             self.domains_of_interface.insert(id.clone(), domain.clone());
             self.interfaces_in_domain.insert(domain.clone(), id.clone());
-            if place.is_simulated {
+            if place.mode == Some(InterfaceMode::Simulated) {
                 self.simulated_in_domain.insert(domain.clone(), id.clone());
+            }
+            if place.mode.is_some_and(InterfaceMode::is_uplink) {
+                self.uplinks_of_domain.insert(domain.clone(), id.clone());
             }
             if let Some(host) = &place.host {
                 self.members.insert((domain.clone(), host.clone()), id.clone());
@@ -716,6 +721,7 @@ impl Index {
             self.domains_of_interface.remove(id, domain);
             self.interfaces_in_domain.remove(domain, id);
             self.simulated_in_domain.remove(domain, id);
+            self.uplinks_of_domain.remove(domain, id);
             let Some(host) = &place.host else { continue };
             self.members.remove(&(domain.clone(), host.clone()), id);
             if self.members.first(&(domain.clone(), host.clone())).is_none() {

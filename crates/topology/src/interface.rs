@@ -49,12 +49,14 @@ pub enum InterfaceMode {
     Host,
     /// An uplink that is a patch port to another bridge of its owner's, which has the NIC.
     Patch,
+    /// The edge of a segment: a NIC of its owner's behind which all those live whom nobody in the segment knows.
+    Promiscuous,
 }
 
 impl InterfaceMode {
-    /// Whether a physical network is behind it, whose addresses nobody has leased.
+    /// Whether a wire is behind it, on which nobody has leased anything.
     pub fn is_uplink(self) -> bool {
-        matches!(self, Self::Host | Self::Patch)
+        matches!(self, Self::Host | Self::Patch | Self::Promiscuous)
     }
 }
 
@@ -125,6 +127,9 @@ pub struct Interface {
     /// Of an uplink: of the hosts with one in its network that are alive, the highest is the gateway.
     #[serde(default = "default_gateway_priority")]
     pub gateway_priority: u16,
+    /// Of the edge of a segment: the VLAN on its port that is the segment's; the untagged frames if none.
+    #[serde(default)]
+    pub vlan_id: Option<u16>,
     /// What limits it.
     #[serde(flatten)]
     pub limits: Limits,
@@ -201,6 +206,10 @@ pub struct InterfaceSpec {
     port_name: Option<Option<String>>,
     /// How willing the host of an uplink is to be its network's gateway; 100 if absent, and the highest counts.
     gateway_priority: Option<u16>,
+    /// The VLAN behind the edge of a segment, 1 to 4094.
+    #[serde(deserialize_with = "clearable")]
+    #[schema(value_type = Option<u16>)]
+    vlan_id: Option<Option<u16>>,
     /// Its MAC address, while it has one at most.
     mac_address: Option<MacAddr>,
     /// Its IPv4 address, while it has one at most.
@@ -231,6 +240,7 @@ impl Interface {
             requested_host: None,
             ports: Vec::new(),
             gateway_priority: DEFAULT_GATEWAY_PRIORITY,
+            vlan_id: None,
             limits: Limits::default(),
             port_security: secure(),
             allowed_addresses: BTreeSet::new(),
@@ -333,8 +343,9 @@ impl Interface {
             self.segment_uuid = segment.map(|id| edit.reference("segment_uuid", &id)).transpose()?;
         }
         if spec.gateway_priority.is_some() && !self.mode.is_uplink() {
-            return Err(Error::unfit("gateway_priority", "is for interfaces of mode host and patch"));
+            return Err(Error::unfit("gateway_priority", "is for uplinks and edges"));
         }
+        self.vlan_id = spec.vlan_id.unwrap_or(self.vlan_id);
         self.gateway_priority = spec.gateway_priority.unwrap_or(self.gateway_priority);
         self.merge_port(edit, spec.owner_datapath_uuid, spec.port_name)?;
         self.ports_are_valid()?;

@@ -1,4 +1,4 @@
-//! Physical networks: who may be in one, and which hosts are its gateways.
+//! Physical networks and edges of segments: who may be in one, and which hosts are gateways.
 //!
 //! # Rules
 //! What is behind an uplink is not leased, so nothing in such a network is known but the legs of routers and other
@@ -10,7 +10,7 @@ use crate::address::HostKey;
 use crate::edit::Edit;
 use crate::error::Error;
 use crate::graph::{DomainId, Topology};
-use crate::id::{DatapathId, InterfaceId, NetworkId};
+use crate::id::{DatapathId, InterfaceId};
 use crate::interface::{Interface, InterfaceMode};
 use crate::network::{DomainMode, Network};
 
@@ -32,15 +32,13 @@ impl Topology {
         self.networks().get(id).map(AsRef::as_ref).filter(|network| network.mode == DomainMode::Physical)
     }
 
-    /// The uplinks of a domain, plugged in or not.
+    /// The uplinks of a physical network, or the edges of a segment, plugged in or not.
     pub fn uplinks(&self, domain: &DomainId) -> impl Iterator<Item = &Interface> {
-        let interfaces = self.physical_network(domain).map(|_| self.interfaces_in_domain(domain));
-        let interfaces = interfaces.into_iter().flatten();
-        let interfaces = interfaces.filter_map(|id| self.interfaces().get(&id).map(AsRef::as_ref));
-        interfaces.filter(|interface| interface.mode.is_uplink())
+        let uplinks = self.uplinks_of_domain(domain).into_iter();
+        uplinks.filter_map(|id| self.interfaces().get(&id).map(AsRef::as_ref))
     }
 
-    /// The hosts that can be the gateway of a physical network, best first: by priority, then by key. The first that is alive
+    /// The hosts that can be the gateway of a physical network, or forward at the edge of a segment, best first: by priority, then by key. The first that is alive
     /// is.
     pub fn gateways(&self, domain: &DomainId) -> Vec<Gateway> {
         let gateway = |uplink: &Interface| {
@@ -88,6 +86,17 @@ impl Interface {
         Ok(())
     }
 
+    /// Whether its VLAN, if it has one, is one, and is at an edge.
+    pub(crate) fn vlan_is_valid(&self) -> Result<(), Error> {
+        let Some(vlan) = self.vlan_id else { return Ok(()) };
+        if self.mode != InterfaceMode::Promiscuous {
+            return Err(Error::unfit("vlan_id", "is for interfaces of mode promiscuous"));
+        }
+        // IEEE 802.1Q, section 9.6: the first and the last stand for none.
+        let is_one = (1..=4094).contains(&vlan);
+        if is_one { Ok(()) } else { Err(Error::argument("vlan_id", "must be 1 to 4094")) }
+    }
+
     /// Whether it has what an uplink needs, and no more.
     pub(crate) fn uplink_is_valid(&self) -> Result<(), Error> {
         let [port] = self.ports.as_slice() else {
@@ -112,6 +121,9 @@ impl Interface {
             let reason = format!("{} is an uplink: what is behind it is not leased", self.uuid);
             return Err(Error::unfit("mac_address", reason));
         }
+        if self.mode == InterfaceMode::Promiscuous {
+            return self.fits_as_edge(edit);
+        }
         if self.segment_uuid.is_some() {
             let reason = format!("{} is an uplink, of a physical network and no segment", self.uuid);
             return Err(Error::unfit("segment_uuid", reason));
@@ -122,14 +134,22 @@ impl Interface {
             let reason = format!("{network} is not physical, and {} an uplink", self.uuid);
             return Err(Error::unfit("network_uuid", reason));
         }
-        self.is_only_uplink(edit, network)
+        self.is_only_uplink(edit, DomainId::Network(network.clone()))
     }
 
-    fn is_only_uplink(&self, edit: &Edit, network: &NetworkId) -> Result<(), Error> {
-        let domain = DomainId::Network(network.clone());
+    fn fits_as_edge(&self, edit: &Edit) -> Result<(), Error> {
+        if self.network_uuid.is_some() {
+            let reason = format!("{} is an edge, of a segment and no network", self.uuid);
+            return Err(Error::unfit("network_uuid", reason));
+        }
+        let segment = self.segment_uuid.clone();
+        segment.map_or(Ok(()), |segment| self.is_only_uplink(edit, DomainId::Segment(segment)))
+    }
+
+    fn is_only_uplink(&self, edit: &Edit, domain: DomainId) -> Result<(), Error> {
         let mut others = edit.topology().uplinks(&domain).filter(|other| other.uuid != self.uuid);
         others.find(|other| other.owner() == self.owner()).map_or(Ok(()), |other| {
-            let reason = format!("{} is the uplink of that host in {network} already", other.uuid);
+            let reason = format!("{} is the uplink of that host there already", other.uuid);
             Err(Error::duplicate("owner_datapath_uuid", reason))
         })
     }

@@ -90,6 +90,24 @@ fn an_uplink_is_one_port_of_one_host_in_a_physical_network_and_has_no_leases() {
 }
 
 #[test]
+fn an_edge_is_a_port_of_a_segment_perhaps_with_a_vlan() {
+    let edge = || {
+        json!({"uuid": "if-edge", "mode": "promiscuous", "segment_uuid": "seg-v", "owner_datapath_uuid": "dp-host1",
+            "port_name": "nic"})
+    };
+    let add = |attributes| create("interfaces", attributes);
+    check(add(edge()), None);
+    check(add(with(edge(), "vlan_id", 4094.into())), None);
+    check(add(with(edge(), "vlan_id", 4095.into())), Some("vlan_id"));
+    check(add(with(edge(), "vlan_id", 0.into())), Some("vlan_id"));
+    check(add(with(uplink(1), "vlan_id", 5.into())), Some("vlan_id"));
+    let in_network = with(with(edge(), "segment_uuid", Value::Null), "network_uuid", "nw-v".into());
+    check(add(in_network), Some("network_uuid"));
+    check(add(with(edge(), "mac_address", "02:00:00:00:00:01".into())), Some("mac_address"));
+    check(add(with(edge(), "port_name", Value::Null)), Some("port_name"));
+}
+
+#[test]
 fn in_a_physical_network_only_what_is_simulated_has_leases_and_no_host_has_it_for_itself() {
     let leased = |mode: &str| {
         let (mac, ip) = ("02:00:00:00:00:01", "10.0.2.1");

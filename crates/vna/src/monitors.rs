@@ -44,7 +44,11 @@ pub struct Monitor {
 /// The hosts that a host watches: the gateways of networks with several, and who uses them if it is one.
 pub fn wanted(topology: &Topology, own: &DatapathId) -> BTreeMap<HostKey, Path> {
     let networks = topology.networks().keys().cloned().map(DomainId::Network);
-    let chosen = networks.map(|domain| topology.gateways(&domain)).filter(|gateways| gateways.len() > 1);
+    let segments = topology.segments().keys().cloned().map(DomainId::Segment);
+    let chosen = networks
+        .chain(segments)
+        .map(|domain| topology.gateways(&domain))
+        .filter(|gateways| gateways.len() > 1);
     let gateways: BTreeSet<_> = chosen.flatten().map(|gateway| gateway.datapath).collect();
     let is_gateway = gateways.contains(own);
     let watched =

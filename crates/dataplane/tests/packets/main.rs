@@ -3,6 +3,7 @@
 mod budget;
 mod control;
 mod daemons;
+mod edge;
 mod frames;
 mod limit;
 mod network;

@@ -133,6 +133,7 @@ impl Interface {
         if self.mode == InterfaceMode::Simulated && self.ports.iter().any(|port| port.port_name.is_some()) {
             return Err(Error::unfit("port_name", "a simulated interface has no port"));
         }
+        self.vlan_is_valid()?;
         if self.mode.is_uplink() { self.uplink_is_valid() } else { Ok(()) }
     }
 

@@ -24,7 +24,8 @@ pub use metadata::{Asker, Signing, asker};
 pub use stream::{Call, Line, Service};
 
 use dataplane::layout::{
-    DESTINATION, FLAGS, Question, RESOLVED_MAC, RESOLVED_ROUTER, ROUTED, SOURCE_INTERFACE, TUNNEL_MTU,
+    DESTINATION, FLAGS, FROM_WIRE, Question, RESOLVED_MAC, RESOLVED_ROUTER, ROUTED, SOURCE_INTERFACE,
+    TUNNEL_MTU,
 };
 use openflow::{Action, Field, Match, OfPort, PacketIn, PacketOut};
 use responder::{Neighbour, Problem};
@@ -32,6 +33,8 @@ use topology::interface::Interface;
 use topology::mac_lease::MacLease;
 use topology::network::Network;
 use topology::{DomainId, DomainKey, InterfaceKey, MacAddr, Topology};
+
+use crate::neighbours::onto_wire;
 
 /// What comes of a packet-in.
 #[derive(Debug)]
@@ -131,8 +134,11 @@ fn domain(packet_in: &PacketIn) -> Option<DomainKey> {
     u32::try_from(key).ok().map(DomainKey)
 }
 
-/// Out of the port the question came by.
+/// Out of the port the question came by; or by the tables, if a wire is behind that, which may want a tag.
 fn back(packet_in: &PacketIn, answer: Vec<u8>) -> Option<PacketOut> {
+    if register(packet_in, FLAGS) & FROM_WIRE != 0 {
+        return Some(onto_wire(domain(packet_in)?.0, None, answer));
+    }
     Some(PacketOut::new(OfPort::CONTROLLER, vec![Action::output(packet_in.in_port()?)], answer))
 }
 

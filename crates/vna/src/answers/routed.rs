@@ -30,11 +30,10 @@ pub(super) fn error(packet_in: &PacketIn, problem: Problem, topology: &Topology)
     Some(by_tables(key, by.key, answer))
 }
 
-/// The physical network of a sender that nobody knows: what came by an uplink.
+/// The physical network or segment of a sender that nobody knows: what came by an uplink.
 fn outside(packet_in: &PacketIn, topology: &Topology) -> Option<DomainId> {
     let uplink = topology.interface_of_key(InterfaceKey(register(packet_in, SOURCE_INTERFACE)))?;
-    let network = uplink.network_uuid.as_ref().filter(|_| uplink.mode.is_uplink())?;
-    topology.domain_of_network(network)
+    topology.domains_of_interface(&uplink.uuid).into_iter().find(|_| uplink.mode.is_uplink())
 }
 
 /// The simulated interface that the packet had reached.

@@ -11,7 +11,7 @@ pub(crate) static INTERFACES: Resource = Resource {
         Attribute::new("display_name", Kind::Text, "A name for people"),
         Attribute::new(
             "mode",
-            Kind::OneOf(&["vif", "internal", "simulated", "host", "patch"]),
+            Kind::OneOf(&["vif", "internal", "simulated", "host", "patch", "promiscuous"]),
             "What it is attached to; vif if absent",
         ),
         Attribute::new("admin_state", Kind::OneOf(&["up", "down"]), "Whether it sends and receives"),
@@ -47,6 +47,7 @@ pub(crate) static INTERFACES: Resource = Resource {
             Kind::Integer,
             "Of an uplink: the highest that is alive is its network's gateway; 100 if absent",
         ),
+        Attribute::new("vlan_id", Kind::Integer, "The VLAN behind the edge of a segment, 1 to 4094"),
         Attribute::new("requested_host", Kind::Text, "The only host whose claim counts, by its node id"),
         Attribute::new("max_egress_kbps", Kind::Integer, "The most it may send, in kilobits per second"),
         Attribute::new("max_ingress_kbps", Kind::Integer, "The most it may receive, in kilobits per second"),

@@ -64,6 +64,8 @@ pub struct InterfaceView {
     pub ports: Vec<PortView>,
     /// How willing the host of an uplink is to be its network's gateway: the highest that is alive is.
     pub gateway_priority: Option<u16>,
+    /// The VLAN behind the edge of a segment.
+    pub vlan_id: Option<u16>,
     /// Its first MAC address.
     pub mac_address: Option<MacAddr>,
     /// Its first IPv4 address.
@@ -181,6 +183,7 @@ impl Resource for Interface {
         "owner_datapath_uuid",
         "port_name",
         "gateway_priority",
+        "vlan_id",
         "mac_address",
         "ipv4_address",
         "ipv6_address",
@@ -222,6 +225,7 @@ impl Resource for Interface {
             allowed_addresses: self.allowed_addresses.clone(),
             owner_datapath_uuid: one_port.and_then(|port| port.datapath_uuid.clone()),
             port_name: one_port.and_then(|port| port.port_name.clone()),
+            vlan_id: self.vlan_id,
             gateway_priority: self.mode.is_uplink().then_some(self.gateway_priority),
             ports: self.ports.iter().map(|port| PortView::new(self, port)).collect(),
             mac_address: mac_leases.first().map(|of| of.mac_lease.mac_address),
