@@ -162,8 +162,10 @@ fn is_nameless(n: u8) -> bool {
 /// The high byte of a cookie is the kind of its owner: 1 is the pipeline itself, and 3 another host. Groups and meters
 /// have no cookie; the group of the base is the first, and its meters are those that are no port's.
 fn is_of_base(line: &str) -> bool {
-    let base = ["group_id=1,", "meter=1 ", "meter=2 ", &format!("meter={} ", layout::OTHERS_METER)];
-    if base.iter().any(|prefix| line.starts_with(prefix)) {
+    let meters = [layout::AGENT_METER, layout::TOO_BIG_METER, layout::OTHERS_METER, layout::LOG_METER];
+    if line.starts_with("group_id=1,")
+        || meters.iter().any(|meter| line.starts_with(&format!("meter={meter} ")))
+    {
         return true;
     }
     let cookie = line.strip_prefix("cookie=0x").and_then(|rest| rest.split(',').next());
