@@ -4,7 +4,7 @@ mod common;
 
 use std::net::IpAddr;
 
-use common::{PATIENCE, apply, prefix};
+use common::{PATIENCE, apply, prefix, vnctl};
 use lab::{Guest, GuestSpec, Lab, Result, wait_until};
 
 /// Two networks behind a router, a DHCP server in the first, and three guests: one of the first network has any lease, one
@@ -88,4 +88,25 @@ fn guests_learn_addresses_routers_and_servers_and_reach_other_networks() -> Resu
     await_shown(&any, "ip route show", "10.0.2.0/24 via 10.0.1.254 dev eth0")?;
     assert!(any.reaches(ip("10.0.2.1"))?);
     Ok(())
+}
+
+#[test]
+fn running_guests_are_told_at_once_when_their_router_changes() -> Result<()> {
+    let lab = common::start(Lab::builder().hosts(1))?;
+    let spec = GuestSpec::new("own").mac("02:00:00:00:01:02".parse().expect("a MAC address"));
+    let own = lab.host(0).add_guest(spec.iface_id("if-own"))?;
+    let (networks, routes) = TOPOLOGY.split_once("routes:").expect("routes come last");
+    apply(&lab, networks)?;
+    apply(&lab, &format!("routes:{routes}"))?;
+    await_shown(&own, "ip -6 route show default", "default via fe80::ff:fe00:1fe dev eth0 proto ra")?;
+    await_shown(&own, "ip -6 address show dev eth0", "fd00:1::ff:fe00:102/64 scope global dynamic")?;
+
+    // The prefix goes with the router that leads out of it.
+    vnctl(&lab, "routes delete r-1-v6 --wait")?;
+    wait_until("the default route to go", PATIENCE, || {
+        let shown =
+            own.exec(["ip", "-6", "route", "show", "proto", "ra"]).map_err(|error| error.to_string())?;
+        if shown.trim().is_empty() { Ok(()) } else { Err(shown) }
+    })?;
+    await_shown(&own, "ip -6 address show dev eth0", "fd00:1::ff:fe00:102/64 scope global deprecated")
 }

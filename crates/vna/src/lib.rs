@@ -1,8 +1,8 @@
 //! The agent of a hypervisor host: makes its Open vSwitch equal to the topology.
 //!
 //! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`course`] (what the tables are to become),
-//! [`answers`] (packets that flows cannot answer), [`neighbours`] and [`gateways`] (what the wires of physical networks are asked and told), [`monitors`] (which hosts are watched), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
-//! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`forwarder`] (name servers), [`streams`] (what guests open TCP connections for), [`status`] (who looks after the host). Between them go the newest values, never events:
+//! [`answers`] (packets that flows cannot answer), [`advertisements`] (what routers tell unasked), [`neighbours`] and [`gateways`] (what the wires of physical networks are asked and told), [`monitors`] (which hosts are watched), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
+//! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`forwarder`] (name servers), [`advertiser`], [`streams`] (what guests open TCP connections for), [`status`] (who looks after the host). Between them go the newest values, never events:
 //!
 //! ```text
 //! manager <──ports, realized──┐                        ┌─── ports wanted ───┐
@@ -11,6 +11,8 @@
 //!                             └──<── bundles ──> ovs-vswitchd
 //! ```
 
+pub mod advertisements;
+pub mod advertiser;
 pub mod answers;
 pub mod bridge;
 pub mod control;
@@ -101,6 +103,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     tasks.spawn(
         Reconciler::new(replica.clone(), host.clone(), installed_out, metrics.clone()).run(management),
     );
+    tasks.spawn(advertiser::run(installed.clone(), host.clone()));
     tasks.spawn(realize(settings.ovs_rundir.clone(), installed, realized_out));
     tasks.spawn(want_ports(settings.clone(), replica.clone(), ports_out));
     let saving = AbortOnDropHandle::new(tokio::spawn(save(file, replica, shutdown.clone())));

@@ -21,6 +21,7 @@ use std::net::IpAddr;
 
 pub use dns::{Asked, Forward, Names, Told, tell};
 pub use metadata::{Asker, Signing, asker};
+pub use router_advertisement::routers;
 pub use stream::{Call, Line, Service};
 
 use dataplane::layout::{

@@ -3,25 +3,29 @@
 //! The leg in a guest's network is its default router. The guest may make itself an address (RFC 4862) if just that one is
 //! leased to it; else it asks DHCPv6, where there is a server.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use openflow::{PacketIn, PacketOut};
+use openflow::{OfPort, PacketIn, PacketOut};
 use responder::router_advertisement::{Prefix, Router};
+use topology::interface::{AdminState, Interface};
 use topology::mac_lease::MacLease;
 use topology::network::Network;
-use topology::{MacAddr, Topology, mtu};
+use topology::{InterfaceId, MacAddr, Topology, mtu};
 
 use super::dhcp::{name_servers, server};
 use super::dhcpv6::ipv6;
 use super::{Client, back, source};
+use crate::advertisements::Hearer;
 
 /// Hops of what guests send (RFC 1700, "IP time to live").
 const HOP_LIMIT: u8 = 64;
 
-/// How long a router is known: as nobody tells of it again unasked, as long as can be (RFC 8319, section 4).
+/// How long a router is known: as long as can be (RFC 8319, section 4), since it routes also while nobody tells of it, as
+/// when the agent is away.
 const LIFETIME: Duration = Duration::from_secs(u16::MAX as u64);
 
 /// How long a prefix is: for ever, since a lease ends when its address is dropped, whatever the guest believes.
@@ -31,6 +35,26 @@ const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 pub(super) fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
     let client = Client::of(packet_in, source(packet_in)?, topology)?;
     back(packet_in, responder::router_advertisement(&packet_in.packet, &router(&client, topology)?)?)
+}
+
+/// What each guest of a host is to be told unasked, by its ports: of its router, if it has one.
+pub fn routers(
+    ports: &BTreeMap<InterfaceId, OfPort>,
+    topology: &Topology,
+) -> BTreeMap<Hearer, (OfPort, Option<Router>)> {
+    let up =
+        ports.iter().filter_map(|(interface, port)| Some((topology.interfaces().get(interface)?, *port)));
+    let up = up.filter(|(interface, _)| interface.admin_state == AdminState::Up);
+    let of_interface = |(interface, port): (&Arc<Interface>, OfPort)| {
+        let leases = topology.mac_leases_of_interface(&interface.uuid).into_iter();
+        let macs = leases.filter_map(|lease| Some(topology.mac_leases().get(&lease)?.mac_address));
+        let of_mac = |mac| {
+            let router = Client::with(interface, mac, topology).and_then(|client| router(&client, topology));
+            ((interface.uuid.clone(), mac), (port, router))
+        };
+        macs.map(of_mac).collect::<Vec<_>>()
+    };
+    up.flat_map(of_interface).collect()
 }
 
 /// The router of a client, as it is to be told of it.
@@ -72,7 +96,8 @@ fn leg(network: &Network, client: &Client<'_>, topology: &Topology) -> Option<Ar
     let mut routes = routes.filter_map(|route| topology.routes().get(&route));
     let route = routes.find(|route| {
         let leg = topology.interfaces().get(&route.interface_uuid);
-        route.ingress && route.prefix.0.addr().is_ipv6() && leg.is_some_and(|leg| leg.enable_routing)
+        let routes = |leg: &Arc<Interface>| leg.enable_routing && leg.admin_state == AdminState::Up;
+        route.ingress && route.prefix.0.addr().is_ipv6() && leg.is_some_and(routes)
     })?;
     let leases = topology.mac_leases_of_interface(&route.interface_uuid).into_iter();
     let mut leases = leases.filter_map(|lease| topology.mac_leases().get(&lease));
