@@ -9,13 +9,16 @@
 //!
 //! # A packet's way
 //! ```text
-//! port ─> CLASSIFY ─> SOURCE ─────────> ANSWER ──> DESTINATION ─┬─> DELIVER ─> port
-//!            │   └──> SEGMENT_SOURCE ────────────────┘   ▲      ├─> PEER ─> TUNNEL_OUT ─> tunnel
-//!            │                            │              │      └─> groups: of each, once
-//! tunnel ────┴──────> TUNNEL_IN ──────────┼──────────────┴─────────> DELIVER
-//!                                         ├─ router: see its module, back to DESTINATION
-//!                                         └─ RESOLVE ─> ARP_REPLY, ND_REPLY ─> back to the port
+//! port ─> CLASSIFY ─> SOURCE ──────┬─> *_OUT ─┬─> ANSWER ──> DESTINATION ─┬─> DELIVER ─> *_IN ─> port
+//!            │   └──> SEGMENT_SOURCE ┘        │     │              ▲      ├─> PEER ─> TUNNEL_OUT ─> tunnel
+//!            │                                └─────┼──────────────┤      └─> groups: of each, once
+//! tunnel ────┴──────> TUNNEL_IN ────────────────────┼──────────────┴─────────> DELIVER
+//!                                                   ├─ router: see its module, back to DESTINATION
+//!                                                   └─ RESOLVE ─> ARP_REPLY, ND_REPLY ─> back to the port
 //! ```
+//! `*_OUT` and `*_IN` are filters and security groups: see `filter`. Translation is the router's (`translation`), and so is what
+//! leads to the wires of physical networks (`physical`).
+//!
 //! The compiler never sees a socket, a clock or the switch itself.
 
 mod base;

@@ -47,7 +47,7 @@ pub mod static_address;
 pub mod translation;
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -234,6 +234,7 @@ pub fn service(
 /// The API for paths in their one spelling.
 pub fn router(api: Api) -> Router {
     let (router, _) = documented().split_for_parts();
+    LazyLock::force(&root::DOCUMENT);
     router
         .merge(health::routes())
         .merge(measure::routes())
