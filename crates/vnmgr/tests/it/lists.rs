@@ -72,6 +72,7 @@ async fn every_simple_attribute_of_a_resource_filters_its_list() {
             "mac_leases",
             "ip_leases",
             "security_groups",
+            "allowed_addresses",
             "status",
             "refusals",
             "problems",
