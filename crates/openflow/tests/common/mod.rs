@@ -1,5 +1,6 @@
 //! An Open vSwitch of its own for each test: private directories, dummy datapath, no privileges, gone on drop.
 
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -118,7 +119,8 @@ impl Switch {
 
     fn wait_for(&self, name: &str) {
         let deadline = Instant::now() + START;
-        while !self.directory.path().join(name).exists() {
+        // A socket is there before anybody listens on it.
+        while UnixStream::connect(self.directory.path().join(name)).is_err() {
             assert!(Instant::now() < deadline, "{name} does not appear");
             std::thread::yield_now();
         }
