@@ -25,8 +25,8 @@ impl Parts for Filter {
     const ADD: Action = Action::AddFilterRule;
     const REMOVE: Action = Action::RemoveFilterRule;
 
-    fn parts(&self) -> &[FilterRule] {
-        &self.rules
+    fn parts(&self) -> Vec<FilterRule> {
+        self.rules.clone()
     }
 }
 
@@ -34,4 +34,9 @@ plain_resource!(
     "filters": Filter in filters, FilterSpec, Filters;
     "interface_uuid", "mode", "ingress_passthrough", "egress_passthrough"
 );
-part_routes!("filters", "static": Filter, FilterRuleSpec => FilterRule);
+part_routes!(
+    "filters", "static": Filter, FilterRuleSpec => FilterRule;
+    "list_filters_static": "Lists its rules",
+    "add_filters_static": "Adds a rule",
+    "remove_filters_static": "Takes the rule with exactly these values away, and shows it"
+);

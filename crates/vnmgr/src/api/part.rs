@@ -1,4 +1,4 @@
-//! Parts of resources: what has no id and is named by its values, as the rules of a filter.
+//! Parts of resources: what has no id and is named by its values, as the ports of an interface and the rules of a filter.
 //!
 //! A noun says what its parts are ([`Parts`]); `part_routes!` writes down their routes.
 
@@ -15,18 +15,18 @@ use super::resource::Resource;
 /// A resource with parts.
 pub trait Parts: Resource {
     /// What they are.
-    type Part: Clone + PartialEq + Serialize + Send;
+    type Part: PartialEq + Serialize + Send;
     /// Their name in paths, behind the id.
     const NAME: &'static str;
     /// The names of their values that filter lists.
     const VALUES: &'static [&'static str];
     /// Adds one.
     const ADD: Action;
-    /// Takes one away.
+    /// Takes away those that the attributes name.
     const REMOVE: Action;
 
     /// All of them.
-    fn parts(&self) -> &[Self::Part];
+    fn parts(&self) -> Vec<Self::Part>;
 }
 
 /// `GET /filters/fil-a/static`
@@ -34,7 +34,7 @@ pub async fn list<R: Parts>(api: &Api, id: String, query: Option<String>) -> Res
     let listing = Listing::parse(&query.unwrap_or_default(), R::VALUES)?;
     let head = api.head();
     let owner = R::find(&head.topology, &id)?;
-    let page = listing.page(owner.parts().iter(), |_| None, Clone::clone);
+    let page = listing.page(owner.parts().into_iter(), |_| None, |part| part);
     Ok(Reply::new(head.topology.revision(), &page))
 }
 
@@ -45,7 +45,7 @@ pub async fn add<R: Parts>(api: &Api, uuid: String, input: Input) -> Result {
     let request = Request::Act { action: R::ADD, uuid, attributes, if_match };
     let (plan, realized) = api.write(vec![request], &options).await?;
     let subject = plan.subjects.first();
-    let added = difference(&parts::<R>(&plan.after, subject), &parts::<R>(&plan.before, subject));
+    let added = difference::<R>(&plan.after, &plan.before, subject);
     let [added] = &added[..] else { return Err(ApiError::internal("what was added is not there")) };
     let reply = Reply::waited(api.revision_of(&plan, &options), added, realized);
     Ok(if options.dry_run { reply } else { reply.created(&path) })
@@ -57,34 +57,35 @@ pub async fn remove<R: Parts>(api: &Api, uuid: String, input: Input) -> Result {
     let request = Request::Act { action: R::REMOVE, uuid, attributes, if_match };
     let (plan, realized) = api.write(vec![request], &options).await?;
     let subject = plan.subjects.first();
-    let removed = difference(&parts::<R>(&plan.before, subject), &parts::<R>(&plan.after, subject));
+    let removed = difference::<R>(&plan.before, &plan.after, subject);
     Ok(Reply::waited(api.revision_of(&plan, &options), &removed, realized))
 }
 
-fn parts<R: Parts>(topology: &Topology, subject: Option<&ObjectRef>) -> Vec<R::Part> {
-    let owner = subject.and_then(|subject| topology.get(subject)).and_then(R::of);
-    owner.map_or_else(Vec::new, |owner| owner.parts().to_vec())
+/// The parts in one topology that are not in the other.
+fn difference<R: Parts>(one: &Topology, other: &Topology, subject: Option<&ObjectRef>) -> Vec<R::Part> {
+    let parts = |topology: &Topology| {
+        let owner = subject.and_then(|subject| topology.get(subject)).and_then(R::of);
+        owner.map_or_else(Vec::new, |owner| owner.parts())
+    };
+    let other = parts(other);
+    parts(one).into_iter().filter(|part| !other.contains(part)).collect()
 }
 
-/// What is in one and not in the other.
-fn difference<T: Clone + PartialEq>(one: &[T], other: &[T]) -> Vec<T> {
-    one.iter().filter(|part| !other.contains(part)).cloned().collect()
-}
-
-/// Writes the three routes of a resource's parts.
+/// Writes the three routes of a resource's parts, each with its id and what it does.
 ///
-/// `part_routes!("filters", "static": Filter, FilterRuleSpec => FilterRule)` makes `pub fn part_routes()`.
+/// `part_routes!("filters", "static": Filter, FilterRuleSpec => FilterRule; …)` makes `pub fn part_routes()`.
 macro_rules! part_routes {
-    ($path:literal, $part_path:literal: $object:ty, $spec:ty => $part:ty) => {
+    ($path:literal, $part_path:literal: $object:ty, $spec:ty => $part:ty;
+     $list:literal: $lists:literal, $add:literal: $adds:literal, $remove:literal: $removes:literal) => {
         /// The routes under each of them.
         pub fn part_routes() -> utoipa_axum::router::OpenApiRouter<crate::api::Api> {
             utoipa_axum::router::OpenApiRouter::new()
                 .routes(utoipa_axum::routes!(list_parts, add_part, remove_part))
         }
 
-        /// Lists its rules
+        #[doc = $lists]
         #[utoipa::path(get, path = concat!("/", $path, "/{uuid}/", $part_path), tag = $path,
-            operation_id = concat!("list_", $path, "_", $part_path),
+            operation_id = $list,
             params(("uuid" = String, Path), crate::api::list::ListParameters),
             responses((status = 200, body = Page<$part>),
                 (status = "default", body = crate::api::error::ErrorBody)))]
@@ -96,9 +97,9 @@ macro_rules! part_routes {
             crate::api::part::list::<$object>(&api, id, query).await
         }
 
-        /// Adds a rule
+        #[doc = $adds]
         #[utoipa::path(post, path = concat!("/", $path, "/{uuid}/", $part_path), tag = $path,
-            operation_id = concat!("add_", $path, "_", $part_path),
+            operation_id = $add,
             params(("uuid" = String, Path), crate::api::WriteParameters, crate::api::GuardParameters), request_body = $spec,
             responses((status = 201, body = $part), (status = "default", body = crate::api::error::ErrorBody)))]
         async fn add_part(
@@ -109,9 +110,9 @@ macro_rules! part_routes {
             crate::api::part::add::<$object>(&api, id, input).await
         }
 
-        /// Takes the rule with exactly these values away, and shows it
+        #[doc = $removes]
         #[utoipa::path(delete, path = concat!("/", $path, "/{uuid}/", $part_path), tag = $path,
-            operation_id = concat!("remove_", $path, "_", $part_path),
+            operation_id = $remove,
             params(("uuid" = String, Path), crate::api::WriteParameters, crate::api::GuardParameters), request_body = $spec,
             responses((status = 200, body = Vec<$part>), (status = "default", body = crate::api::error::ErrorBody)))]
         async fn remove_part(

@@ -14,8 +14,8 @@ impl Parts for SecurityGroup {
     const ADD: Action = Action::AddGroupRule;
     const REMOVE: Action = Action::RemoveGroupRule;
 
-    fn parts(&self) -> &[GroupRule] {
-        &self.rules
+    fn parts(&self) -> Vec<GroupRule> {
+        self.rules.clone()
     }
 }
 
@@ -23,4 +23,9 @@ plain_resource!(
     "security_groups": SecurityGroup in security_groups, SecurityGroupSpec, SecurityGroups;
     "display_name"
 );
-part_routes!("security_groups", "rules": SecurityGroup, GroupRuleSpec => GroupRule);
+part_routes!(
+    "security_groups", "rules": SecurityGroup, GroupRuleSpec => GroupRule;
+    "list_security_groups_rules": "Lists its rules",
+    "add_security_groups_rules": "Adds a rule",
+    "remove_security_groups_rules": "Takes the rule with exactly these values away, and shows it"
+);
