@@ -7,6 +7,7 @@
 //! - [`graph`]: all of them in memory, with indexes; cheap to clone.
 //! - [`request`] and [`edit`]: pure functions from (topology, request) to (changes, error).
 //! - [`physical`]: what physical networks are made of, and their gateways.
+//! - [`walk`]: where a packet goes, by the objects alone.
 //! - [`scope`]: which part a host needs, and what it must be told when that changes.
 //!
 //! Nothing here reads a clock, a socket, a file or a source of randomness: times and seeds are arguments.
@@ -43,6 +44,7 @@ pub mod segment;
 pub mod sequences;
 pub mod traffic;
 pub mod translation;
+pub mod walk;
 
 pub use address::{
     DomainKey, Dpid, HostKey, IdentityKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
