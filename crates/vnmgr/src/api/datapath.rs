@@ -1,14 +1,11 @@
 //! Datapaths: the switches of hosts, and whether their agents are connected.
 
-use std::sync::Arc;
-
 use serde::Serialize;
+use topology::Collection;
 use topology::datapath::{Datapath, DatapathSpec};
-use topology::meta::Meta;
-use topology::{Collection, Object, Topology};
 
 use super::look::Look;
-use super::resource::{Resource, resource_routes};
+use super::resource::{Resource, resource_routes, stored_as};
 
 /// A datapath, as the API shows it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -37,17 +34,7 @@ impl Resource for Datapath {
         "connected",
     ];
 
-    fn all(topology: &Topology) -> impl Iterator<Item = &Arc<Self>> {
-        topology.datapaths().values()
-    }
-
-    fn of(object: Object) -> Option<Arc<Self>> {
-        if let Object::Datapath(of) = object { Some(of) } else { None }
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
+    stored_as!(Datapath in datapaths);
 
     fn view(&self, look: &Look<'_>) -> DatapathView {
         DatapathView { connected: look.is_connected(&self.uuid), datapath: self.clone() }

@@ -9,14 +9,14 @@ use topology::interface::{AdminState, AllowedAddress, Interface, InterfaceMode, 
 use topology::mac_lease::MacLease;
 use topology::meta::Meta;
 use topology::{
-    Collection, DatapathId, DomainId, InterfaceId, InterfaceKey, MacAddr, NetworkId, NodeId, Object,
-    SecurityGroupId, SegmentId, Topology,
+    Collection, DatapathId, DomainId, InterfaceId, InterfaceKey, MacAddr, NetworkId, NodeId, SecurityGroupId,
+    SegmentId, Topology,
 };
 
 use super::interface_port::PortView;
 use super::ip_lease::IpLeaseView;
 use super::look::Look;
-use super::resource::{Resource, resource_routes};
+use super::resource::{Resource, resource_routes, stored_as};
 
 /// An interface, as the API shows it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -190,17 +190,7 @@ impl Resource for Interface {
         "mtu",
     ];
 
-    fn all(topology: &Topology) -> impl Iterator<Item = &Arc<Self>> {
-        topology.interfaces().values()
-    }
-
-    fn of(object: Object) -> Option<Arc<Self>> {
-        if let Object::Interface(of) = object { Some(of) } else { None }
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
+    stored_as!(Interface in interfaces);
 
     fn view(&self, look: &Look<'_>) -> InterfaceView {
         let mac_leases = mac_leases(self, look.topology);

@@ -1,13 +1,12 @@
 //! IP leases: which addresses of a network an interface has, and how one changes hands.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
 use axum::extract::State;
 use serde::Serialize;
 use topology::ip_lease::{IpLease, IpLeaseSpec, LeasedAddress};
 use topology::meta::Meta;
-use topology::{Action, Collection, InterfaceId, IpLeaseId, MacLeaseId, NetworkId, Object, Topology};
+use topology::{Action, Collection, InterfaceId, IpLeaseId, MacLeaseId, NetworkId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -15,7 +14,7 @@ use super::error::ErrorBody;
 use super::input::{Input, PathId};
 use super::look::Look;
 use super::reply::Result;
-use super::resource::{self, Resource, resource_routes};
+use super::resource::{self, Resource, resource_routes, stored_as};
 use super::{Api, GuardParameters, WriteParameters};
 
 /// An IP lease, as the API shows it.
@@ -79,17 +78,7 @@ impl Resource for IpLease {
         "mac_lease_uuid",
     ];
 
-    fn all(topology: &Topology) -> impl Iterator<Item = &Arc<Self>> {
-        topology.ip_leases().values()
-    }
-
-    fn of(object: Object) -> Option<Arc<Self>> {
-        if let Object::IpLease(of) = object { Some(of) } else { None }
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
+    stored_as!(IpLease in ip_leases);
 
     fn view(&self, _: &Look<'_>) -> IpLeaseView {
         self.into()

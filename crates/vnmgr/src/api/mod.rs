@@ -47,7 +47,7 @@ pub mod static_address;
 pub mod translation;
 
 use std::convert::Infallible;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -216,8 +216,11 @@ fn documented() -> OpenApiRouter<Api> {
 /// # Panics
 /// Never: the document has only texts for map keys.
 pub fn openapi() -> String {
-    let document = documented().to_openapi().to_pretty_json();
-    document.expect("the document has only texts for map keys") + "\n"
+    text_of(&documented().to_openapi())
+}
+
+fn text_of(document: &utoipa::openapi::OpenApi) -> String {
+    document.to_pretty_json().expect("the document has only texts for map keys") + "\n"
 }
 
 /// The API as a service. Paths have many spellings, and are brought into one before anything looks at them.
@@ -233,8 +236,8 @@ pub fn service(
 
 /// The API for paths in their one spelling.
 pub fn router(api: Api) -> Router {
-    let (router, _) = documented().split_for_parts();
-    LazyLock::force(&root::DOCUMENT);
+    let (router, document) = documented().split_for_parts();
+    root::DOCUMENT.get_or_init(|| text_of(&document));
     router
         .merge(health::routes())
         .merge(measure::routes())

@@ -1,14 +1,11 @@
 //! Networks: addresses over an L2 domain, and the MTU that guests on them should use.
 
-use std::sync::Arc;
-
 use serde::Serialize;
-use topology::meta::Meta;
+use topology::Collection;
 use topology::network::{Network, NetworkSpec};
-use topology::{Collection, Object, Topology};
 
 use super::look::Look;
-use super::resource::{Resource, resource_routes};
+use super::resource::{Resource, resource_routes, stored_as};
 
 /// A network, as the API shows it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -41,17 +38,7 @@ impl Resource for Network {
         "mtu",
     ];
 
-    fn all(topology: &Topology) -> impl Iterator<Item = &Arc<Self>> {
-        topology.networks().values()
-    }
-
-    fn of(object: Object) -> Option<Arc<Self>> {
-        if let Object::Network(of) = object { Some(of) } else { None }
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
+    stored_as!(Network in networks);
 
     fn view(&self, look: &Look<'_>) -> NetworkView {
         NetworkView { network: self.clone(), mtu: look.mtu() }

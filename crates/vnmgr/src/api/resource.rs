@@ -120,6 +120,24 @@ pub fn id_text(reference: &ObjectRef) -> String {
     text.split_once('/').map_or_else(|| text.clone(), |(_, id)| id.to_owned())
 }
 
+/// Says in which table of the topology a resource is: `stored_as!(Segment in segments)`, in its `impl Resource`.
+macro_rules! stored_as {
+    ($kind:ident in $table:ident) => {
+        fn all(topology: &topology::Topology) -> impl Iterator<Item = &std::sync::Arc<Self>> {
+            topology.$table().values()
+        }
+
+        fn of(object: topology::Object) -> Option<std::sync::Arc<Self>> {
+            if let topology::Object::$kind(of) = object { Some(of) } else { None }
+        }
+
+        fn meta(&self) -> &topology::meta::Meta {
+            &self.meta
+        }
+    };
+}
+pub(crate) use stored_as;
+
 /// Says what a resource is that is shown as it is kept, and writes its routes: its own attributes with simple values are
 /// named here, as everyone's are the same.
 macro_rules! plain_resource {
@@ -130,17 +148,7 @@ macro_rules! plain_resource {
             const FIELDS: &'static [&'static str] =
                 &["uuid", "project", "created_at", "updated_at", "revision", $($field),*];
 
-            fn all(topology: &topology::Topology) -> impl Iterator<Item = &std::sync::Arc<Self>> {
-                topology.$table().values()
-            }
-
-            fn of(object: topology::Object) -> Option<std::sync::Arc<Self>> {
-                if let topology::Object::$kind(of) = object { Some(of) } else { None }
-            }
-
-            fn meta(&self) -> &topology::meta::Meta {
-                &self.meta
-            }
+            crate::api::resource::stored_as!($kind in $table);
 
             fn view(&self, _: &crate::api::look::Look<'_>) -> Self {
                 self.clone()

@@ -1,6 +1,6 @@
 //! What the API says of itself: its description, and where the topology stands.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use axum::extract::State;
 use axum::http::header;
@@ -15,7 +15,7 @@ use super::error::ErrorBody;
 use super::reply::{Reply, Result};
 
 /// The description. It is the same for all, and takes megabytes to write: so that is done once, and before anybody asks.
-pub(super) static DOCUMENT: LazyLock<String> = LazyLock::new(super::openapi);
+pub(super) static DOCUMENT: OnceLock<String> = OnceLock::new();
 
 /// Where the topology stands.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -44,5 +44,8 @@ async fn revision(State(api): State<Api>) -> Result {
 #[utoipa::path(get, path = "/openapi.json", operation_id = "show_openapi", tag = "manager",
     responses((status = 200, description = "An OpenAPI 3.1 document", content_type = "application/json")))]
 async fn document() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str())
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        DOCUMENT.get().expect("the router is made before it serves").as_str(),
+    )
 }

@@ -1,15 +1,13 @@
 //! Translations: what addresses are translated to at an outer leg, and which hosts have no share of it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::Serialize;
-use topology::meta::Meta;
 use topology::translation::{Translation, TranslationSpec};
-use topology::{Collection, DatapathId, Object, Topology};
+use topology::{Collection, DatapathId};
 
 use super::look::Look;
-use super::resource::{Resource, resource_routes};
+use super::resource::{Resource, resource_routes, stored_as};
 
 /// A translation, as the API shows it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -38,17 +36,7 @@ impl Resource for Translation {
         "source_network_uuid",
     ];
 
-    fn all(topology: &Topology) -> impl Iterator<Item = &Arc<Self>> {
-        topology.translations().values()
-    }
-
-    fn of(object: Object) -> Option<Arc<Self>> {
-        if let Object::Translation(of) = object { Some(of) } else { None }
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
+    stored_as!(Translation in translations);
 
     fn view(&self, look: &Look<'_>) -> TranslationView {
         let hosts_without_ports = self.hosts_without_ports(look.topology);
