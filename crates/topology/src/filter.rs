@@ -12,6 +12,7 @@
 //! Once a rule says `conn`, connections are tracked: all packets of one, either way, are judged as its first was.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -57,7 +58,7 @@ pub enum FilterAction {
 }
 
 /// One rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FilterRule {
     /// Of which kind of packets.
     pub protocol: Protocol,
@@ -265,10 +266,9 @@ impl FilterRule {
         (Reverse(fields), self.action)
     }
 
-    /// Whether it is about the same packets, and of the same rank.
-    fn rivals(&self, other: &Self) -> bool {
-        let neutral = |rule: &Self| Self { action: FilterAction::Pass, log: false, ..rule.clone() };
-        neutral(self) == neutral(other)
+    /// It without what it does: two rules of one filter differ in this.
+    fn condition(&self) -> Self {
+        Self { action: FilterAction::Pass, log: false, ..self.clone() }
     }
 }
 
@@ -314,9 +314,10 @@ impl Filter {
     pub(crate) fn remove_rule(edit: &mut Edit, uuid: &FilterId, attributes: Attributes) -> Result<(), Error> {
         let spec: FilterRuleSpec = read(attributes)?;
         let action = spec.action;
-        let wanted = spec.rule(Some(FilterAction::Pass))?;
+        let wanted = spec.rule(Some(FilterAction::Pass))?.condition();
         Self::change(edit, uuid, |mut filter, _| {
-            let found = |rule: &FilterRule| rule.rivals(&wanted) && action.is_none_or(|of| of == rule.action);
+            let found =
+                |rule: &FilterRule| rule.condition() == wanted && action.is_none_or(|of| of == rule.action);
             let before = filter.rules.len();
             filter.rules.retain(|rule| !found(rule));
             if filter.rules.len() == before {
@@ -357,14 +358,10 @@ impl Filter {
             return Err(Error::unfit("rules", format!("a filter has at most {MAX_RULES}")));
         }
         self.rules.sort_by_key(FilterRule::rank);
-        for (number, rule) in self.rules.iter().enumerate() {
-            // Rivals differ in what they do only: sorted, they stand close together, behind those of equal rank.
-            if self.rules.iter().skip(number + 1).any(|other| other.rivals(rule)) {
-                return Err(Error::duplicate(
-                    "protocol",
-                    format!("{} has a rule for this already", self.uuid),
-                ));
-            }
+        let mut conditions = HashSet::with_capacity(self.rules.len());
+        if !self.rules.iter().all(|rule| conditions.insert(rule.condition())) {
+            let reason = format!("{} has a rule for this already", self.uuid);
+            return Err(Error::duplicate("protocol", reason));
         }
         Ok(self)
     }

@@ -7,7 +7,7 @@
 //! Every distinct set of groups has a key, which its members' packets carry. Rules that name groups are matched by it: how
 //! many members there are costs nothing, and a new one is covered before its first packet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub const MAX_RULES: usize = 256;
 pub const MAX_GROUPS: usize = 16;
 
 /// One rule: what it fits is allowed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct GroupRule {
     /// Which way connections go, seen from the member.
     pub direction: Direction,
@@ -249,8 +249,8 @@ impl SecurityGroup {
         if self.rules.len() > MAX_RULES {
             return Err(Error::unfit("rules", format!("a group has at most {MAX_RULES}")));
         }
-        let twice = |(number, rule)| self.rules.iter().skip(number + 1).any(|other| other == rule);
-        if self.rules.iter().enumerate().any(twice) {
+        let mut rules = HashSet::with_capacity(self.rules.len());
+        if !self.rules.iter().all(|rule| rules.insert(rule)) {
             return Err(Error::duplicate("direction", format!("{} has this rule already", self.uuid)));
         }
         Ok(self)

@@ -153,43 +153,32 @@ impl Serialize for Ports {
 
 impl<'de> Deserialize<'de> for Ports {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PortsVisitor)
-    }
-}
-
-/// Reads ports from a text, or one from a number.
-struct PortsVisitor;
-
-impl de::Visitor<'_> for PortsVisitor {
-    type Value = Ports;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a port or a range of ports")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Ports, E> {
-        text.parse().map_err(E::custom)
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Ports, E> {
-        self.visit_str(&number.to_string())
+        Given::deserialize(deserializer)?.text().parse().map_err(de::Error::custom)
     }
 }
 
 /// For ports that users give: 0 is any, as in the original.
 pub(crate) fn any_or_ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ports>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Given {
-        Number(u64),
-        Text(String),
+    let given = Option::<Given>::deserialize(deserializer)?.map(Given::text);
+    let ports = given.filter(|text| text != "0").map(|text| text.parse());
+    ports.transpose().map_err(de::Error::custom)
+}
+
+/// How ports are written: as a text, or one as a number.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a port or a range of ports")]
+enum Given {
+    Number(u64),
+    Text(String),
+}
+
+impl Given {
+    fn text(self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
     }
-    let text = match Option::<Given>::deserialize(deserializer)? {
-        None => return Ok(None),
-        Some(Given::Number(number)) => number.to_string(),
-        Some(Given::Text(text)) => text,
-    };
-    if text == "0" { Ok(None) } else { text.parse().map(Some).map_err(de::Error::custom) }
 }
 
 #[cfg(test)]
