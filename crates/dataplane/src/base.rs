@@ -81,6 +81,16 @@ pub(crate) fn drop(table: TableId, priority: u16, matching: Match, purpose: Purp
     Flow::new(table, priority, matching, Instructions::drop()).with_cookie(Owner::Base(purpose).cookie())
 }
 
+/// What is in a VLAN.
+pub(crate) fn tagged() -> Match {
+    Match::new().with_masked(Field::VlanTci, 0x1000_u16, 0x1000_u16)
+}
+
+/// Turns a question into its answer, and sends it back. What is not resolved ends there.
+pub(crate) fn answered(question: Vec<Action>, reply: TableId) -> Instructions {
+    Instructions::apply(limited().into_iter().chain(then_through(question, [RESOLVE, reply])))
+}
+
 /// The end of every table, so that what is dropped is counted under a reason.
 fn misses() -> Vec<Flow> {
     let ends = [
@@ -124,13 +134,12 @@ fn tunnels(local: &Local) -> Vec<Flow> {
 }
 
 fn source() -> Vec<Flow> {
-    let tagged = Match::new().with_masked(Field::VlanTci, 0x1000_u16, 0x1000_u16);
     let dhcp = Match::new().udp().udp_src(DHCP_CLIENT).udp_dst(DHCP_SERVER);
     let dhcp = dhcp.ipv4_src([0, 0, 0, 0].into()).ipv4_dst([255; 4].into());
     let unspecified = |kind| Match::new().icmpv6(kind).ipv6_src(std::net::Ipv6Addr::UNSPECIFIED);
     let go = |matching| flow(SOURCE, 90, matching, Instructions::goto(TRACK_OUT));
     vec![
-        drop(SOURCE, 300, tagged, Purpose::Tagged),
+        drop(SOURCE, 300, tagged(), Purpose::Tagged),
         flow(SOURCE, 200, Match::new().arp(), Instructions::goto(TRACK_OUT)),
         // Who has no address yet may ask for one (RFC 2131, section 4.1), look whether one is free (RFC 4862,
         // section 5.4.2) and join the groups that takes (RFC 3590).

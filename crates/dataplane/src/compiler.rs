@@ -194,7 +194,7 @@ impl Compiler {
             .chain(topology.datapaths().keys().cloned().map(Unit::Peer))
             .chain(topology.interfaces().keys().cloned().map(Unit::Interface))
             .chain(topology.interfaces().keys().cloned().map(Unit::Filter))
-            .chain(topology.identities().map(|(key, _)| Unit::Identity(key)))
+            .chain(identities_here(topology, &self.local))
             .chain(networks.chain(segments).map(Unit::Domain))
             .chain(topology.route_links().keys().cloned().map(Unit::RouteLink))
             .chain(topology.routes().keys().cloned().map(Unit::Route))

@@ -60,19 +60,15 @@ pub(crate) fn meters(view: View<'_>, id: &InterfaceId) -> Vec<Meter> {
 fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec<Flow> {
     let key = interface.key;
     let domains: BTreeSet<_> = attachments.iter().map(|of| of.key).collect();
-    let deliver = domains.into_iter().map(|domain| {
-        let matching = in_domain(domain).reg(DESTINATION_INTERFACE, key.0);
-        let out = match is_protected(interface) {
-            true => Instructions::apply([to_identity(interface)]).then_goto(TRACK_IN),
-            false => Instructions::apply([limit::output(interface, port)]),
-        };
-        Flow::new(DELIVER, 100, matching, out)
-    });
+    let out = match is_protected(interface) {
+        true => Instructions::apply([to_identity(interface)]).then_goto(TRACK_IN),
+        false => Instructions::apply([limit::output(interface, port)]),
+    };
+    let deliver = domains.into_iter().map(|domain| deliver(interface, domain, out.clone()));
     let of_attachment = |of: &Attachment| {
-        let found = Instructions::apply(found(interface)).then_goto(DELIVER);
         let leased = Match::new().in_port(port).eth_src(of.mac.0);
         let mut flows = classify(interface, port, of, (leased, 100));
-        flows.push(destination(of, found));
+        flows.push(destination(of, found(interface, None)));
         flows.extend(admitted(key, of));
         flows.extend(of.addresses.iter().map(|address| resolve(interface, of, *address)));
         flows
@@ -85,31 +81,33 @@ fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec
 fn uplink(view: View<'_>, interface: &Interface, port: OfPort) -> Vec<Flow> {
     let domains = view.topology.domains_of_interface(&interface.uuid);
     let keys = domains.iter().filter_map(|domain| view.topology.key_of_domain(domain));
-    let of_domain = |domain| [physical::classify(interface, port, domain), deliver(interface, port, domain)];
-    keys.flat_map(of_domain).chain(limit::of_port(interface, port)).collect()
-}
-
-fn deliver(interface: &Interface, port: OfPort, domain: DomainKey) -> Flow {
-    let matching = in_domain(domain).reg(DESTINATION_INTERFACE, interface.key.0);
     let tag = interface.vlan_id.map(|vlan| {
         let tag = Action::set_field(Field::VlanVid, vlan | physical::VLAN_PRESENT);
         [Action::PushVlan(VLAN_TAG), tag]
     });
-    let out = tag.into_iter().flatten().chain([limit::output(interface, port)]);
-    Flow::new(DELIVER, 100, matching, Instructions::apply(out))
+    let out = Instructions::apply(tag.into_iter().flatten().chain([limit::output(interface, port)]));
+    let of_domain =
+        |domain| [physical::classify(interface, port, domain), deliver(interface, domain, out.clone())];
+    keys.flat_map(of_domain).chain(limit::of_port(interface, port)).collect()
+}
+
+/// What is done with packets that have come to their host.
+pub(crate) fn deliver(interface: &Interface, domain: DomainKey, out: Instructions) -> Flow {
+    let matching = in_domain(domain).reg(DESTINATION_INTERFACE, interface.key.0);
+    Flow::new(DELIVER, 100, matching, out)
 }
 
 fn remote(interface: &Interface, host: HostKey, of: &Attachment) -> Vec<Flow> {
-    let found = found(interface).into_iter().chain([set(DESTINATION_HOST, host.0)]);
-    let found = Instructions::apply(found);
     let resolve = of.addresses.iter().map(|address| resolve(interface, of, *address));
-    std::iter::once(destination(of, found.then_goto(PEER))).chain(resolve).collect()
+    std::iter::once(destination(of, found(interface, Some(host)))).chain(resolve).collect()
 }
 
-/// Says whom a packet goes to.
-pub(crate) fn found(interface: &Interface) -> Vec<Action> {
+/// Says whom a packet goes to, and takes it there: to its port, or to another host.
+pub(crate) fn found(interface: &Interface, host: Option<HostKey>) -> Instructions {
     let whose = interface.identity.map(|_| to_identity(interface));
-    std::iter::once(set(DESTINATION_INTERFACE, interface.key.0)).chain(whose).collect()
+    let host_key = host.map(|host| set(DESTINATION_HOST, host.0));
+    let says = std::iter::once(set(DESTINATION_INTERFACE, interface.key.0)).chain(whose).chain(host_key);
+    Instructions::apply(says).then_goto(if host.is_some() { PEER } else { DELIVER })
 }
 
 /// Says which security groups the receiver is in.

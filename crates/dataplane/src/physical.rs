@@ -27,11 +27,12 @@ use topology::interface::Interface;
 use topology::route::{Route, RoutePrefix};
 use topology::{DomainId, DomainKey, InterfaceKey, MacAddr, RouteKey};
 
-use crate::base::{ADVERTISEMENT, REPLY, REQUEST, SOLICITATION, TAGS, drop, flow};
+use crate::base::{
+    ADVERTISEMENT, FROM_NEIGHBOUR, REPLY, REQUEST, SOLICITATION, TAGS, answered, drop, flow, tagged,
+};
 use crate::cookie::{Owner, Purpose};
 use crate::domain::GROUPS;
 use crate::layout::*;
-use crate::limit::limited;
 use crate::router::hairpin;
 use crate::view::{Attachment, Place, View, asking_for, flagged, from_prefix, in_domain};
 
@@ -130,16 +131,11 @@ pub(crate) fn from_tunnel(view: View<'_>, route: &Route, leg: &Attachment) -> Ve
 
 /// Flows that are there whatever the topology is.
 pub(crate) fn base() -> Vec<Flow> {
-    let tagged = Match::new().with_masked(Field::VlanTci, 0x1000_u16, 0x1000_u16);
     let ask = |question| Instructions::apply(to_agent(question));
     let at_gateway = flagged(Match::new(), AT_GATEWAY, AT_GATEWAY);
     let find = Instructions::apply(then_through(vec![flag(AT_GATEWAY)], [NEIGHBOUR, LINK]));
-    let answer = |question, reply| {
-        let actions = limited().into_iter().chain(then_through(question, [RESOLVE, reply]));
-        Instructions::apply(actions)
-    };
     let request = Match::new().arp().arp_op(REQUEST);
-    let solicitation = Match::new().icmpv6(SOLICITATION).icmpv6_code(0).ip_ttl(255);
+    let solicitation = Match::new().icmpv6(SOLICITATION).icmpv6_code(0).ip_ttl(FROM_NEIGHBOUR);
     // An edge may want a tag.
     let onto_wire = [
         Action::set_field_masked(Field::Reg(FLAGS), 0_u32, FROM_WIRE),
@@ -149,11 +145,11 @@ pub(crate) fn base() -> Vec<Flow> {
     // Behind a tag that was taken off there may be another, which the switch shows as a type.
     let hidden = TAGS.map(|tag| drop(WIRE_SOURCE, 300, Match::new().eth_type(tag), Purpose::TaggedOutside));
     let flows = vec![
-        drop(WIRE_SOURCE, 300, tagged, Purpose::TaggedOutside),
+        drop(WIRE_SOURCE, 300, tagged(), Purpose::TaggedOutside),
         drop(WIRE_SOURCE, 0, Match::new(), Purpose::NotGateway),
         drop(WIRE, 300, flagged(Match::new(), ELSEWHERE, ELSEWHERE), Purpose::NotGateway),
-        flow(WIRE, 100, request, answer(ask_ipv4(Field::ArpTpa), ARP_REPLY)),
-        flow(WIRE, 100, solicitation, answer(ask_ipv6(Field::NdTarget), ND_REPLY)),
+        flow(WIRE, 100, request, answered(ask_ipv4(Field::ArpTpa), ARP_REPLY)),
+        flow(WIRE, 100, solicitation, answered(ask_ipv6(Field::NdTarget), ND_REPLY)),
         flow(WIRE, 0, Match::new(), Instructions::apply([Action::resubmit(DESTINATION)])),
         flow(GATEWAY, 0, Match::new(), find),
         flow(BACK, 0, Match::new(), Instructions::apply([Action::output(OfPort::IN_PORT)])),
@@ -253,7 +249,8 @@ fn out_of(key: DomainKey, uplink: InterfaceKey) -> Flow {
 /// Answers to what the agent has asked for a leg.
 fn answers(leg: &Attachment) -> [Flow; 2] {
     let to_leg = || in_domain(leg.key).eth_dst(leg.mac.0);
-    let of = [to_leg().arp().arp_op(REPLY), to_leg().icmpv6(ADVERTISEMENT).icmpv6_code(0).ip_ttl(255)];
+    let of =
+        [to_leg().arp().arp_op(REPLY), to_leg().icmpv6(ADVERTISEMENT).icmpv6_code(0).ip_ttl(FROM_NEIGHBOUR)];
     let ask = || Instructions::apply(to_agent(Question::NeighbourFound));
     of.map(|matching| Flow::new(WIRE_SOURCE, 150, matching, ask()))
 }

@@ -76,16 +76,15 @@ impl Pattern {
     pub(crate) fn matches(&self, among: &Match, direction: Direction, by: By) -> Vec<Match> {
         let (source, destination) = towards(direction, self.remote, self.own);
         let (source_port, destination_port) = towards(direction, self.remote_port, self.own_port);
-        let words = Words::of(by);
         let mut found = Vec::new();
         for family in self.families.iter().copied().filter(|family| by.knows(self.protocol, *family)) {
-            let matching = words.state(among.clone(), direction, (self.protocol, family));
-            let matching = words.protocol(matching, self.protocol);
-            let matching = words.address(matching, self.protocol, true, source);
-            let matching = words.address(matching, self.protocol, false, destination);
-            let matching = words.icmp(matching, self.protocol, self.icmp);
-            for matching in words.ports(matching, self.protocol, true, source_port) {
-                found.extend(words.ports(matching, self.protocol, false, destination_port));
+            let matching = by.state(among.clone(), direction, (self.protocol, family));
+            let matching = by.protocol(matching, self.protocol);
+            let matching = by.address(matching, self.protocol, true, source);
+            let matching = by.address(matching, self.protocol, false, destination);
+            let matching = by.icmp(matching, self.protocol, self.icmp);
+            for matching in by.ports(matching, self.protocol, true, source_port) {
+                found.extend(by.ports(matching, self.protocol, false, destination_port));
             }
         }
         found
@@ -113,47 +112,40 @@ impl By {
             Self::New | Self::Kept => protocol != Protocol::Arp,
         }
     }
-}
 
-/// The fields in which the switch keeps what is asked for.
-struct Words(By);
-
-impl Words {
-    fn of(by: By) -> Self {
-        Self(by)
-    }
-
-    fn state(&self, matching: Match, direction: Direction, kind: (Protocol, Family)) -> Match {
+    /// Packets of this kind, of which this is known.
+    fn state(self, matching: Match, direction: Direction, kind: (Protocol, Family)) -> Match {
         let matching = match kind {
             (Protocol::Arp, _) => return matching.arp(),
             (_, Family::V4) => matching.ip(),
             (_, Family::V6) => matching.ipv6(),
         };
-        match self.0 {
-            By::Header => matching,
-            By::Untracked => matching.ct_state(0, ct_state::TRK),
-            By::New => {
+        match self {
+            Self::Header => matching,
+            Self::Untracked => matching.ct_state(0, ct_state::TRK),
+            Self::New => {
                 let new = ct_state::TRK | ct_state::NEW;
                 matching.ct_state(new, new | ct_state::REL | ct_state::INV)
             }
-            By::Kept => {
+            Self::Kept => {
                 let tracked = matching.ct_state(ct_state::TRK, ct_state::TRK | ct_state::INV);
                 tracked.ct_mark(began(direction))
             }
         }
     }
 
-    fn is_connection(&self) -> bool {
-        matches!(self.0, By::New | By::Kept)
+    /// Whether the fields are those that the connection tracker keeps.
+    fn is_connection(self) -> bool {
+        matches!(self, Self::New | Self::Kept)
     }
 
-    fn protocol(&self, matching: Match, protocol: Protocol) -> Match {
+    fn protocol(self, matching: Match, protocol: Protocol) -> Match {
         let Some(number) = protocol.number() else { return matching };
         let field = if self.is_connection() { Field::CtNwProto } else { Field::IpProto };
         matching.with(field, number)
     }
 
-    fn address(&self, matching: Match, protocol: Protocol, is_source: bool, net: Option<IpNet>) -> Match {
+    fn address(self, matching: Match, protocol: Protocol, is_source: bool, net: Option<IpNet>) -> Match {
         let Some(net) = net else { return matching };
         let field = match (net, protocol, self.is_connection(), is_source) {
             (IpNet::V4(_), Protocol::Arp, _, true) => Field::ArpSpa,
@@ -174,7 +166,7 @@ impl Words {
         }
     }
 
-    fn icmp(&self, matching: Match, protocol: Protocol, (kind, code): (Option<u8>, Option<u8>)) -> Match {
+    fn icmp(self, matching: Match, protocol: Protocol, (kind, code): (Option<u8>, Option<u8>)) -> Match {
         let (kind_field, code_field) = match protocol {
             Protocol::Icmpv6 => (Field::Icmpv6Type, Field::Icmpv6Code),
             _ => (Field::IcmpType, Field::IcmpCode),
@@ -189,13 +181,7 @@ impl Words {
         with(matching, code_field, Field::CtTpDst, code)
     }
 
-    fn ports(
-        &self,
-        matching: Match,
-        protocol: Protocol,
-        is_source: bool,
-        ports: Option<Ports>,
-    ) -> Vec<Match> {
+    fn ports(self, matching: Match, protocol: Protocol, is_source: bool, ports: Option<Ports>) -> Vec<Match> {
         let Some(ports) = ports else { return vec![matching] };
         let field = match (self.is_connection(), protocol, is_source) {
             (true, _, true) => Field::CtTpSrc,

@@ -94,11 +94,8 @@ fn admitted(interface: &Interface, port: OfPort, of: &Attachment, attachments: &
 /// How a network finds it.
 fn known(interface: &Interface, place: Place, of: &Attachment, attachments: &[Attachment]) -> Vec<Flow> {
     let next = match place {
-        Place::Here(_) => Instructions::apply(found(interface)).then_goto(DELIVER),
-        Place::At(host) => {
-            let found = found(interface).into_iter().chain([set(DESTINATION_HOST, host.0)]);
-            Instructions::apply(found).then_goto(PEER)
-        }
+        Place::Here(_) => found(interface, None),
+        Place::At(host) => found(interface, Some(host)),
         Place::Simulated => return Vec::new(),
     };
     let behind = |mac: MacAddr| Attachment { mac, ..of.clone() };

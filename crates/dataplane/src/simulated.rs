@@ -10,10 +10,9 @@ use topology::interface::Interface;
 use topology::network_service::NetworkServiceMode;
 use topology::{DomainId, DomainKey};
 
-use crate::base::{FROM_NEIGHBOUR, REQUEST, SOLICITATION};
-use crate::interface::{destination, resolve};
+use crate::base::{FROM_NEIGHBOUR, REQUEST, SOLICITATION, answered};
+use crate::interface::{deliver, destination, resolve};
 use crate::layout::*;
-use crate::limit::limited;
 use crate::view::{Attachment, View, flagged, in_domain, to_address};
 
 /// The port of name servers (RFC 1035, section 4.2).
@@ -41,10 +40,8 @@ pub(crate) fn flows(view: View<'_>, interface: &Interface, attachments: &[Attach
     }
     if interface.owner().is_some() {
         let domains: BTreeSet<_> = attachments.iter().map(|of| of.key).collect();
-        flows.extend(domains.into_iter().map(|domain| {
-            let matching = in_domain(domain).reg(DESTINATION_INTERFACE, key.0);
-            Flow::new(DELIVER, 100, matching, Instructions::goto(SIMULATED))
-        }));
+        let deliver = |domain| deliver(interface, domain, Instructions::goto(SIMULATED));
+        flows.extend(domains.into_iter().map(deliver));
     }
     flows
 }
@@ -78,16 +75,14 @@ fn of_attachment(interface: &Interface, of: &Attachment) -> Vec<Flow> {
 /// Answers the question for an address of ours in a segment.
 pub(crate) fn answer(domain: DomainKey, address: IpAddr) -> Flow {
     let asked = flagged(in_domain(domain), 0, FROM_TUNNEL);
-    let (matching, actions) = match address {
+    let (matching, answer) = match address {
         IpAddr::V4(address) => {
-            let actions = then_through(ask_ipv4(Field::ArpTpa), [RESOLVE, ARP_REPLY]);
-            (asked.arp().arp_op(REQUEST).arp_tpa(address), actions)
+            (asked.arp().arp_op(REQUEST).arp_tpa(address), answered(ask_ipv4(Field::ArpTpa), ARP_REPLY))
         }
         IpAddr::V6(address) => {
-            let actions = then_through(ask_ipv6(Field::NdTarget), [RESOLVE, ND_REPLY]);
             let asked = asked.icmpv6(SOLICITATION).icmpv6_code(0).ip_ttl(FROM_NEIGHBOUR);
-            (asked.nd_target(address), actions)
+            (asked.nd_target(address), answered(ask_ipv6(Field::NdTarget), ND_REPLY))
         }
     };
-    Flow::new(DESTINATION, 150, matching, Instructions::apply(limited().into_iter().chain(actions)))
+    Flow::new(DESTINATION, 150, matching, answer)
 }
