@@ -1,7 +1,7 @@
 //! The agent of a hypervisor host: makes its Open vSwitch equal to the topology.
 //!
 //! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`course`] (what the tables are to become),
-//! [`answers`] (packets that flows cannot answer), [`advertisements`] (what routers tell unasked), [`neighbours`] and [`gateways`] (what the wires of physical networks are asked and told), [`monitors`] (which hosts are watched), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
+//! [`answers`] (packets that flows cannot answer), [`advertisements`] (what routers tell unasked), [`neighbours`] and [`gateways`] (what the wires of physical networks are asked and told), [`monitors`] (which hosts are watched), [`waiting`] (whose packet is next), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
 //! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`forwarder`] (name servers), [`advertiser`], [`streams`] (what guests open TCP connections for), [`status`] (who looks after the host). Between them go the newest values, never events:
 //!
 //! ```text
@@ -29,6 +29,7 @@ pub mod status;
 pub mod streams;
 pub mod switch;
 pub mod underlay;
+pub mod waiting;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

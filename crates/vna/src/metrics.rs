@@ -1,7 +1,8 @@
 //! Metrics: what has happened in the agent, counted, and how things are, for Prometheus.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicI64;
+use std::sync::{Mutex, PoisonError};
 
 use dataplane::layout::Question;
 use dataplane::{Delta, Program, Purpose};
@@ -10,11 +11,23 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use topology::InterfaceId;
+
+/// Most interfaces whose overflowing queues are told apart; more are counted as one.
+const MOST_OVERFLOWING: usize = 1000;
+
+/// Stands for interfaces that are not told apart.
+const OTHERS: &str = "others";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Asked {
     question: String,
     answered: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Sender {
+    interface: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -31,6 +44,9 @@ pub struct Metrics {
     repaired: Counter,
     changes: Counter,
     asked: Family<Asked, Counter>,
+    overflowed: Family<Sender, Counter>,
+    /// Interfaces that have a counter of their own there.
+    overflowing: Mutex<BTreeSet<InterfaceId>>,
     flows: Gauge<i64, AtomicI64>,
     groups: Gauge<i64, AtomicI64>,
     meters: Gauge<i64, AtomicI64>,
@@ -53,13 +69,28 @@ impl Default for Metrics {
             repaired: Counter = "repaired_entries", "Flows, groups and meters that checks have put right";
             changes: Counter = "changed_entries", "Flows, groups and meters that changes of the topology or of ports have changed";
             asked: Family<Asked, Counter> = "packet_ins", "Packets that the switch has asked about";
+            overflowed: Family<Sender, Counter> = "packet_ins_dropped", "Packets for the agent that were dropped because too many of one interface waited";
             flows: Gauge = "flows", "Flows that the switch shall have";
             groups: Gauge = "groups", "Groups that the switch shall have";
             meters: Gauge = "meters", "Meters that the switch shall have";
             switch: Gauge = "switch_connected", "Whether the switch is connected";
             manager: Gauge = "manager_connected", "Whether a manager is connected";
         }
-        Self { registry, checks, repairs, repaired, changes, asked, flows, groups, meters, switch, manager }
+        Self {
+            registry,
+            checks,
+            repairs,
+            repaired,
+            changes,
+            asked,
+            overflowed,
+            overflowing: Mutex::default(),
+            flows,
+            groups,
+            meters,
+            switch,
+            manager,
+        }
     }
 }
 
@@ -95,6 +126,17 @@ impl Metrics {
         let question = question.map_or_else(|| "unknown".to_owned(), |question| format!("{question:?}"));
         let labels = Asked { question, answered: answered.to_string() };
         self.asked.get_or_create(&labels).inc();
+    }
+
+    /// A packet was dropped because too many of its interface waited; `None` if it is not known.
+    pub(crate) fn overflowed(&self, interface: Option<&InterfaceId>) {
+        let known = interface.filter(|interface| {
+            let mut overflowing = self.overflowing.lock().unwrap_or_else(PoisonError::into_inner);
+            overflowing.contains(interface)
+                || overflowing.len() < MOST_OVERFLOWING && overflowing.insert((*interface).clone())
+        });
+        let interface = known.map_or_else(|| OTHERS.to_owned(), ToString::to_string);
+        self.overflowed.get_or_create(&Sender { interface }).inc();
     }
 
     /// The switch is connected, or not.
@@ -158,6 +200,18 @@ mod tests {
         check(metrics.registry(), "vna_packet_ins_total{question=\"TooBig\",answered=\"true\"} 1");
         check(metrics.registry(), "vna_packet_ins_total{question=\"TooBig\",answered=\"false\"} 1");
         check(metrics.registry(), "vna_packet_ins_total{question=\"unknown\",answered=\"false\"} 1");
+    }
+
+    #[test]
+    fn packets_that_do_not_fit_are_counted_for_a_bounded_number_of_interfaces() {
+        let metrics = Metrics::default();
+        let interface = |number: usize| format!("if-{number}").parse::<InterfaceId>().expect("an id");
+        for number in (0..MOST_OVERFLOWING + 3).chain([0]) {
+            metrics.overflowed(Some(&interface(number)));
+        }
+        metrics.overflowed(None);
+        check(metrics.registry(), "vna_packet_ins_dropped_total{interface=\"if-0\"} 2");
+        check(metrics.registry(), "vna_packet_ins_dropped_total{interface=\"others\"} 4");
     }
 
     #[test]

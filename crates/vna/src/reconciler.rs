@@ -1,7 +1,7 @@
 //! Makes the switch equal to the topology: one code path for the first start, a change and recovery.
 //!
 //! It takes the steps that [`course`](crate::course) decides on: after a connection, whenever the replica, the ports or
-//! the tunnels have changed, and every `CHECK_INTERVAL`.
+//! the tunnels have changed, and every `CHECK_INTERVAL`. In between it answers packets, one interface's after another's.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::neighbours::Neighbours;
 use crate::streams::Streams;
 use crate::switch::{Mark, Switch, SwitchError, SwitchEvent};
+use crate::waiting::Waiting;
 
 /// How often the switch is read to see whether it is still as it should be.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
@@ -59,6 +60,7 @@ pub struct Reconciler {
     streams: Streams,
     neighbours: Neighbours,
     gateways: Gateways,
+    waiting: Waiting,
 }
 
 impl Reconciler {
@@ -72,8 +74,19 @@ impl Reconciler {
         let course = Course::new(replica.borrow().clone());
         let (names, forwarder) = (Names::default(), Forwarder::default());
         let streams = Streams::new(replica.clone(), names.clone(), forwarder.clone());
-        let (neighbours, gateways) = (Neighbours::default(), Gateways::default());
-        Self { replica, host, installed, metrics, course, names, forwarder, streams, neighbours, gateways }
+        Self {
+            replica,
+            host,
+            installed,
+            metrics,
+            course,
+            names,
+            forwarder,
+            streams,
+            neighbours: Neighbours::default(),
+            gateways: Gateways::default(),
+            waiting: Waiting::default(),
+        }
     }
 
     /// Keeps the switch equal to the topology, for ever, through whatever connections it takes.
@@ -107,8 +120,12 @@ impl Reconciler {
         let mut check = interval(CHECK_INTERVAL);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.course.connected();
+        // What another connection has brought is long repeated.
+        self.waiting = Waiting::default();
         loop {
             let done = tokio::select! {
+                // In this order: packets take their turns once all that have come are known.
+                biased;
                 // The first tick is at once.
                 _ = check.tick() => self.turn(&switch, Course::check).await,
                 _ = self.replica.changed() => self.turn(&switch, Course::follow).await,
@@ -116,9 +133,13 @@ impl Reconciler {
                 () = until(self.neighbours.next()) => self.ask_again(&switch).await,
                 () = until(self.gateways.next()) => self.announce(&switch).await,
                 event = switch.event() => match event {
-                    SwitchEvent::PacketIn(packet) => self.answer(&switch, &packet).await,
+                    SwitchEvent::PacketIn(packet) => {
+                        self.take(packet);
+                        Ok(())
+                    }
                     SwitchEvent::Closed(error) => return error,
                 },
+                () = std::future::ready(()), if !self.waiting.is_empty() => self.answer_next(&switch).await,
             };
             if let Err(error) = done {
                 return error;
@@ -204,6 +225,20 @@ impl Reconciler {
     async fn ask_again(&mut self, switch: &Switch) -> Result<(), SwitchError> {
         let effects = self.neighbours.turn(&self.topology(), Instant::now());
         switch.take(effects).await
+    }
+
+    /// Lets a packet wait for its turn.
+    fn take(&mut self, packet: Box<PacketIn>) {
+        let Some(loser) = self.waiting.push(packet) else { return };
+        let topology = self.topology();
+        self.metrics.overflowed(topology.interface_of_key(loser).map(|interface| &interface.uuid));
+    }
+
+    async fn answer_next(&mut self, switch: &Switch) -> Result<(), SwitchError> {
+        match self.waiting.pop() {
+            Some(packet) => self.answer(switch, &packet).await,
+            None => Ok(()),
+        }
     }
 
     async fn answer(&mut self, switch: &Switch, packet: &PacketIn) -> Result<(), SwitchError> {
