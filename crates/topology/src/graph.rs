@@ -8,6 +8,8 @@
 //! An agent's topology holds only what its host needs, and changes arrive one by one. References may dangle; an
 //! object that is not there answers nothing, and takes its place in the indexes once it comes.
 
+mod index;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use ipnet::IpNet;
 
+use self::index::{Index, Place};
 use crate::address::{
     DomainKey, Dpid, HostKey, IdentityKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
     TranslationKey, TranslationZone,
@@ -34,7 +37,6 @@ use crate::interface::{Interface, InterfaceMode};
 use crate::ip_lease::IpLease;
 use crate::mac_lease::MacLease;
 use crate::metadata_secret::MetadataSecret;
-use crate::multimap::MultiMap;
 use crate::network::Network;
 use crate::network_service::NetworkService;
 use crate::object::{Change, Object, ObjectRef};
@@ -80,61 +82,6 @@ pub struct Topology {
     host_tokens: Table<HostTokenId, HostToken>,
     sequences: Arc<Sequences>,
     index: Index,
-}
-
-#[derive(Clone, Default)]
-struct Index {
-    // Straight from the attributes of one object.
-    datapath_by_node: MultiMap<NodeId, DatapathId>,
-    datapath_by_dpid: MultiMap<Dpid, DatapathId>,
-    datapath_by_key: MultiMap<HostKey, DatapathId>,
-    datapaths_at: MultiMap<IpAddr, DatapathId>,
-    domain_by_key: MultiMap<DomainKey, DomainId>,
-    networks_of_segment: MultiMap<SegmentId, NetworkId>,
-    interface_by_key: MultiMap<InterfaceKey, InterfaceId>,
-    interfaces_naming_network: MultiMap<NetworkId, InterfaceId>,
-    interfaces_naming_segment: MultiMap<SegmentId, InterfaceId>,
-    interfaces_of_port_name: MultiMap<String, InterfaceId>,
-    interfaces_allowing: MultiMap<IpNet, InterfaceId>,
-    interfaces_allowing_mac: MultiMap<MacAddr, InterfaceId>,
-    interfaces_of_datapath_port: MultiMap<DatapathId, InterfaceId>,
-    mac_leases_of_interface: MultiMap<InterfaceId, MacLeaseId>,
-    mac_leases_naming_segment: MultiMap<SegmentId, MacLeaseId>,
-    ip_leases_of_mac_lease: MultiMap<MacLeaseId, IpLeaseId>,
-    ip_leases_of_interface: MultiMap<InterfaceId, IpLeaseId>,
-    ip_leases_of_network: MultiMap<NetworkId, IpLeaseId>,
-    ip_leases_of_address: MultiMap<(NetworkId, IpAddr), IpLeaseId>,
-    route_link_by_key: MultiMap<RouteLinkKey, RouteLinkId>,
-    route_by_key: MultiMap<RouteKey, RouteId>,
-    routes_of_route_link: MultiMap<RouteLinkId, RouteId>,
-    routes_of_interface: MultiMap<InterfaceId, RouteId>,
-    routes_of_network: MultiMap<NetworkId, RouteId>,
-    routes_by_next_hop: MultiMap<(NetworkId, IpAddr), RouteId>,
-    services_of_interface: MultiMap<InterfaceId, NetworkServiceId>,
-    dns_services_of_service: MultiMap<NetworkServiceId, DnsServiceId>,
-    records_of_dns_service: MultiMap<DnsServiceId, DnsRecordId>,
-    translation_by_key: MultiMap<TranslationKey, TranslationId>,
-    translations_of_zone: MultiMap<TranslationZone, TranslationId>,
-    translations_of_interface: MultiMap<InterfaceId, TranslationId>,
-    translations_of_internal: MultiMap<IpAddr, TranslationId>,
-    translations_naming_network: MultiMap<NetworkId, TranslationId>,
-    translations_naming_route_link: MultiMap<RouteLinkId, TranslationId>,
-    filters_of_interface: MultiMap<InterfaceId, FilterId>,
-    interfaces_of_security_group: MultiMap<SecurityGroupId, InterfaceId>,
-    interfaces_of_groups: MultiMap<BTreeSet<SecurityGroupId>, InterfaceId>,
-    interfaces_of_identity: MultiMap<IdentityKey, InterfaceId>,
-    security_groups_naming: MultiMap<SecurityGroupId, SecurityGroupId>,
-    interfaces_claimed_by: MultiMap<DatapathId, InterfaceId>,
-    interfaces_on: MultiMap<DatapathId, InterfaceId>,
-    // From several objects together: see `Topology::derive`.
-    domains_of_interface: MultiMap<InterfaceId, DomainId>,
-    interfaces_in_domain: MultiMap<DomainId, InterfaceId>,
-    simulated_in_domain: MultiMap<DomainId, InterfaceId>,
-    uplinks_of_domain: MultiMap<DomainId, InterfaceId>,
-    mac_leases_of_address: MultiMap<(DomainId, MacAddr), MacLeaseId>,
-    domains_on: MultiMap<DatapathId, DomainId>,
-    hosts_of_domain: MultiMap<DomainId, DatapathId>,
-    members: MultiMap<(DomainId, DatapathId), InterfaceId>,
 }
 
 impl std::fmt::Debug for Topology {
@@ -482,11 +429,11 @@ impl Topology {
         }
         touched.iter().for_each(|interface| self.derive(interface, Index::forget));
         if let Some(old) = &old {
-            self.note(old, false);
+            self.index.note(old, false);
         }
         self.set(&reference, new);
         if let Some(new) = new {
-            self.note(new, true);
+            self.index.note(new, true);
         }
         touched.iter().for_each(|interface| self.derive(interface, Index::learn));
         touched
@@ -539,128 +486,6 @@ impl Topology {
         with_kinds!(put);
     }
 
-    /// Adds an object to the indexes over its own attributes, or takes it out of them.
-    fn note(&mut self, object: &Object, present: bool) {
-        let index = &mut self.index;
-        macro_rules! note {
-            ($map:ident, $key:expr, $value:expr) => {
-                if present { index.$map.insert($key, $value) } else { index.$map.remove(&$key, &$value) }
-            };
-        }
-        match object {
-            Object::Datapath(of) => {
-                note!(datapath_by_node, of.node_id.clone(), of.uuid.clone());
-                note!(datapath_by_dpid, of.dpid, of.uuid.clone());
-                note!(datapath_by_key, of.key, of.uuid.clone());
-                if let Some(underlay) = of.underlay {
-                    note!(datapaths_at, underlay.address, of.uuid.clone());
-                }
-            }
-            Object::Segment(of) => note!(domain_by_key, of.key, DomainId::Segment(of.uuid.clone())),
-            Object::Network(of) => {
-                note!(domain_by_key, of.key, DomainId::Network(of.uuid.clone()));
-                if let Some(segment) = &of.segment_uuid {
-                    note!(networks_of_segment, segment.clone(), of.uuid.clone());
-                }
-            }
-            Object::Interface(of) => {
-                note!(interface_by_key, of.key, of.uuid.clone());
-                if let Some(network) = &of.network_uuid {
-                    note!(interfaces_naming_network, network.clone(), of.uuid.clone());
-                }
-                if let Some(segment) = &of.segment_uuid {
-                    note!(interfaces_naming_segment, segment.clone(), of.uuid.clone());
-                }
-                for group in &of.security_groups {
-                    note!(interfaces_of_security_group, group.clone(), of.uuid.clone());
-                }
-                if let Some(identity) = of.identity {
-                    note!(interfaces_of_identity, identity, of.uuid.clone());
-                    note!(interfaces_of_groups, of.security_groups.clone(), of.uuid.clone());
-                }
-                for name in of.ports.iter().filter_map(|port| port.port_name.as_ref()) {
-                    note!(interfaces_of_port_name, name.clone(), of.uuid.clone());
-                }
-                for allowed in &of.allowed_addresses {
-                    note!(interfaces_allowing, allowed.prefix, of.uuid.clone());
-                    if let Some(mac) = allowed.mac {
-                        note!(interfaces_allowing_mac, mac, of.uuid.clone());
-                    }
-                }
-                let internal = of.mode == InterfaceMode::Internal;
-                for datapath in
-                    of.ports.iter().filter(|_| internal).filter_map(|port| port.datapath_uuid.as_ref())
-                {
-                    note!(interfaces_of_datapath_port, datapath.clone(), of.uuid.clone());
-                }
-            }
-            Object::Filter(of) => note!(filters_of_interface, of.interface_uuid.clone(), of.uuid.clone()),
-            Object::SecurityGroup(of) => {
-                for named in of.rules.iter().filter_map(|rule| rule.remote_group_uuid.as_ref()) {
-                    note!(security_groups_naming, named.clone(), of.uuid.clone());
-                }
-            }
-            Object::MacLease(of) => {
-                note!(mac_leases_of_interface, of.interface_uuid.clone(), of.uuid.clone());
-                if let Some(segment) = &of.segment_uuid {
-                    note!(mac_leases_naming_segment, segment.clone(), of.uuid.clone());
-                }
-            }
-            Object::IpLease(of) => {
-                note!(ip_leases_of_network, of.network_uuid.clone(), of.uuid.clone());
-                note!(ip_leases_of_address, (of.network_uuid.clone(), of.address.ip()), of.uuid.clone());
-                if let Some(holder) = &of.holder {
-                    note!(ip_leases_of_mac_lease, holder.mac_lease_uuid.clone(), of.uuid.clone());
-                    note!(ip_leases_of_interface, holder.interface_uuid.clone(), of.uuid.clone());
-                }
-            }
-            Object::RouteLink(of) => note!(route_link_by_key, of.key, of.uuid.clone()),
-            Object::Route(of) => {
-                note!(route_by_key, of.key, of.uuid.clone());
-                note!(routes_of_route_link, of.route_link_uuid.clone(), of.uuid.clone());
-                note!(routes_of_interface, of.interface_uuid.clone(), of.uuid.clone());
-                note!(routes_of_network, of.network_uuid.clone(), of.uuid.clone());
-                for hop in &of.next_hops {
-                    note!(routes_by_next_hop, (of.network_uuid.clone(), *hop), of.uuid.clone());
-                }
-            }
-            Object::NetworkService(of) => {
-                note!(services_of_interface, of.interface_uuid.clone(), of.uuid.clone())
-            }
-            Object::DnsService(of) => {
-                note!(dns_services_of_service, of.network_service_uuid.clone(), of.uuid.clone());
-            }
-            Object::DnsRecord(of) => {
-                note!(records_of_dns_service, of.dns_service_uuid.clone(), of.uuid.clone())
-            }
-            Object::Translation(of) => {
-                note!(translation_by_key, of.key, of.uuid.clone());
-                note!(translations_of_zone, of.zone, of.uuid.clone());
-                note!(translations_of_interface, of.interface_uuid.clone(), of.uuid.clone());
-                for internal in
-                    of.static_addresses.iter().map(|entry| entry.internal).collect::<BTreeSet<_>>()
-                {
-                    note!(translations_of_internal, internal, of.uuid.clone());
-                }
-                for network in of.named_networks() {
-                    note!(translations_naming_network, network.clone(), of.uuid.clone());
-                }
-                for link in of.named_route_links() {
-                    note!(translations_naming_route_link, link.clone(), of.uuid.clone());
-                }
-            }
-            Object::Binding(of) => {
-                for claim in &of.claims {
-                    note!(interfaces_claimed_by, claim.datapath_uuid.clone(), of.interface_uuid.clone());
-                }
-                if let Some(claim) = of.active() {
-                    note!(interfaces_on, claim.datapath_uuid.clone(), of.interface_uuid.clone());
-                }
-            }
-            Object::MetadataSecret(_) | Object::HostToken(_) | Object::Sequences(_) => {}
-        }
-    }
-
     /// Works out an interface's place from all objects that have a say, and hands it to `update`.
     fn derive(&mut self, id: &InterfaceId, update: fn(&mut Index, &InterfaceId, &Place)) {
         let leases =
@@ -676,59 +501,6 @@ impl Topology {
         let host = self.host_of_interface(id).cloned();
         let mode = self.interfaces.get(id).map(|of| of.mode);
         update(&mut self.index, id, &Place { addresses, domains, host, mode });
-    }
-}
-
-/// Where an interface stands in the graph.
-struct Place {
-    addresses: Vec<(MacLeaseId, MacAddr, Option<DomainId>)>,
-    domains: BTreeSet<DomainId>,
-    host: Option<DatapathId>,
-    mode: Option<InterfaceMode>,
-}
-
-impl Index {
-    fn learn(&mut self, id: &InterfaceId, place: &Place) {
-        for (lease, mac, domain) in &place.addresses {
-            if let Some(domain) = domain {
-                self.mac_leases_of_address.insert((domain.clone(), *mac), lease.clone());
-            }
-        }
-        for domain in &place.domains {
-            self.domains_of_interface.insert(id.clone(), domain.clone());
-            self.interfaces_in_domain.insert(domain.clone(), id.clone());
-            if place.mode == Some(InterfaceMode::Simulated) {
-                self.simulated_in_domain.insert(domain.clone(), id.clone());
-            }
-            if place.mode.is_some_and(InterfaceMode::is_uplink) {
-                self.uplinks_of_domain.insert(domain.clone(), id.clone());
-            }
-            if let Some(host) = &place.host {
-                self.members.insert((domain.clone(), host.clone()), id.clone());
-                self.domains_on.insert(host.clone(), domain.clone());
-                self.hosts_of_domain.insert(domain.clone(), host.clone());
-            }
-        }
-    }
-
-    fn forget(&mut self, id: &InterfaceId, place: &Place) {
-        for (lease, mac, domain) in &place.addresses {
-            if let Some(domain) = domain {
-                self.mac_leases_of_address.remove(&(domain.clone(), *mac), lease);
-            }
-        }
-        for domain in &place.domains {
-            self.domains_of_interface.remove(id, domain);
-            self.interfaces_in_domain.remove(domain, id);
-            self.simulated_in_domain.remove(domain, id);
-            self.uplinks_of_domain.remove(domain, id);
-            let Some(host) = &place.host else { continue };
-            self.members.remove(&(domain.clone(), host.clone()), id);
-            if self.members.first(&(domain.clone(), host.clone())).is_none() {
-                self.domains_on.remove(host, domain);
-                self.hosts_of_domain.remove(domain, host);
-            }
-        }
     }
 }
 

@@ -1,0 +1,254 @@
+//! The indexes of the topology: who is found by what.
+//!
+//! Some follow from an object's own attributes ([`Index::note`]). Where an interface is follows from several objects: that is
+//! worked out by the graph, and kept here as its [`Place`].
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::DomainId;
+use crate::address::{
+    DomainKey, Dpid, HostKey, IdentityKey, InterfaceKey, MacAddr, NodeId, RouteKey, RouteLinkKey,
+    TranslationKey, TranslationZone,
+};
+use crate::id::{
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
+    NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
+};
+use crate::interface::InterfaceMode;
+use crate::multimap::MultiMap;
+use crate::object::Object;
+
+/// Who is found by what.
+#[derive(Clone, Default)]
+pub(super) struct Index {
+    // Straight from the attributes of one object.
+    pub(super) datapath_by_node: MultiMap<NodeId, DatapathId>,
+    pub(super) datapath_by_dpid: MultiMap<Dpid, DatapathId>,
+    pub(super) datapath_by_key: MultiMap<HostKey, DatapathId>,
+    pub(super) datapaths_at: MultiMap<IpAddr, DatapathId>,
+    pub(super) domain_by_key: MultiMap<DomainKey, DomainId>,
+    pub(super) networks_of_segment: MultiMap<SegmentId, NetworkId>,
+    pub(super) interface_by_key: MultiMap<InterfaceKey, InterfaceId>,
+    pub(super) interfaces_naming_network: MultiMap<NetworkId, InterfaceId>,
+    pub(super) interfaces_naming_segment: MultiMap<SegmentId, InterfaceId>,
+    pub(super) interfaces_of_port_name: MultiMap<String, InterfaceId>,
+    pub(super) interfaces_allowing: MultiMap<IpNet, InterfaceId>,
+    pub(super) interfaces_allowing_mac: MultiMap<MacAddr, InterfaceId>,
+    pub(super) interfaces_of_datapath_port: MultiMap<DatapathId, InterfaceId>,
+    pub(super) mac_leases_of_interface: MultiMap<InterfaceId, MacLeaseId>,
+    pub(super) mac_leases_naming_segment: MultiMap<SegmentId, MacLeaseId>,
+    pub(super) ip_leases_of_mac_lease: MultiMap<MacLeaseId, IpLeaseId>,
+    pub(super) ip_leases_of_interface: MultiMap<InterfaceId, IpLeaseId>,
+    pub(super) ip_leases_of_network: MultiMap<NetworkId, IpLeaseId>,
+    pub(super) ip_leases_of_address: MultiMap<(NetworkId, IpAddr), IpLeaseId>,
+    pub(super) route_link_by_key: MultiMap<RouteLinkKey, RouteLinkId>,
+    pub(super) route_by_key: MultiMap<RouteKey, RouteId>,
+    pub(super) routes_of_route_link: MultiMap<RouteLinkId, RouteId>,
+    pub(super) routes_of_interface: MultiMap<InterfaceId, RouteId>,
+    pub(super) routes_of_network: MultiMap<NetworkId, RouteId>,
+    pub(super) routes_by_next_hop: MultiMap<(NetworkId, IpAddr), RouteId>,
+    pub(super) services_of_interface: MultiMap<InterfaceId, NetworkServiceId>,
+    pub(super) dns_services_of_service: MultiMap<NetworkServiceId, DnsServiceId>,
+    pub(super) records_of_dns_service: MultiMap<DnsServiceId, DnsRecordId>,
+    pub(super) translation_by_key: MultiMap<TranslationKey, TranslationId>,
+    pub(super) translations_of_zone: MultiMap<TranslationZone, TranslationId>,
+    pub(super) translations_of_interface: MultiMap<InterfaceId, TranslationId>,
+    pub(super) translations_of_internal: MultiMap<IpAddr, TranslationId>,
+    pub(super) translations_naming_network: MultiMap<NetworkId, TranslationId>,
+    pub(super) translations_naming_route_link: MultiMap<RouteLinkId, TranslationId>,
+    pub(super) filters_of_interface: MultiMap<InterfaceId, FilterId>,
+    pub(super) interfaces_of_security_group: MultiMap<SecurityGroupId, InterfaceId>,
+    pub(super) interfaces_of_groups: MultiMap<BTreeSet<SecurityGroupId>, InterfaceId>,
+    pub(super) interfaces_of_identity: MultiMap<IdentityKey, InterfaceId>,
+    pub(super) security_groups_naming: MultiMap<SecurityGroupId, SecurityGroupId>,
+    pub(super) interfaces_claimed_by: MultiMap<DatapathId, InterfaceId>,
+    pub(super) interfaces_on: MultiMap<DatapathId, InterfaceId>,
+    // From several objects together: see `Topology::derive`.
+    pub(super) domains_of_interface: MultiMap<InterfaceId, DomainId>,
+    pub(super) interfaces_in_domain: MultiMap<DomainId, InterfaceId>,
+    pub(super) simulated_in_domain: MultiMap<DomainId, InterfaceId>,
+    pub(super) uplinks_of_domain: MultiMap<DomainId, InterfaceId>,
+    pub(super) mac_leases_of_address: MultiMap<(DomainId, MacAddr), MacLeaseId>,
+    pub(super) domains_on: MultiMap<DatapathId, DomainId>,
+    pub(super) hosts_of_domain: MultiMap<DomainId, DatapathId>,
+    pub(super) members: MultiMap<(DomainId, DatapathId), InterfaceId>,
+}
+
+/// Where an interface stands in the graph.
+pub(super) struct Place {
+    pub(super) addresses: Vec<(MacLeaseId, MacAddr, Option<DomainId>)>,
+    pub(super) domains: BTreeSet<DomainId>,
+    pub(super) host: Option<DatapathId>,
+    pub(super) mode: Option<InterfaceMode>,
+}
+
+impl Index {
+    /// Adds an object to the indexes over its own attributes, or takes it out of them.
+    pub(super) fn note(&mut self, object: &Object, present: bool) {
+        macro_rules! note {
+            ($map:ident, $key:expr, $value:expr) => {
+                if present { self.$map.insert($key, $value) } else { self.$map.remove(&$key, &$value) }
+            };
+        }
+        match object {
+            Object::Datapath(of) => {
+                note!(datapath_by_node, of.node_id.clone(), of.uuid.clone());
+                note!(datapath_by_dpid, of.dpid, of.uuid.clone());
+                note!(datapath_by_key, of.key, of.uuid.clone());
+                if let Some(underlay) = of.underlay {
+                    note!(datapaths_at, underlay.address, of.uuid.clone());
+                }
+            }
+            Object::Segment(of) => note!(domain_by_key, of.key, DomainId::Segment(of.uuid.clone())),
+            Object::Network(of) => {
+                note!(domain_by_key, of.key, DomainId::Network(of.uuid.clone()));
+                if let Some(segment) = &of.segment_uuid {
+                    note!(networks_of_segment, segment.clone(), of.uuid.clone());
+                }
+            }
+            Object::Interface(of) => {
+                note!(interface_by_key, of.key, of.uuid.clone());
+                if let Some(network) = &of.network_uuid {
+                    note!(interfaces_naming_network, network.clone(), of.uuid.clone());
+                }
+                if let Some(segment) = &of.segment_uuid {
+                    note!(interfaces_naming_segment, segment.clone(), of.uuid.clone());
+                }
+                for group in &of.security_groups {
+                    note!(interfaces_of_security_group, group.clone(), of.uuid.clone());
+                }
+                if let Some(identity) = of.identity {
+                    note!(interfaces_of_identity, identity, of.uuid.clone());
+                    note!(interfaces_of_groups, of.security_groups.clone(), of.uuid.clone());
+                }
+                for name in of.ports.iter().filter_map(|port| port.port_name.as_ref()) {
+                    note!(interfaces_of_port_name, name.clone(), of.uuid.clone());
+                }
+                for allowed in &of.allowed_addresses {
+                    note!(interfaces_allowing, allowed.prefix, of.uuid.clone());
+                    if let Some(mac) = allowed.mac {
+                        note!(interfaces_allowing_mac, mac, of.uuid.clone());
+                    }
+                }
+                let internal = of.mode == InterfaceMode::Internal;
+                for datapath in
+                    of.ports.iter().filter(|_| internal).filter_map(|port| port.datapath_uuid.as_ref())
+                {
+                    note!(interfaces_of_datapath_port, datapath.clone(), of.uuid.clone());
+                }
+            }
+            Object::Filter(of) => note!(filters_of_interface, of.interface_uuid.clone(), of.uuid.clone()),
+            Object::SecurityGroup(of) => {
+                for named in of.rules.iter().filter_map(|rule| rule.remote_group_uuid.as_ref()) {
+                    note!(security_groups_naming, named.clone(), of.uuid.clone());
+                }
+            }
+            Object::MacLease(of) => {
+                note!(mac_leases_of_interface, of.interface_uuid.clone(), of.uuid.clone());
+                if let Some(segment) = &of.segment_uuid {
+                    note!(mac_leases_naming_segment, segment.clone(), of.uuid.clone());
+                }
+            }
+            Object::IpLease(of) => {
+                note!(ip_leases_of_network, of.network_uuid.clone(), of.uuid.clone());
+                note!(ip_leases_of_address, (of.network_uuid.clone(), of.address.ip()), of.uuid.clone());
+                if let Some(holder) = &of.holder {
+                    note!(ip_leases_of_mac_lease, holder.mac_lease_uuid.clone(), of.uuid.clone());
+                    note!(ip_leases_of_interface, holder.interface_uuid.clone(), of.uuid.clone());
+                }
+            }
+            Object::RouteLink(of) => note!(route_link_by_key, of.key, of.uuid.clone()),
+            Object::Route(of) => {
+                note!(route_by_key, of.key, of.uuid.clone());
+                note!(routes_of_route_link, of.route_link_uuid.clone(), of.uuid.clone());
+                note!(routes_of_interface, of.interface_uuid.clone(), of.uuid.clone());
+                note!(routes_of_network, of.network_uuid.clone(), of.uuid.clone());
+                for hop in &of.next_hops {
+                    note!(routes_by_next_hop, (of.network_uuid.clone(), *hop), of.uuid.clone());
+                }
+            }
+            Object::NetworkService(of) => {
+                note!(services_of_interface, of.interface_uuid.clone(), of.uuid.clone())
+            }
+            Object::DnsService(of) => {
+                note!(dns_services_of_service, of.network_service_uuid.clone(), of.uuid.clone());
+            }
+            Object::DnsRecord(of) => {
+                note!(records_of_dns_service, of.dns_service_uuid.clone(), of.uuid.clone())
+            }
+            Object::Translation(of) => {
+                note!(translation_by_key, of.key, of.uuid.clone());
+                note!(translations_of_zone, of.zone, of.uuid.clone());
+                note!(translations_of_interface, of.interface_uuid.clone(), of.uuid.clone());
+                for internal in
+                    of.static_addresses.iter().map(|entry| entry.internal).collect::<BTreeSet<_>>()
+                {
+                    note!(translations_of_internal, internal, of.uuid.clone());
+                }
+                for network in of.named_networks() {
+                    note!(translations_naming_network, network.clone(), of.uuid.clone());
+                }
+                for link in of.named_route_links() {
+                    note!(translations_naming_route_link, link.clone(), of.uuid.clone());
+                }
+            }
+            Object::Binding(of) => {
+                for claim in &of.claims {
+                    note!(interfaces_claimed_by, claim.datapath_uuid.clone(), of.interface_uuid.clone());
+                }
+                if let Some(claim) = of.active() {
+                    note!(interfaces_on, claim.datapath_uuid.clone(), of.interface_uuid.clone());
+                }
+            }
+            Object::MetadataSecret(_) | Object::HostToken(_) | Object::Sequences(_) => {}
+        }
+    }
+
+    /// Puts an interface where it is.
+    pub(super) fn learn(&mut self, id: &InterfaceId, place: &Place) {
+        for (lease, mac, domain) in &place.addresses {
+            if let Some(domain) = domain {
+                self.mac_leases_of_address.insert((domain.clone(), *mac), lease.clone());
+            }
+        }
+        for domain in &place.domains {
+            self.domains_of_interface.insert(id.clone(), domain.clone());
+            self.interfaces_in_domain.insert(domain.clone(), id.clone());
+            if place.mode == Some(InterfaceMode::Simulated) {
+                self.simulated_in_domain.insert(domain.clone(), id.clone());
+            }
+            if place.mode.is_some_and(InterfaceMode::is_uplink) {
+                self.uplinks_of_domain.insert(domain.clone(), id.clone());
+            }
+            if let Some(host) = &place.host {
+                self.members.insert((domain.clone(), host.clone()), id.clone());
+                self.domains_on.insert(host.clone(), domain.clone());
+                self.hosts_of_domain.insert(domain.clone(), host.clone());
+            }
+        }
+    }
+
+    /// Takes an interface away from where it was.
+    pub(super) fn forget(&mut self, id: &InterfaceId, place: &Place) {
+        for (lease, mac, domain) in &place.addresses {
+            if let Some(domain) = domain {
+                self.mac_leases_of_address.remove(&(domain.clone(), *mac), lease);
+            }
+        }
+        for domain in &place.domains {
+            self.domains_of_interface.remove(id, domain);
+            self.interfaces_in_domain.remove(domain, id);
+            self.simulated_in_domain.remove(domain, id);
+            self.uplinks_of_domain.remove(domain, id);
+            let Some(host) = &place.host else { continue };
+            self.members.remove(&(domain.clone(), host.clone()), id);
+            if self.members.first(&(domain.clone(), host.clone())).is_none() {
+                self.domains_on.remove(host, domain);
+                self.hosts_of_domain.remove(domain, host);
+            }
+        }
+    }
+}
