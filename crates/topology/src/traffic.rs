@@ -108,6 +108,11 @@ impl Ports {
         (1..=last).contains(&first).then_some(Self { first, last })
     }
 
+    /// Whether a port is among them.
+    pub fn contains(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+
     /// The blocks that make up the range, each a value and the bits of it that count: a switch matches no ranges. At
     /// most 30 (RFC 1878 counts prefixes of addresses so).
     pub fn blocks(self) -> Vec<(u16, u16)> {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::packet::{Fragment, IpPacket, Payload};
 use crate::id::{DatapathId, InterfaceId};
+use crate::traffic::Direction;
 
 /// Whose tracker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -75,6 +76,8 @@ pub enum Ends {
 pub struct Connection {
     /// Who knows it.
     pub tracker: Tracker,
+    /// Which way its first packet went, seen from the interface, or from what is behind the leg.
+    pub began: Direction,
     /// Its first packet, as the tracker saw it.
     pub original: Tuple,
     /// Its answers, as the tracker will see them: the original turned round, and translated if the tracker does so.

@@ -66,6 +66,8 @@ pub enum Decision {
     Found,
     /// It is for all in the domain.
     ForAll,
+    /// The simulated interface replies.
+    Replies,
     /// It goes to another host.
     Crosses {
         /// The host.
@@ -228,6 +230,10 @@ pub enum Reason {
     Unresolved,
     /// Nobody has the destination MAC address.
     UnknownDestination,
+    /// It is for the sender itself, and a switch gives nothing back.
+    ToItself,
+    /// A fragment that a connection tracker keeps until the others are there.
+    Incomplete,
     /// The receiver lives nowhere.
     Absent,
     /// The receiver's host has not registered.
@@ -240,6 +246,10 @@ pub enum Reason {
     NotForwarded,
     /// A simulated interface does not serve this.
     NotServed,
+    /// It has no hops left, and must not be answered.
+    Expired,
+    /// There is no way on, and it must not be answered.
+    Unreachable,
     /// No translation takes it.
     Untranslated,
     /// It is of no connection that is translated.

@@ -20,6 +20,9 @@ pub mod protocol {
     pub const ICMPV6: u8 = 58;
 }
 
+/// What a frame of another EtherType carries, in bytes: as much as an Ethernet frame must (IEEE 802.3, 3.2.8).
+pub const OTHER_BYTES: u32 = 46;
+
 /// An Ethernet frame.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Packet {

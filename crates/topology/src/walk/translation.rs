@@ -1,0 +1,532 @@
+//! Translations: what leaves by a translating leg gets other addresses, and so does what comes to it.
+//!
+//! # Where
+//! Connections are known on the host of the guest inside, and nowhere else: there they are translated. What comes from outside is
+//! sent to that host, which its external address tells, or its port.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use super::connection::{Connection, Ends, Tracker, Tuple, Way};
+use super::packet::{Fragment, Icmp, IpPacket, Payload, protocol};
+use super::protection::may_begin;
+use super::{Answer, Decision, Journey, Reason, Walker, domain, router, simulated};
+use crate::id::{DatapathId, InterfaceId, NetworkId};
+use crate::interface::{Interface, InterfaceMode};
+use crate::object::ObjectRef;
+use crate::traffic::Direction;
+use crate::translation::block::PortBlock;
+use crate::translation::entry::{StaticAddress, Transport};
+use crate::translation::{Translation, TranslationMode};
+
+use super::member::Place;
+
+/// Types of echo requests and replies (RFC 792; RFC 4443, section 4).
+const ECHO_REQUESTS: [u8; 2] = [8, 128];
+const ECHO_REPLIES: [u8; 2] = [0, 129];
+
+/// Whether addresses are translated at an interface.
+pub(super) fn translates(interface: &Interface) -> bool {
+    interface.mode == InterfaceMode::Simulated
+        && interface.enable_routing
+        && interface.enable_route_translation
+}
+
+/// Whether an address of a leg is for what its translations say.
+pub(super) fn stands_for_others(walker: &Walker<'_>, leg: &Interface, address: IpAddr) -> bool {
+    of_leg(walker, leg).iter().any(|translation| translation.externals().contains(&address))
+}
+
+fn of_leg<'a>(walker: &Walker<'a>, leg: &Interface) -> Vec<&'a Translation> {
+    let ids = walker.topology.translations_of_interface(&leg.uuid).into_iter().filter(|_| translates(leg));
+    ids.filter_map(|id| walker.topology.translations().get(&id).map(AsRef::as_ref)).collect()
+}
+
+/// What takes a packet at a leg.
+enum Taken<'a> {
+    Static(&'a Translation, &'a StaticAddress),
+    Source(&'a Translation, PortBlock),
+    /// What is about a connection, whosever it is.
+    Any,
+    /// It passes as it is.
+    Pass,
+}
+
+impl Taken<'_> {
+    fn object(&self, leg: &Interface) -> ObjectRef {
+        match self {
+            Self::Static(translation, _) | Self::Source(translation, _) => translation.uuid.clone().into(),
+            Self::Any | Self::Pass => leg.uuid.clone().into(),
+        }
+    }
+
+    fn entry(&self) -> Option<u16> {
+        match self {
+            Self::Static(_, entry) => Some(entry.number),
+            Self::Source(..) | Self::Any | Self::Pass => None,
+        }
+    }
+}
+
+/// Translates what leaves by a leg. If it may not leave, the outcome has been written down.
+pub(super) fn outward(walker: &mut Walker<'_>, at: &mut Journey, leg: &Interface) -> bool {
+    let Some(ip) = at.packet.ip().cloned() else { return false };
+    let taken = if is_error(&ip) { Some(Taken::Any) } else { taken_out(walker, at, leg, &ip) };
+    let Some(taken) = taken.or_else(|| passes(walker, leg)) else {
+        let remedy = format!("make a translation at {} that takes {}", leg.uuid, ip.source);
+        walker.drop(at, leg.uuid.clone(), Reason::Untranslated, remedy);
+        return false;
+    };
+    if let Taken::Pass = taken {
+        walker.step(at, leg.uuid.clone(), Decision::Untranslated);
+        return true;
+    }
+    let begin = |original: Tuple| {
+        let (address, port) = match &taken {
+            Taken::Static(_, entry) => (entry.external, entry.ports.map(|ports| ports.external)),
+            Taken::Source(_, block) => (block.address, Some(block.first)),
+            Taken::Any | Taken::Pass => return None,
+        };
+        original.turned().map(|reply| to_destination(reply, address, port))
+    };
+    let tracked = track(walker, at, leg, Direction::Egress, begin);
+    // What a translation by a leg that lets pass is about may be of no connection.
+    if matches!(taken, Taken::Any) && !tracked.is_translated() && passes(walker, leg).is_some() {
+        walker.step(at, leg.uuid.clone(), Decision::Untranslated);
+        return true;
+    }
+    if tracked.is_incomplete(walker, at, leg) {
+        return false;
+    }
+    if !tracked.is_translated() || !has_become_outside(at, &taken) {
+        unknown_connection(walker, at, &taken.object(leg));
+        return false;
+    }
+    if let (Tracked::Began, Taken::Source(_, block)) = (&tracked, &taken)
+        && at.packet.ip().is_some_and(|ip| ip.ports().is_some())
+    {
+        at.source_ports = Some(block.first..=block.last());
+    }
+    walker.step(at, taken.object(leg), Decision::Translated { entry: taken.entry() });
+    true
+}
+
+/// Takes in what comes to a leg from outside.
+pub(super) fn inward(walker: &mut Walker<'_>, mut at: Journey, leg: &Interface) {
+    let Some(ip) = at.packet.ip().cloned() else { return };
+    // RFC 1812, section 5.3.1. Before the address changes, since the sender knows only this one.
+    if ip.hops <= 1 {
+        return router::tell(walker, &at, leg.uuid.clone(), Answer::TimeExceeded, Reason::Expired);
+    }
+    match taken_in(walker, &at, leg, &ip) {
+        In::Own => simulated::own(walker, at, leg),
+        In::At(host, taken) => {
+            if domain::cross(walker, &mut at, &host) {
+                let_in(walker, at, leg, taken);
+            }
+        }
+        In::Anywhere(hosts) => {
+            let knows = |host: &&DatapathId| knows(walker, host, leg, &ip);
+            match hosts.iter().find(knows) {
+                Some(host) => {
+                    if domain::cross(walker, &mut at, host) {
+                        let_in(walker, at, leg, Taken::Any);
+                    }
+                }
+                None => unknown_connection(walker, &at, &leg.uuid.clone().into()),
+            }
+        }
+        In::Pass => {
+            walker.step(&at, leg.uuid.clone(), Decision::Untranslated);
+            at.let_in = Some(leg.uuid.clone());
+            simulated::meet(walker, at, leg);
+        }
+        In::Nobodys => {
+            let remedy = format!("make a translation at {} that takes {}", leg.uuid, ip.destination);
+            walker.drop(&at, leg.uuid.clone(), Reason::Untranslated, remedy);
+        }
+    }
+}
+
+/// Where what comes from outside is to go.
+enum In<'a> {
+    /// The leg answers it as its own.
+    Own,
+    /// A host translates it.
+    At(DatapathId, Taken<'a>),
+    /// One of these hosts does: that which knows the connection.
+    Anywhere(Vec<DatapathId>),
+    /// It passes as it is.
+    Pass,
+    /// It is nobody's.
+    Nobodys,
+}
+
+fn taken_in<'a>(walker: &Walker<'a>, at: &Journey, leg: &Interface, ip: &IpPacket) -> In<'a> {
+    let translations = of_leg(walker, leg);
+    let pass = || if passes(walker, leg).is_some() { In::Pass } else { In::Nobodys };
+    let attachments = walker.attachments(&leg.uuid);
+    let is_here =
+        attachments.iter().any(|of| of.domain == at.domain && of.addresses.contains(&ip.destination));
+    if !is_here {
+        return pass();
+    }
+    let entries = || {
+        let all =
+            translations.iter().flat_map(|of| of.static_addresses.iter().map(move |entry| (*of, entry)));
+        all.filter(|(_, entry)| entry.external == ip.destination)
+    };
+    let shares = translations.iter().any(|of| of.external_addresses.contains(&ip.destination));
+    let is_shared = shares || entries().any(|(_, entry)| entry.ports.is_some());
+    if is_shared && is_echo_request(ip) {
+        return In::Own;
+    }
+    let by_port = entries().find(|(_, entry)| is_to_port(ip, entry));
+    let by_address = || entries().find(|(_, entry)| entry.ports.is_none());
+    let placed = by_port.or_else(by_address).and_then(|(translation, entry)| {
+        let host = host_of_internal(walker, at, leg, entry)?;
+        Some(In::At(host, Taken::Static(translation, entry)))
+    });
+    if let Some(placed) = placed {
+        return placed;
+    }
+    if let Some((host, translation, block)) = host_of_port(walker, at, &translations, ip) {
+        return In::At(host, Taken::Source(translation, block));
+    }
+    if !is_shared {
+        return pass();
+    }
+    if is_error(ip) || is_echo_reply(ip) {
+        return In::Anywhere(hosts_that_share(walker, at, leg, &translations));
+    }
+    In::Own
+}
+
+/// On the host that translates: into the router, as the translation's entry or the leg's routes say.
+fn let_in(walker: &mut Walker<'_>, mut at: Journey, leg: &Interface, taken: Taken<'_>) {
+    let begin = |original: Tuple| match &taken {
+        Taken::Static(_, entry) => {
+            let port = entry.ports.map(|ports| ports.internal);
+            to_destination(original, entry.internal, port).turned()
+        }
+        Taken::Source(..) | Taken::Any | Taken::Pass => None,
+    };
+    let tracked = track(walker, &mut at, leg, Direction::Ingress, begin);
+    if tracked.is_incomplete(walker, &at, leg) {
+        return;
+    }
+    if !tracked.is_translated() || !has_become_inside(walker, &at, &taken) {
+        return unknown_connection(walker, &at, &taken.object(leg));
+    }
+    walker.step(&at, taken.object(leg), Decision::Translated { entry: taken.entry() });
+    at.let_in = Some(leg.uuid.clone());
+    let named = match &taken {
+        Taken::Static(_, entry) => entry.route_link_uuid.as_ref(),
+        Taken::Source(..) | Taken::Any | Taken::Pass => None,
+    };
+    match named.filter(|link| walker.topology.route_links().contains_key(*link)) {
+        Some(link) => router::forward(walker, at, link),
+        None => simulated::meet(walker, at, leg),
+    }
+}
+
+/// What a tracker has made of a packet.
+enum Tracked {
+    Known,
+    Began,
+    Incomplete,
+    Unknown,
+}
+
+impl Tracked {
+    fn is_translated(&self) -> bool {
+        matches!(self, Self::Known | Self::Began)
+    }
+
+    fn is_incomplete(&self, walker: &mut Walker<'_>, at: &Journey, leg: &Interface) -> bool {
+        if let Self::Incomplete = self {
+            let remedy = "send the packet's other fragments: connections are tracked of whole packets";
+            walker.drop(at, leg.uuid.clone(), Reason::Incomplete, remedy);
+        }
+        matches!(self, Self::Incomplete)
+    }
+}
+
+/// Translates a packet as its connection is translated, or begins one, of which `begin` gives the answers.
+fn track(
+    walker: &mut Walker<'_>,
+    at: &mut Journey,
+    leg: &Interface,
+    began: Direction,
+    begin: impl FnOnce(Tuple) -> Option<Tuple>,
+) -> Tracked {
+    let tracker = Tracker::Leg { leg: leg.uuid.clone(), host: at.host.clone() };
+    let Some(ip) = at.packet.ip_mut() else { return Tracked::Unknown };
+    if ip.fragment != Fragment::Whole {
+        return Tracked::Incomplete;
+    }
+    if let Payload::Icmp(Icmp { about: Some(about), .. }) = &mut ip.payload {
+        let tuple = Tuple::of(about).and_then(Tuple::turned);
+        let found = tuple.and_then(|tuple| walker.walk.connections.find(&tracker, tuple));
+        let Some((connection, way)) = found else { return Tracked::Unknown };
+        let seen = match way {
+            Way::Original => connection.reply,
+            Way::Reply => connection.original,
+        };
+        rewrite(about, seen);
+        let (source, destination) = (about.source, about.destination);
+        match began {
+            Direction::Egress => ip.source = destination,
+            Direction::Ingress => ip.destination = source,
+        }
+        return Tracked::Known;
+    }
+    let Some(tuple) = Tuple::of(ip) else { return Tracked::Unknown };
+    if let Some((connection, way)) = walker.walk.connections.find(&tracker, tuple) {
+        let other = match way {
+            Way::Original => connection.reply,
+            Way::Reply => connection.original,
+        };
+        let Some(becomes) = other.turned() else { return Tracked::Unknown };
+        rewrite(ip, becomes);
+        return Tracked::Known;
+    }
+    if !may_begin(ip, tuple) {
+        return Tracked::Unknown;
+    }
+    let Some(reply) = begin(tuple) else { return Tracked::Unknown };
+    let Some(becomes) = reply.turned() else { return Tracked::Unknown };
+    rewrite(ip, becomes);
+    walker.walk.connections.insert(Connection { tracker, began, original: tuple, reply });
+    Tracked::Began
+}
+
+/// Gives a packet the addresses and ports of a tuple.
+fn rewrite(ip: &mut IpPacket, tuple: Tuple) {
+    ip.source = tuple.source;
+    ip.destination = tuple.destination;
+    if let Ends::Ports { source, destination } = tuple.ends {
+        match &mut ip.payload {
+            Payload::Tcp { source_port, destination_port, .. }
+            | Payload::Udp { source_port, destination_port } => {
+                *source_port = source;
+                *destination_port = destination;
+            }
+            Payload::Icmp(_) | Payload::Neighbour(_) | Payload::Other { .. } => {}
+        }
+    }
+}
+
+/// The tuple with another destination.
+fn to_destination(tuple: Tuple, address: IpAddr, port: Option<u16>) -> Tuple {
+    let ends = match (tuple.ends, port) {
+        (Ends::Ports { source, .. }, Some(port)) => Ends::Ports { source, destination: port },
+        (ends, _) => ends,
+    };
+    Tuple { destination: address, ends, ..tuple }
+}
+
+fn passes<'a>(walker: &Walker<'_>, leg: &Interface) -> Option<Taken<'a>> {
+    of_leg(walker, leg).iter().any(|of| of.passthrough).then_some(Taken::Pass)
+}
+
+/// What takes a packet that leaves: a port before an address, and these before what is shared, by the longest prefix.
+fn taken_out<'a>(walker: &Walker<'a>, at: &Journey, leg: &Interface, ip: &IpPacket) -> Option<Taken<'a>> {
+    let translations = of_leg(walker, leg);
+    let all = translations.iter().flat_map(|of| of.static_addresses.iter().map(move |entry| (*of, entry)));
+    let entries: Vec<_> = all
+        .filter(|(_, entry)| entry.internal == ip.source)
+        .filter(|(_, entry)| host_of_internal(walker, at, leg, entry).as_ref() == Some(&at.host))
+        .filter(|(_, entry)| is_leased_to(walker, leg, entry.external))
+        .collect();
+    let by_port = entries.iter().find(|(_, entry)| is_from_port(ip, entry));
+    let by_address = || entries.iter().find(|(_, entry)| entry.ports.is_none());
+    if let Some((translation, entry)) = by_port.or_else(by_address) {
+        return Some(Taken::Static(translation, entry));
+    }
+    let share = |translation: &'a Translation| {
+        let sources = translation.sources(walker.topology);
+        let fitting = sources.into_iter().filter(|prefix| prefix.contains(&ip.source));
+        let length = fitting.map(|prefix| prefix.prefix_len()).max()?;
+        let block = block(walker, translation, &at.host, ip.is_ipv4())?;
+        Some((length, translation, block))
+    };
+    // Others than these have neither ports nor identifiers to tell their answers by.
+    let has_answers = ip.ports().is_some() || is_echo_request(ip) || is_echo_reply(ip) || is_later(ip);
+    let sources = translations.iter().filter(|of| of.mode == TranslationMode::Source && has_answers);
+    let best = sources.filter_map(|of| share(of)).max_by_key(|(length, ..)| *length);
+    best.map(|(_, translation, block)| Taken::Source(translation, block))
+}
+
+fn is_leased_to(walker: &Walker<'_>, leg: &Interface, address: IpAddr) -> bool {
+    walker.attachments(&leg.uuid).iter().any(|of| of.addresses.contains(&address))
+}
+
+fn transport(ip: &IpPacket) -> Option<Transport> {
+    match ip.payload {
+        Payload::Tcp { .. } => Some(Transport::Tcp),
+        Payload::Udp { .. } => Some(Transport::Udp),
+        Payload::Icmp(_) | Payload::Neighbour(_) | Payload::Other { .. } => None,
+    }
+}
+
+fn is_to_port(ip: &IpPacket, entry: &StaticAddress) -> bool {
+    let (Some(ports), Some((_, to))) = (entry.ports, ip.ports()) else { return false };
+    ports.external == to && ports.protocol.is_none_or(|only| Some(only) == transport(ip))
+}
+
+fn is_from_port(ip: &IpPacket, entry: &StaticAddress) -> bool {
+    let (Some(ports), Some((from, _))) = (entry.ports, ip.ports()) else { return false };
+    ports.internal == from && ports.protocol.is_none_or(|only| Some(only) == transport(ip))
+}
+
+fn is_error(ip: &IpPacket) -> bool {
+    matches!(&ip.payload, Payload::Icmp(icmp) if icmp.about.is_some())
+}
+
+fn is_later(ip: &IpPacket) -> bool {
+    ip.fragment == Fragment::Later && matches!(ip.protocol(), protocol::TCP | protocol::UDP)
+}
+
+fn is_echo_request(ip: &IpPacket) -> bool {
+    ip.icmp().is_some_and(|(kind, _)| kind == ECHO_REQUESTS[usize::from(!ip.is_ipv4())])
+}
+
+fn is_echo_reply(ip: &IpPacket) -> bool {
+    ip.icmp().is_some_and(|(kind, _)| kind == ECHO_REPLIES[usize::from(!ip.is_ipv4())])
+}
+
+/// Where the guest with an entry's internal address is. Where nobody has it, the entry does nothing.
+fn host_of_internal(
+    walker: &Walker<'_>,
+    at: &Journey,
+    leg: &Interface,
+    entry: &StaticAddress,
+) -> Option<DatapathId> {
+    let network = entry.egress_network_uuid.clone().or_else(|| network_behind(walker, leg, entry))?;
+    let lease = walker.topology.ip_leases_of_address(&network, entry.internal).into_iter().next()?;
+    let holder = walker.topology.ip_leases().get(&lease)?.holder.as_ref()?;
+    match walker.place(walker.reachable(at, &holder.interface_uuid)?)? {
+        Place::On(host) if !is_simulated(walker, &holder.interface_uuid) => Some(host),
+        _ => None,
+    }
+}
+
+fn is_simulated(walker: &Walker<'_>, id: &InterfaceId) -> bool {
+    walker.interface(id).is_some_and(|interface| interface.mode == InterfaceMode::Simulated)
+}
+
+/// The network to which the router, the entry's or one of the leg's, has a route for the internal address.
+fn network_behind(walker: &Walker<'_>, leg: &Interface, entry: &StaticAddress) -> Option<NetworkId> {
+    let routes = walker.topology.routes_of_interface(&leg.uuid).into_iter();
+    let of_leg = routes.filter_map(|id| walker.topology.routes().get(&id));
+    let links: Vec<_> = match &entry.route_link_uuid {
+        Some(link) => vec![link.clone()],
+        None => of_leg.map(|route| route.route_link_uuid.clone()).collect(),
+    };
+    let routes = links.iter().flat_map(|link| walker.topology.routes_of_route_link(link));
+    let routes = routes.filter_map(|id| walker.topology.routes().get(&id));
+    let fitting = routes.filter(|route| route.egress && route.prefix.0.contains(&entry.internal));
+    let best = fitting.max_by_key(|route| route.prefix.0.prefix_len())?;
+    Some(best.network_uuid.clone())
+}
+
+/// A host's ports of a translation's addresses.
+fn block(
+    walker: &Walker<'_>,
+    translation: &Translation,
+    host: &DatapathId,
+    is_ipv4: bool,
+) -> Option<PortBlock> {
+    let number = walker.topology.datapaths().get(host)?.nat_block?;
+    let addresses = translation.external_addresses.iter().copied();
+    PortBlock::of(number, addresses.filter(|address| address.is_ipv4() == is_ipv4))
+}
+
+/// The host whose port a packet from outside is for.
+fn host_of_port<'a>(
+    walker: &Walker<'_>,
+    at: &Journey,
+    translations: &[&'a Translation],
+    ip: &IpPacket,
+) -> Option<(DatapathId, &'a Translation, PortBlock)> {
+    let (_, port) = ip.ports()?;
+    let sources = translations.iter().filter(|of| of.external_addresses.contains(&ip.destination));
+    let mut shares = sources.flat_map(|translation| {
+        let mut hosts = translation.hosts(walker.topology);
+        hosts.insert(at.host.clone());
+        let share = |host: DatapathId| {
+            let block = block(walker, translation, &host, ip.is_ipv4())?;
+            Some((host, *translation, block))
+        };
+        hosts.into_iter().filter_map(share).collect::<Vec<_>>()
+    });
+    shares.find(|(_, _, block)| {
+        let ports: RangeInclusive<u16> = block.first..=block.last();
+        block.address == ip.destination && ports.contains(&port)
+    })
+}
+
+/// All hosts that may know a connection of a shared address.
+fn hosts_that_share(
+    walker: &Walker<'_>,
+    at: &Journey,
+    leg: &Interface,
+    translations: &[&Translation],
+) -> Vec<DatapathId> {
+    let sharing = translations.iter().flat_map(|of| of.hosts(walker.topology));
+    let by_port = translations.iter().flat_map(|of| &of.static_addresses);
+    let by_port = by_port.filter(|entry| entry.ports.is_some());
+    let by_port = by_port.filter_map(|entry| host_of_internal(walker, at, leg, entry));
+    let mut hosts: Vec<_> = sharing.chain(by_port).chain([at.host.clone()]).collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts.retain(|host| walker.reaches(&at.host, host));
+    hosts
+}
+
+/// Whether a host's tracker knows the connection that a packet is of, or about.
+fn knows(walker: &Walker<'_>, host: &DatapathId, leg: &Interface, ip: &IpPacket) -> bool {
+    let tracker = Tracker::Leg { leg: leg.uuid.clone(), host: host.clone() };
+    let tuple = match &ip.payload {
+        Payload::Icmp(Icmp { about: Some(about), .. }) => Tuple::of(about).and_then(Tuple::turned),
+        _ => Tuple::of(ip),
+    };
+    tuple.is_some_and(|tuple| walker.walk.connections.find(&tracker, tuple).is_some())
+}
+
+/// Whether what leaves has become what the translation says: else its connection was another one's.
+fn has_become_outside(at: &Journey, taken: &Taken<'_>) -> bool {
+    let Some(ip) = at.packet.ip() else { return false };
+    let port = ip.ports().map(|(source, _)| source);
+    match taken {
+        Taken::Static(_, entry) => {
+            ip.source == entry.external && entry.ports.is_none_or(|ports| Some(ports.external) == port)
+        }
+        Taken::Source(_, block) => {
+            ip.source == block.address && port.is_none_or(|port| port >= crate::translation::block::PORTS)
+        }
+        Taken::Any | Taken::Pass => true,
+    }
+}
+
+/// The same for what comes in.
+fn has_become_inside(walker: &Walker<'_>, at: &Journey, taken: &Taken<'_>) -> bool {
+    let Some(ip) = at.packet.ip() else { return false };
+    let port = ip.ports().map(|(_, destination)| destination);
+    match taken {
+        Taken::Static(_, entry) => {
+            ip.destination == entry.internal && entry.ports.is_none_or(|ports| Some(ports.internal) == port)
+        }
+        Taken::Source(translation, _) => {
+            let sources = translation.sources(walker.topology);
+            sources.iter().any(|prefix| prefix.contains(&ip.destination))
+        }
+        Taken::Any | Taken::Pass => true,
+    }
+}
+
+fn unknown_connection(walker: &mut Walker<'_>, at: &Journey, by: &ObjectRef) {
+    let remedy = "begin the connection anew, from inside if the address is shared";
+    walker.drop(at, by.clone(), Reason::UnknownConnection, remedy);
+}

@@ -1,0 +1,9 @@
+//! Walks: what becomes of packets, by the objects alone.
+
+mod filters;
+mod networks;
+mod physical;
+mod routers;
+mod segments;
+mod translations;
+mod world;
