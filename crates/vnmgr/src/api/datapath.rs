@@ -5,7 +5,7 @@ use topology::Collection;
 use topology::datapath::{Datapath, DatapathSpec};
 
 use super::look::Look;
-use super::resource::{Resource, resource_routes, stored_as};
+use super::resource::{Resource, fields, resource_routes, stored_as};
 
 /// A datapath, as the API shows it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -20,19 +20,8 @@ pub struct DatapathView {
 impl Resource for Datapath {
     type View = DatapathView;
     const COLLECTION: Collection = Collection::Datapaths;
-    const FIELDS: &'static [&'static str] = &[
-        "uuid",
-        "project",
-        "created_at",
-        "updated_at",
-        "revision",
-        "key",
-        "display_name",
-        "dpid",
-        "node_id",
-        "nat_block",
-        "connected",
-    ];
+    const FIELDS: &'static [&'static str] =
+        fields!("key", "display_name", "dpid", "node_id", "nat_block", "connected");
 
     stored_as!(Datapath in datapaths);
 

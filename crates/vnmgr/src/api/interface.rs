@@ -16,7 +16,7 @@ use topology::{
 use super::interface_port::PortView;
 use super::ip_lease::IpLeaseView;
 use super::look::Look;
-use super::resource::{Resource, resource_routes, stored_as};
+use super::resource::{Resource, fields, resource_routes, stored_as};
 
 /// An interface, as the API shows it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -160,12 +160,7 @@ impl InterfaceStatus {
 impl Resource for Interface {
     type View = InterfaceView;
     const COLLECTION: Collection = Collection::Interfaces;
-    const FIELDS: &'static [&'static str] = &[
-        "uuid",
-        "project",
-        "created_at",
-        "updated_at",
-        "revision",
+    const FIELDS: &'static [&'static str] = fields!(
         "key",
         "mode",
         "display_name",
@@ -187,8 +182,8 @@ impl Resource for Interface {
         "mac_address",
         "ipv4_address",
         "ipv6_address",
-        "mtu",
-    ];
+        "mtu"
+    );
 
     stored_as!(Interface in interfaces);
 

@@ -14,7 +14,7 @@ use super::error::ErrorBody;
 use super::input::{Input, PathId};
 use super::look::Look;
 use super::reply::Result;
-use super::resource::{self, Resource, resource_routes, stored_as};
+use super::resource::{self, Resource, fields, resource_routes, stored_as};
 use super::{Api, GuardParameters, WriteParameters};
 
 /// An IP lease, as the API shows it.
@@ -64,19 +64,14 @@ impl From<&IpLease> for IpLeaseView {
 impl Resource for IpLease {
     type View = IpLeaseView;
     const COLLECTION: Collection = Collection::IpLeases;
-    const FIELDS: &'static [&'static str] = &[
-        "uuid",
-        "project",
-        "created_at",
-        "updated_at",
-        "revision",
+    const FIELDS: &'static [&'static str] = fields!(
         "network_uuid",
         "ipv4_address",
         "ipv6_address",
         "enable_routing",
         "interface_uuid",
-        "mac_lease_uuid",
-    ];
+        "mac_lease_uuid"
+    );
 
     stored_as!(IpLease in ip_leases);
 

@@ -5,7 +5,7 @@ use topology::Collection;
 use topology::network::{Network, NetworkSpec};
 
 use super::look::Look;
-use super::resource::{Resource, resource_routes, stored_as};
+use super::resource::{Resource, fields, resource_routes, stored_as};
 
 /// A network, as the API shows it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -20,12 +20,7 @@ pub struct NetworkView {
 impl Resource for Network {
     type View = NetworkView;
     const COLLECTION: Collection = Collection::Networks;
-    const FIELDS: &'static [&'static str] = &[
-        "uuid",
-        "project",
-        "created_at",
-        "updated_at",
-        "revision",
+    const FIELDS: &'static [&'static str] = fields!(
         "key",
         "display_name",
         "mode",
@@ -35,8 +30,8 @@ impl Resource for Network {
         "ipv6_network",
         "ipv6_prefix",
         "segment_uuid",
-        "mtu",
-    ];
+        "mtu"
+    );
 
     stored_as!(Network in networks);
 

@@ -120,6 +120,14 @@ pub fn id_text(reference: &ObjectRef) -> String {
     text.split_once('/').map_or_else(|| text.clone(), |(_, id)| id.to_owned())
 }
 
+/// The names that filter lists: those that every resource has, and the resource's own.
+macro_rules! fields {
+    ($($own:literal),*) => {
+        &["uuid", "project", "created_at", "updated_at", "revision", $($own),*]
+    };
+}
+pub(crate) use fields;
+
 /// Says in which table of the topology a resource is: `stored_as!(Segment in segments)`, in its `impl Resource`.
 macro_rules! stored_as {
     ($kind:ident in $table:ident) => {
@@ -138,15 +146,13 @@ macro_rules! stored_as {
 }
 pub(crate) use stored_as;
 
-/// Says what a resource is that is shown as it is kept, and writes its routes: its own attributes with simple values are
-/// named here, as everyone's are the same.
+/// Says what a resource is that is shown as it is kept, and writes its routes. Its own attributes with simple values are named.
 macro_rules! plain_resource {
     ($path:literal: $kind:ident in $table:ident, $spec:ty, $collection:ident; $($field:literal),*) => {
         impl crate::api::resource::Resource for $kind {
             type View = Self;
             const COLLECTION: topology::Collection = topology::Collection::$collection;
-            const FIELDS: &'static [&'static str] =
-                &["uuid", "project", "created_at", "updated_at", "revision", $($field),*];
+            const FIELDS: &'static [&'static str] = crate::api::resource::fields!($($field),*);
 
             crate::api::resource::stored_as!($kind in $table);
 

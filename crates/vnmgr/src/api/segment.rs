@@ -5,7 +5,7 @@ use topology::Collection;
 use topology::segment::{Segment, SegmentSpec};
 
 use super::look::Look;
-use super::resource::{Resource, resource_routes, stored_as};
+use super::resource::{Resource, fields, resource_routes, stored_as};
 
 /// A segment, as the API shows it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -20,8 +20,7 @@ pub struct SegmentView {
 impl Resource for Segment {
     type View = SegmentView;
     const COLLECTION: Collection = Collection::Segments;
-    const FIELDS: &'static [&'static str] =
-        &["uuid", "project", "created_at", "updated_at", "revision", "key", "display_name", "mode", "mtu"];
+    const FIELDS: &'static [&'static str] = fields!("key", "display_name", "mode", "mtu");
 
     stored_as!(Segment in segments);
 

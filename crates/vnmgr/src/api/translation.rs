@@ -7,7 +7,7 @@ use topology::translation::{Translation, TranslationSpec};
 use topology::{Collection, DatapathId};
 
 use super::look::Look;
-use super::resource::{Resource, resource_routes, stored_as};
+use super::resource::{Resource, fields, resource_routes, stored_as};
 
 /// A translation, as the API shows it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -23,18 +23,8 @@ pub struct TranslationView {
 impl Resource for Translation {
     type View = TranslationView;
     const COLLECTION: Collection = Collection::Translations;
-    const FIELDS: &'static [&'static str] = &[
-        "uuid",
-        "project",
-        "created_at",
-        "updated_at",
-        "revision",
-        "key",
-        "interface_uuid",
-        "mode",
-        "passthrough",
-        "source_network_uuid",
-    ];
+    const FIELDS: &'static [&'static str] =
+        fields!("key", "interface_uuid", "mode", "passthrough", "source_network_uuid");
 
     stored_as!(Translation in translations);
 
