@@ -26,6 +26,9 @@ pub(crate) const GROUPS: u32 = 128;
 /// The group bit of an Ethernet address.
 const GROUP: [u8; 6] = [1, 0, 0, 0, 0, 0];
 
+/// Priority of renewals in [`SOURCE`], beside that of other requests of those without an address.
+const RENEWAL: u16 = 90;
+
 /// All flows and groups of a domain.
 pub(crate) fn flows(view: View<'_>, domain: &DomainId) -> (Vec<Flow>, Vec<Group>) {
     let Some(key) = view.topology.key_of_domain(domain) else { return (Vec::new(), Vec::new()) };
@@ -94,13 +97,24 @@ fn questions(view: View<'_>, domain: &DomainId, key: DomainKey) -> Vec<Flow> {
         (asked().ipv6().udp().udp_src(DHCPV6_CLIENT).udp_dst(DHCPV6_SERVER), Question::Dhcpv6),
     ];
     let solicitation = (asked().icmpv6(ROUTER_SOLICITATION).icmpv6_code(0), Question::RouterSolicitation);
-    let dhcp = has_dhcp(view, domain).then_some(dhcp).into_iter().flatten();
+    let has_dhcp = has_dhcp(view, domain);
+    let dhcp = has_dhcp.then_some(dhcp).into_iter().flatten();
     let solicitation = has_router(view, domain).then_some(solicitation);
+    let owned = |flow: Flow| flow.with_cookie(Owner::Domain(key).cookie());
     let ask = |(matching, question)| {
         let answer = Instructions::apply(to_agent(question));
-        Flow::new(DESTINATION, 200, matching, answer).with_cookie(Owner::Domain(key).cookie())
+        owned(Flow::new(DESTINATION, 200, matching, answer))
     };
-    dhcp.chain(solicitation).map(ask).collect()
+    let renewal = has_dhcp.then(|| renewal(domain, key)).flatten().map(owned);
+    dhcp.chain(solicitation).map(ask).chain(renewal).collect()
+}
+
+/// A client renews from the address that it has (RFC 2131, section 4.4.5), also when that is its own no more: just then it
+/// has to be heard, or it would keep the address until the lease ends. Nobody but the agent gets to see it.
+fn renewal(domain: &DomainId, key: DomainKey) -> Option<Flow> {
+    let DomainId::Network(_) = domain else { return None };
+    let matching = in_domain(key).ip().udp().udp_src(DHCP_CLIENT).udp_dst(DHCP_SERVER);
+    Some(Flow::new(SOURCE, RENEWAL, matching, Instructions::goto(TRACK_OUT)))
 }
 
 /// How the metadata address is found, and what goes there, also by a router: a guest that knows no better sends it to its

@@ -75,6 +75,15 @@ pub(crate) fn dhcp(from: u8) -> Vec<u8> {
     frame
 }
 
+/// What a DHCP client with an address sends to its server.
+pub(crate) fn dhcp_renewal(from: u8, source: Ipv4Addr, server: u8) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let packet = PacketBuilder::ethernet2(mac(from), mac(server));
+    let packet = packet.ipv4(source.octets(), ipv4(server).octets(), 64).udp(68, 67);
+    packet.write(&mut frame, &[1; 240]).expect("it fits");
+    frame
+}
+
 /// Sender or target of an ARP packet.
 pub(crate) type Party = (Mac, Ipv4Addr);
 

@@ -10,7 +10,9 @@ use etherparse::PacketBuilder;
 use serde_json::{Value, json};
 use topology::MacAddr;
 
-use crate::frames::{advertisement, ipv4, ipv6, is_at, mac, solicitation, source_option, who_has};
+use crate::frames::{
+    advertisement, dhcp, dhcp_renewal, ipv4, ipv6, is_at, mac, solicitation, source_option, who_has,
+};
 use crate::plan::Plan;
 use crate::world::World;
 
@@ -92,4 +94,21 @@ fn names_are_asked_over_tcp() {
     let to: Ipv6Addr = ipv6(SERVER);
     world.check_asked("if-1", &syn(SERVER, to, 53), Question::DnsStream);
     world.check_dropped("if-1", &syn(LEG, ipv4(LEG), 53), Purpose::NotServed);
+}
+
+#[test]
+fn a_dhcp_client_is_heard_also_from_an_address_that_it_has_lost() {
+    let mut world = world(json!({"interface_uuid": "if-9", "mode": "dhcp"}));
+    world.check_asked("if-1", &dhcp(GUEST), Question::Dhcp);
+    for source in [ipv4(GUEST), ipv4(7), [192, 0, 2, 1].into()] {
+        for server in [SERVER, LEG] {
+            world.check_asked("if-1", &dhcp_renewal(GUEST, source, server), Question::Dhcp);
+        }
+    }
+}
+
+#[test]
+fn where_nobody_serves_a_dhcp_client_speaks_from_its_own_address() {
+    let mut world = world(json!({"interface_uuid": "if-9", "mode": "dns"}));
+    world.check_dropped("if-1", &dhcp_renewal(GUEST, ipv4(7), SERVER), Purpose::SourceAddress);
 }
