@@ -12,9 +12,10 @@ use anyhow::bail;
 use crate::run::{command, run};
 
 /// A program that labs run, and the Debian package that has it.
-const NEEDED: [(&str, &str); 13] = [
+const NEEDED: [(&str, &str); 17] = [
     ("arping", "iputils-arping"),
     ("bash", "bash"),
+    ("curl", "curl"),
     ("dhclient", "isc-dhcp-client"),
     ("dig", "bind9-dnsutils"),
     ("ethtool", "ethtool"),
@@ -26,6 +27,9 @@ const NEEDED: [(&str, &str); 13] = [
     ("ping", "iputils-ping"),
     ("stdbuf", "coreutils"),
     ("tcpdump", "tcpdump"),
+    ("tracepath", "iputils-tracepath"),
+    ("traceroute", "traceroute"),
+    ("udhcpc", "udhcpc"),
 ];
 
 /// Folders of programs beside those of the caller's path, which for an ordinary user lacks the administrator's.
