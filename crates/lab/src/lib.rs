@@ -59,7 +59,9 @@ pub use namespace::Namespace;
 pub use parallel::in_parallel;
 pub use process::Process;
 pub use service::Service;
-pub use station::{Capture, Flood, LossReport, Neighbour, Ping, PingResult, PingStream, RawSocket, Station};
+pub use station::{
+    Capture, DhcpClient, Flood, LossReport, Neighbour, Ping, PingResult, PingStream, RawSocket, Station,
+};
 pub use topology::MacAddr;
 pub use topology::datapath::Encapsulation;
 pub use wait::wait_until;

@@ -129,7 +129,7 @@ impl Process {
         Error::Answer { command: self.name.clone(), answer: format!("{said}\n{}", tail.join("\n")) }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let mut child = self.lock();
         // A process that was waited for has given its id back, and it may belong to another one now.
         if matches!(child.try_wait(), Ok(None)) {

@@ -1,12 +1,17 @@
 #!/bin/sh
 # Applies a DHCP lease to the network namespace that dhclient runs in (dhclient-script(8)): addresses, routes and
-# MTU. What the lease holds is written to $LEASE_OPTIONS, one `name=value` a line; nothing else of the machine changes.
+# MTU. What the lease holds is written to $LEASE_OPTIONS, one `name=value` a line, and its name servers to $RESOLV_CONF
+# (resolv.conf(5)); nothing else of the machine changes. What has happened is told as `lease: EVENT ADDRESS`.
 set -u
 
 apply_v4() {
     ip address flush dev "$interface" scope global
     ip address add "$new_ip_address/${new_subnet_mask:-255.255.255.255}" dev "$interface"
     [ -z "${new_interface_mtu:-}" ] || ip link set "$interface" mtu "$new_interface_mtu"
+    {
+        echo "search ${new_domain_name:-.}"
+        for server in ${new_domain_name_servers:-}; do echo "nameserver $server"; done
+    } >"$RESOLV_CONF"
     # RFC 3442: with classless routes, the routers option is not used.
     if [ -n "${new_rfc3442_classless_static_routes:-}" ]; then
         apply_classless_routes $new_rfc3442_classless_static_routes
@@ -40,3 +45,4 @@ PREINIT | PREINIT6) ip link set "$interface" up; exit 0 ;;
 *) exit 0 ;;
 esac
 set | sed -n "s/^new_\([a-z0-9_]*\)='\(.*\)'\$/\1=\2/p" >"$LEASE_OPTIONS"
+echo "lease: $(echo "$reason" | tr '[:upper:]' '[:lower:]') ${new_ip_address:-$new_ip6_address}"

@@ -5,9 +5,11 @@ mod dhcp;
 mod flood;
 mod ping;
 mod raw;
+mod resolver;
 mod throughput;
 
 pub use capture::Capture;
+pub use dhcp::DhcpClient;
 pub use flood::Flood;
 pub use ping::{LossReport, Ping, PingResult, PingStream};
 pub use raw::RawSocket;
