@@ -198,6 +198,11 @@ impl Topology {
         members: (DomainId, DatapathId) => InterfaceId, "A domain's interfaces on one host.";
     }
 
+    /// The L2 domains that have an uplink or an edge.
+    pub fn domains_with_uplinks(&self) -> impl Iterator<Item = &DomainId> {
+        self.index.uplinks_of_domain.keys()
+    }
+
     /// The IP leases of an address in a network: one at most, in a valid topology.
     pub fn ip_leases_of_address(&self, network: &NetworkId, address: IpAddr) -> Vec<IpLeaseId> {
         self.index.ip_leases_of_address.collect(&(network.clone(), address))

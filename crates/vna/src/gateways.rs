@@ -65,12 +65,12 @@ fn active(topology: &Topology, own: &DatapathId, host: &HostView) -> Vec<(Domain
         // One that is not watched yet counts as alive.
         false => host.monitors.get(&of.host).is_none_or(|monitor| monitor.is_alive),
     };
-    let networks = topology.networks().keys().cloned().map(DomainId::Network);
+    let networks = topology.domains_with_uplinks().filter(|domain| matches!(domain, DomainId::Network(_)));
     let mine = networks.filter(|domain| {
         let gateways = topology.gateways(domain);
         gateways.iter().find(|of| is_alive(of)).is_some_and(|first| first.datapath == *own)
     });
-    mine.filter_map(|domain| Some((topology.key_of_domain(&domain)?, domain))).collect()
+    mine.filter_map(|domain| Some((topology.key_of_domain(domain)?, domain.clone()))).collect()
 }
 
 /// Announces the addresses of a network's legs.

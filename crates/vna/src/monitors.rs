@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use openflow::OfPort;
 use ovsdb::vswitch::{Interface, PortSpec};
 use topology::datapath::Encapsulation;
-use topology::{DatapathId, DomainId, HostKey, Topology};
+use topology::{DatapathId, HostKey, Topology};
 
 /// Marks the ports that an agent has made, by the key of the host.
 const MARK: &str = "openvnet-monitor";
@@ -43,12 +43,8 @@ pub struct Monitor {
 
 /// The hosts that a host watches: the gateways of networks with several, and who uses them if it is one.
 pub fn wanted(topology: &Topology, own: &DatapathId) -> BTreeMap<HostKey, Path> {
-    let networks = topology.networks().keys().cloned().map(DomainId::Network);
-    let segments = topology.segments().keys().cloned().map(DomainId::Segment);
-    let chosen = networks
-        .chain(segments)
-        .map(|domain| topology.gateways(&domain))
-        .filter(|gateways| gateways.len() > 1);
+    let chosen = topology.domains_with_uplinks().map(|domain| topology.gateways(domain));
+    let chosen = chosen.filter(|gateways| gateways.len() > 1);
     let gateways: BTreeSet<_> = chosen.flatten().map(|gateway| gateway.datapath).collect();
     let is_gateway = gateways.contains(own);
     let watched =
