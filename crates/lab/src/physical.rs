@@ -82,8 +82,13 @@ impl Cable {
         self.root.exec(["ip", "link", "set", "dev", &self.port, "nomaster"]).map(drop)
     }
 
+    /// Pulls the cable: the device inside loses its carrier.
+    pub(crate) fn pull(&self) -> Result<()> {
+        self.root.exec(["ip", "link", "set", "dev", &self.port, "down"]).map(drop)
+    }
+
     /// Mends the cable.
     pub(crate) fn restore(&self) -> Result<()> {
-        self.root.exec(["ip", "link", "set", "dev", &self.port, "master", self.wire.device()]).map(drop)
+        self.root.exec(["ip", "link", "set", "dev", &self.port, "master", self.wire.device(), "up"]).map(drop)
     }
 }

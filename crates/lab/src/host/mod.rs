@@ -48,6 +48,7 @@ pub struct Host {
     switch: Switch,
     underlay: Cable,
     management: Cable,
+    outside: Cable,
 }
 
 impl Host {
@@ -58,7 +59,7 @@ impl Host {
         let namespace = root.sibling(&name, switch_environment(&name))?;
         let underlay = Cable::plug(root, Wire::Underlay, &name, &namespace, mtu)?;
         let management = Cable::plug(root, Wire::Management, &name, &namespace, ORDINARY_MTU)?;
-        Cable::plug(root, Wire::Outside, &name, &namespace, ORDINARY_MTU)?;
+        let outside = Cable::plug(root, Wire::Outside, &name, &namespace, ORDINARY_MTU)?;
         let device = Wire::Management.device();
         namespace.shell([format!("ip address add {}/24 dev {device}", management_ipv4(number))])?;
         let addresses = [format!("{}/24", underlay_ipv4(number)), format!("{}/64", underlay_ipv6(number))];
@@ -68,7 +69,7 @@ impl Host {
             Family::V6 => underlay_ipv6(number).into(),
         };
         let agent = Agent::new(&namespace, tunnel_address, plan.encapsulation_from(number));
-        Ok(Self { number, namespace, root: root.clone(), agent, switch, underlay, management })
+        Ok(Self { number, namespace, root: root.clone(), agent, switch, underlay, management, outside })
     }
 
     /// The IPv4 address that other hosts tunnel to.
@@ -147,6 +148,22 @@ impl Host {
     /// As [`Namespace::exec`].
     pub fn restore_management(&self) -> Result<()> {
         self.management.restore()
+    }
+
+    /// Pulls the cable of the host's NIC on the wire outside, which loses its carrier.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn pull_outside(&self) -> Result<()> {
+        self.outside.pull()
+    }
+
+    /// Plugs in what [`pull_outside`](Self::pull_outside) pulled.
+    ///
+    /// # Errors
+    /// As [`Namespace::exec`].
+    pub fn restore_outside(&self) -> Result<()> {
+        self.outside.restore()
     }
 
     /// Cuts the host off from the other hosts, silently: its uplink keeps its carrier.
