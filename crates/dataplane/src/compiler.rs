@@ -217,7 +217,7 @@ impl Compiler {
         for id in ports.into_iter().filter(moved) {
             units_of_interface(&self.topology, id, &mut units);
         }
-        if old.monitors != self.local.monitors {
+        if (&old.monitors, old.yields) != (&self.local.monitors, self.local.yields) {
             let networks = self.topology.networks().values().filter(|of| of.mode == DomainMode::Physical);
             let networks = networks.map(|network| DomainId::Network(network.uuid.clone()));
             let segments = self.topology.segments().keys().cloned().map(DomainId::Segment);

@@ -15,7 +15,8 @@
 //! The first that is alive of [`Topology::gateways`](topology::Topology::gateways). Every host's switch sees for itself which
 //! are: it has a port for each whose liveness is the host's (BFD, RFC 5880), and groups that take the first live bucket. So
 //! the next one takes over without any agent or manager. A host whose port is not there yet counts as alive, and when none
-//! is, the first is tried all the same.
+//! is, the first is tried all the same. A host that yields, because one of its uplinks leads nowhere, comes last for itself
+//! as it does for others, in all its networks: they see one liveness of a host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -165,7 +166,9 @@ pub(crate) fn gateways(view: View<'_>, domain: &DomainId) -> Vec<Gateway> {
         let uplink = view.topology.interfaces().get(&of.uplink)?;
         Some(Gateway { place: view.place(uplink)?, uplink: uplink.key })
     };
-    view.topology.gateways(domain).into_iter().filter_map(seen).collect()
+    let mut gateways: Vec<_> = view.topology.gateways(domain).into_iter().filter_map(seen).collect();
+    gateways.sort_by_key(|of: &Gateway| view.local.yields && !matches!(of.place, Place::At(_)));
+    gateways
 }
 
 /// This host's uplink, if it has one.

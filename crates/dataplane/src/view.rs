@@ -24,6 +24,8 @@ pub struct Local {
     pub tunnels: BTreeMap<Encapsulation, OfPort>,
     /// Ports that are alive while another host is.
     pub monitors: BTreeMap<HostKey, OfPort>,
+    /// Whether it leaves to other gateways what it could do itself: they are told so.
+    pub yields: bool,
 }
 
 /// Topology and local facts together.

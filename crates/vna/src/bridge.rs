@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ovsdb::vswitch::{self, EnsureError};
+use ovsdb::vswitch::{self, EnsureError, Interface};
 use ovsdb::{Operation, Snapshot};
 use tokio::sync::watch;
 use topology::NodeId;
@@ -69,12 +69,19 @@ fn repair(
         return Ok(bridge);
     }
     let tunnels = wanted.tunnels.needed().iter().map(|of| host::tunnel_port(&settings.bridge, *of));
-    let monitors = wanted.monitors.iter().map(|(of, path)| monitors::port(&settings.bridge, *of, *path));
-    for port in tunnels.chain(monitors) {
+    let monitor = |(of, path): (&_, &_)| monitors::port(&settings.bridge, *of, *path, wanted.passage);
+    let mut changes = Vec::new();
+    for port in tunnels.chain(wanted.monitors.iter().map(monitor)) {
+        let is_new = Interface::named(snapshot, &port.name)?.is_none();
         let port = vswitch::ensure_port(snapshot, &port)?;
-        if port.is_some() {
+        if is_new && port.is_some() {
             return Ok(port);
         }
+        changes.extend(port.into_iter().flatten());
+    }
+    // What all monitors are to say, they say at once: each change is waited for.
+    if !changes.is_empty() {
+        return Ok(Some(changes));
     }
     for name in host::stale_ports(snapshot, &settings.bridge, wanted) {
         let port = vswitch::remove_port(snapshot, &settings.bridge, &name)?;

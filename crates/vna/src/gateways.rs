@@ -61,13 +61,15 @@ impl Gateways {
 /// The networks whose first live gateway is this host, as its switch sees it.
 fn active(topology: &Topology, own: &DatapathId, host: &HostView) -> Vec<(DomainKey, DomainId)> {
     let is_alive = |of: &Gateway| match of.datapath == *own {
-        true => host.has_port(topology, &of.uplink),
+        true => host.is_live(topology, &of.uplink),
         // One that is not watched yet counts as alive.
         false => host.monitors.get(&of.host).is_none_or(|monitor| monitor.is_alive),
     };
     let networks = topology.domains_with_uplinks().filter(|domain| matches!(domain, DomainId::Network(_)));
+    let yields = host.yields(topology, own);
     let mine = networks.filter(|domain| {
-        let gateways = topology.gateways(domain);
+        let mut gateways = topology.gateways(domain);
+        gateways.sort_by_key(|of| yields && of.datapath == *own);
         gateways.iter().find(|of| is_alive(of)).is_some_and(|first| first.datapath == *own)
     });
     mine.filter_map(|domain| Some((topology.key_of_domain(domain)?, domain.clone()))).collect()
@@ -98,14 +100,15 @@ fn senders(topology: &Topology, domain: &DomainId, leg: &Interface) -> Vec<Sende
 #[cfg(test)]
 mod tests {
     use openflow::OfPort;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use topology::binding::{SeenPort, SeenPorts};
     use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
-    use topology::{Dpid, Edit, HostKey, Request};
+    use topology::{Dpid, HostKey};
 
     use super::*;
+    use crate::fixture::{create, edit, execute};
     use crate::host::HostPort;
-    use crate::monitors::{self, Monitor};
+    use crate::monitors::{self, Monitor, Passage};
 
     fn datapath(host: u8) -> DatapathId {
         format!("dp-host{host}").parse().expect("an id")
@@ -118,39 +121,30 @@ mod tests {
     /// Three hosts, the first two of them gateways of a network with one leg.
     fn topology() -> Topology {
         let mut topology = Topology::default();
-        let edited = |topology: &mut Topology, change: &dyn Fn(&mut Edit)| {
-            let mut edit = Edit::new(topology, jiff::Timestamp::UNIX_EPOCH, topology.revision().0);
-            change(&mut edit);
-            topology.commit(topology.revision().next(), &edit.into_changes());
-        };
         for host in 0..3_u8 {
             let address = std::net::Ipv4Addr::new(192, 0, 2, host + 1).into();
             let underlay =
                 Underlay { encapsulation: Encapsulation::ALL[usize::from(host)], address, mtu: 1500 };
             let node_id = format!("host{host}").parse().expect("a node id");
             let registration = Registration { node_id, dpid: Dpid(u64::from(host) + 1), underlay };
-            edited(&mut topology, &|edit| {
-                drop(Datapath::register(edit, registration.clone()).expect("a host"))
-            });
+            edit(&mut topology, |edit| drop(Datapath::register(edit, registration).expect("a host")));
         }
-        let create = |resource: &str, attributes: Value| json!({"op": "create", "resource": resource, "attributes": attributes});
         let uplink = |host: u8| json!({"mode": "host", "network_uuid": "nw-p", "owner_datapath_uuid": datapath(host), "port_name": "nic"});
-        let requests = json!([
+        let requests = [
             create("networks", json!({"uuid": "nw-p", "mode": "physical", "ipv4_network": "10.0.2.0"})),
             create(
                 "interfaces",
                 json!({"mode": "simulated", "enable_routing": true, "network_uuid": "nw-p",
-                "mac_address": "02:00:00:00:02:fe", "ipv4_address": "10.0.2.254"})
+                "mac_address": "02:00:00:00:02:fe", "ipv4_address": "10.0.2.254"}),
             ),
             create("interfaces", uplink(0)),
             create("interfaces", uplink(1)),
-        ]);
-        let requests: Vec<Request> = serde_json::from_value(requests).expect("requests");
-        edited(&mut topology, &|edit| drop(Request::execute_all(requests.clone(), edit).expect("valid")));
+        ];
+        execute(&mut topology, requests);
         let mut seen = SeenPorts::default();
         for host in 0..2 {
             seen.report(datapath(host), vec![nic(host)]);
-            edited(&mut topology, &|edit| seen.bind(&datapath(host), edit));
+            edit(&mut topology, |edit| seen.bind(&datapath(host), edit));
         }
         topology
     }
@@ -184,6 +178,23 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_without_carrier_announces_nothing_and_yields_only_to_another() {
+        let (mut topology, now) = (topology(), Instant::now());
+        let dark = HostView { dark: ["nic".to_owned()].into(), ..view(Some(false)) };
+        let check = |topology: &Topology, host: &HostView, yields, announcements: usize| {
+            let mut gateways = Gateways::default();
+            let announced = gateways.turn(topology, &datapath(1), host, now).len();
+            assert_eq!((host.yields(topology, &datapath(1)), announced), (yields, announcements));
+        };
+        check(&topology, &view(Some(false)), false, 1);
+        check(&topology, &dark, true, 0);
+        let network = DomainId::Network("nw-p".parse().expect("an id"));
+        let first = topology.gateways(&network).remove(0).uplink;
+        execute(&mut topology, [json!({"op": "delete", "resource": "interfaces", "uuid": first})]);
+        check(&topology, &dark, false, 0);
+    }
+
+    #[test]
     fn a_gateway_watches_all_and_others_watch_gateways_in_one_manner_at_both_ends() {
         let topology = topology();
         let watched = |host: u8| monitors::wanted(&topology, &datapath(host));
@@ -193,7 +204,7 @@ mod tests {
             let port = |from: u8, to: u8| {
                 let (host, path) =
                     watched(from).into_iter().find(|(key, _)| key.0 == u32::from(to) + 1).expect("it");
-                monitors::port("br-int", host, path).kind
+                monitors::port("br-int", host, path, Passage::Open).kind
             };
             assert_eq!(port(one, other), port(other, one));
         }

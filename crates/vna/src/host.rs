@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use dataplane::Local;
 use openflow::OfPort;
 use ovsdb::Snapshot;
-use ovsdb::vswitch::{self, Bridge, BridgeSpec, Interface, PortSpec};
+use ovsdb::vswitch::{self, Bridge, BridgeSpec, Interface, LinkState, PortSpec};
 use sha2::{Digest, Sha256};
 use sync::Replica;
 use topology::binding::{LOCAL_PORT, SeenPort};
 use topology::datapath::Encapsulation;
 use topology::{DatapathId, Dpid, HostKey, InterfaceId, NodeId, Topology};
 
-use crate::monitors::{self, Monitor};
+use crate::monitors::{self, Flows, Monitor, Passage};
 use crate::settings::Settings;
 
 /// Marks the tunnel ports that an agent has made, by encapsulation.
@@ -38,6 +38,8 @@ pub struct HostView {
     pub tunnels: BTreeMap<Encapsulation, OfPort>,
     /// Monitors that are ready, by the host they watch.
     pub monitors: BTreeMap<HostKey, Monitor>,
+    /// Names of the ports that have no carrier.
+    pub dark: BTreeSet<String>,
 }
 
 impl HostView {
@@ -72,6 +74,9 @@ impl HostView {
             iface_id: interface.external_ids.get("iface-id").cloned(),
             error: interface.error.clone(),
         };
+        if interface.link_state == Some(LinkState::Down) {
+            self.dark.insert(name.clone());
+        }
         self.ports.insert(name, HostPort { seen, number });
     }
 
@@ -95,21 +100,32 @@ impl HostView {
     /// What the compiler is told.
     pub fn local(&self, topology: &Topology, datapath: DatapathId) -> Local {
         let interfaces = topology.interfaces_on(&datapath);
-        let port = |id: InterfaceId| self.port_of(topology, &id).map(|port| (id, port));
+        let port = |id: InterfaceId| self.port_of(topology, &id)?.number.map(|port| (id, port));
         let ports = interfaces.into_iter().filter_map(port).collect();
         let monitors = self.monitors.iter().map(|(host, monitor)| (*host, monitor.port)).collect();
-        Local { datapath, ports, tunnels: self.tunnels.clone(), monitors }
+        let yields = self.yields(topology, &datapath);
+        Local { datapath, ports, tunnels: self.tunnels.clone(), monitors, yields }
     }
 
-    /// Whether an interface that lives here has its port.
-    pub fn has_port(&self, topology: &Topology, id: &InterfaceId) -> bool {
-        self.port_of(topology, id).is_some()
+    /// Whether this host leaves to others what gateways do, where there are others: one of its uplinks leads nowhere.
+    pub fn yields(&self, topology: &Topology, own: &DatapathId) -> bool {
+        topology.domains_with_uplinks().any(|domain| {
+            let gateways = topology.gateways(domain);
+            let mut here = gateways.iter().filter(|of| of.datapath == *own);
+            gateways.len() > 1 && here.any(|of| !self.is_live(topology, &of.uplink))
+        })
+    }
+
+    /// Whether an interface that lives here has its port, and that a carrier.
+    pub fn is_live(&self, topology: &Topology, id: &InterfaceId) -> bool {
+        let port = self.port_of(topology, id).filter(|port| port.number.is_some());
+        port.is_some_and(|port| !self.dark.contains(&port.seen.name))
     }
 
     /// The port of an interface that lives here. The very port the manager knows of, or else the one that has taken its
     /// place: a host that boots without its manager has new ports under old names. Never one that names another interface;
     /// a hypervisor's own ids name none.
-    fn port_of(&self, topology: &Topology, id: &InterfaceId) -> Option<OfPort> {
+    fn port_of(&self, topology: &Topology, id: &InterfaceId) -> Option<&HostPort> {
         let claim = topology.active_claim(id)?;
         let of_name = self
             .ports
@@ -118,7 +134,7 @@ impl HostView {
         let very = of_name.filter(|port| port.seen.instance == claim.instance);
         let by_iface_id =
             || self.ports.values().find(|port| port.seen.named_interface().as_ref() == Some(id));
-        very.or_else(by_iface_id).or(of_name)?.number
+        very.or_else(by_iface_id).or(of_name)
     }
 }
 
@@ -190,10 +206,12 @@ pub struct Wanted {
     pub tunnels: Tunnels,
     /// That watch other hosts.
     pub monitors: BTreeMap<HostKey, monitors::Path>,
+    /// What these say.
+    pub passage: Passage,
 }
 
 impl Wanted {
-    /// What a replica asks for, if one is known.
+    /// What a replica asks for, if one is known. Nothing is said of the way through the host.
     pub fn of(
         settings: &Settings,
         replica: Option<&Replica>,
@@ -201,7 +219,18 @@ impl Wanted {
     ) -> Self {
         let encapsulations = encapsulations(settings, replica.map(|replica| &replica.topology));
         let monitors = replica.map(|replica| monitors::wanted(&replica.topology, &replica.datapath));
-        Self { tunnels: tunnels(encapsulations), monitors: monitors.unwrap_or_default() }
+        let passage = Passage::AsItWas;
+        Self { tunnels: tunnels(encapsulations), monitors: monitors.unwrap_or_default(), passage }
+    }
+
+    /// The same, for a host of which this is known.
+    #[must_use]
+    pub fn with_passage(mut self, replica: &Replica, host: &HostView, flows: Flows) -> Self {
+        // Before the database has been read, every uplink would be missing.
+        if host.dpid.is_some() {
+            self.passage = Passage::of(flows, host.yields(&replica.topology, &replica.datapath));
+        }
+        self
     }
 }
 

@@ -17,6 +17,8 @@ pub mod answers;
 pub mod bridge;
 pub mod control;
 pub mod course;
+#[cfg(test)]
+mod fixture;
 pub mod forwarder;
 pub mod gateways;
 pub mod host;
@@ -50,6 +52,7 @@ use tracing::{info, warn};
 
 use crate::host::{HostView, Tunnels, Wanted};
 use crate::metrics::Metrics;
+use crate::monitors::Flows;
 use crate::reconciler::{Installed, Reconciler};
 use crate::settings::Settings;
 use crate::status::Status;
@@ -84,6 +87,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let (ports_out, ports) = watch::channel(Wanted::of(&settings, saved.as_ref(), Tunnels::AtLeast));
     let (installed_out, installed) = watch::channel(None);
     let (realized_out, realized) = watch::channel(None);
+    let (flows_out, flows) = watch::channel(Flows::default());
     let metrics = Arc::<Metrics>::default();
     let status = Status {
         metrics: metrics.clone(),
@@ -102,11 +106,12 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let mut tasks = JoinSet::new();
     tasks.spawn(bridge::keep(settings.clone(), node.clone(), database, ports, host_out));
     tasks.spawn(
-        Reconciler::new(replica.clone(), host.clone(), installed_out, metrics.clone()).run(management),
+        Reconciler::new(replica.clone(), host.clone(), installed_out, flows_out, metrics.clone())
+            .run(management),
     );
     tasks.spawn(advertiser::run(installed.clone(), host.clone()));
     tasks.spawn(realize(settings.ovs_rundir.clone(), installed, realized_out));
-    tasks.spawn(want_ports(settings.clone(), replica.clone(), ports_out));
+    tasks.spawn(want_ports(settings.clone(), replica.clone(), host.clone(), flows, ports_out));
     let saving = AbortOnDropHandle::new(tokio::spawn(save(file, replica, shutdown.clone())));
     tasks.spawn(tell(status, settings.status_listen, shutdown.clone()));
     tasks.spawn(synchronize(settings, identity, saved, host, realized, replica_out, metrics));
@@ -240,12 +245,27 @@ fn stands_for(replica: &Replica) -> (&str, Revision) {
 async fn want_ports(
     settings: Arc<Settings>,
     mut replica: watch::Receiver<Option<Arc<Replica>>>,
+    mut host: watch::Receiver<HostView>,
+    mut flows: watch::Receiver<Flows>,
     ports: watch::Sender<Wanted>,
 ) {
-    while replica.changed().await.is_ok() {
-        // What changes it is a manager: without one, nothing is known that could be taken away.
-        let Some(replica) = replica.borrow_and_update().clone() else { continue };
-        let wanted = Wanted::of(&settings, Some(&replica), Tunnels::Exactly);
+    let mut tunnels: fn(_) -> _ = Tunnels::AtLeast;
+    loop {
+        let changed = tokio::select! {
+            changed = replica.changed() => {
+                // What changes it is a manager: without one, nothing is known that could be taken away.
+                tunnels = Tunnels::Exactly;
+                changed
+            }
+            changed = host.changed() => changed,
+            changed = flows.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+        let Some(replica) = replica.borrow().clone() else { continue };
+        let wanted = Wanted::of(&settings, Some(&replica), tunnels);
+        let wanted = wanted.with_passage(&replica, &host.borrow(), *flows.borrow());
         ports.send_if_modified(|old| std::mem::replace(old, wanted.clone()) != wanted);
     }
 }

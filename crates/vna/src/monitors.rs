@@ -3,6 +3,12 @@
 //! The switches of a gateway and of those that use it tell each other three times a second that they are there, over a
 //! tunnel that carries nothing else: its key is no domain's. So the tables of the ones see within a second that the other
 //! is gone, without an agent or a manager. Where a network has one gateway, there is nothing to choose and no monitor.
+//!
+//! # The way through a host
+//! That a switch runs does not say that packets would go on from it: not without a carrier behind its uplink, and not from a
+//! switch that has begun anew, until its flows are there. Its agent knows, and has the monitors say so ("concatenated path down":
+//! RFC 5880, section 6.8.17). To others the host is gone then, and it goes on to see them. While no agent runs, they say what
+//! they said last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -23,6 +29,51 @@ const INTERVAL_MS: &str = "300";
 
 /// Most hosts that one host watches, or is watched by: each costs it some packets a second.
 const MAX_MONITORS: usize = 2000;
+
+/// What a host's monitors say to others of the way through it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passage {
+    /// What they have said before: nothing is known.
+    #[default]
+    AsItWas,
+    /// Packets go on.
+    Open,
+    /// They do not.
+    Closed,
+}
+
+/// Whether a switch has the flows by which packets go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flows {
+    /// The agent has not read them yet: those of the agent before may be there.
+    #[default]
+    Unknown,
+    /// It begins anew.
+    Missing,
+    /// They are as they should be.
+    There,
+}
+
+impl Passage {
+    /// The way through a host with these flows, one of whose uplinks leads nowhere or not.
+    pub fn of(flows: Flows, yields: bool) -> Self {
+        match flows {
+            _ if yields => Self::Closed,
+            Flows::Missing => Self::Closed,
+            Flows::Unknown => Self::AsItWas,
+            Flows::There => Self::Open,
+        }
+    }
+
+    /// ovs-vswitchd.conf.db(5), `bfd:cpath_down`.
+    fn column(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::AsItWas => None,
+            Self::Open => Some(("cpath_down", "false")),
+            Self::Closed => Some(("cpath_down", "true")),
+        }
+    }
+}
 
 /// How another host is reached, both ways in the same manner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +112,13 @@ fn path(topology: &Topology, own: &DatapathId, peer: &DatapathId) -> Option<(Hos
     (own.address.is_ipv4() == peer.address.is_ipv4()).then_some((datapath.key, path))
 }
 
-/// The port of a monitor.
-pub fn port(bridge: &str, host: HostKey, path: Path) -> PortSpec {
+/// The port of a monitor, and what it says.
+pub fn port(bridge: &str, host: HostKey, path: Path, passage: Passage) -> PortSpec {
     let pairs = |pairs: &[(&str, &str)]| {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
+    let bfd = [("enable", "true"), ("min_rx", INTERVAL_MS), ("min_tx", INTERVAL_MS)];
+    let bfd: Vec<_> = bfd.into_iter().chain(passage.column()).collect();
     let (own, peer, mark) = (path.own.to_string(), path.peer.to_string(), host.to_string());
     PortSpec {
         bridge: bridge.to_owned(),
@@ -73,7 +126,7 @@ pub fn port(bridge: &str, host: HostKey, path: Path) -> PortSpec {
         kind: path.encapsulation.to_string(),
         options: pairs(&[("remote_ip", &peer), ("local_ip", &own), ("key", KEY)]),
         ofport_request: None,
-        bfd: pairs(&[("enable", "true"), ("min_rx", INTERVAL_MS), ("min_tx", INTERVAL_MS)]),
+        bfd: pairs(&bfd),
         external_ids: pairs(&[(MARK, &mark)]),
     }
 }
@@ -87,4 +140,20 @@ pub fn of_interface(interface: &Interface) -> Option<HostKey> {
 pub fn state(interface: &Interface, port: OfPort) -> Monitor {
     let forwarding = interface.bfd_status.get("forwarding").is_some_and(|is| is == "true");
     Monitor { port, is_alive: forwarding }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_is_open_only_with_flows_and_uplinks() {
+        let check = |flows, yields, expected| assert_eq!(Passage::of(flows, yields), expected, "{flows:?}");
+        check(Flows::There, false, Passage::Open);
+        check(Flows::Unknown, false, Passage::AsItWas);
+        check(Flows::Missing, false, Passage::Closed);
+        for flows in [Flows::Unknown, Flows::Missing, Flows::There] {
+            check(flows, true, Passage::Closed);
+        }
+    }
 }

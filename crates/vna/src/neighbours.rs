@@ -247,31 +247,25 @@ fn address_of(metadata: &Match) -> IpAddr {
 mod tests {
     use dataplane::layout::Question;
     use openflow::FlowCounters;
-    use serde_json::{Value, json};
-    use topology::{DomainId, Edit, Request};
+    use serde_json::json;
+    use topology::DomainId;
 
     use super::*;
+    use crate::fixture::{self, create};
 
     const LEG: [u8; 6] = [2, 0, 0, 0, 2, 254];
     const MACHINE: [u8; 6] = [2, 0, 0, 0, 2, 7];
 
     /// A leg in a physical network.
     fn topology() -> Topology {
-        let create = |resource: &str, attributes: Value| json!({"op": "create", "resource": resource, "attributes": attributes});
-        let requests = json!([
+        fixture::topology([
             create("networks", json!({"uuid": "nw-p", "mode": "physical", "ipv4_network": "10.0.2.0"})),
             create(
                 "interfaces",
                 json!({"mode": "simulated", "enable_routing": true, "network_uuid": "nw-p",
-                "mac_address": MacAddr(LEG).to_string(), "ipv4_address": "10.0.2.254"})
+                "mac_address": MacAddr(LEG).to_string(), "ipv4_address": "10.0.2.254"}),
             ),
-        ]);
-        let requests: Vec<Request> = serde_json::from_value(requests).expect("requests");
-        let mut topology = Topology::default();
-        let mut edit = Edit::new(&topology, jiff::Timestamp::UNIX_EPOCH, 1);
-        Request::execute_all(requests, &mut edit).expect("valid requests");
-        topology.commit(topology.revision().next(), &edit.into_changes());
-        topology
+        ])
     }
 
     struct Scene {

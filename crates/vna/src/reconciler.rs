@@ -21,6 +21,7 @@ use crate::forwarder::Forwarder;
 use crate::gateways::Gateways;
 use crate::host::HostView;
 use crate::metrics::Metrics;
+use crate::monitors::Flows;
 use crate::neighbours::Neighbours;
 use crate::streams::Streams;
 use crate::switch::{Mark, Switch, SwitchError, SwitchEvent};
@@ -53,6 +54,8 @@ pub struct Reconciler {
     pub host: watch::Receiver<HostView>,
     /// What the switch's tables stand for.
     pub installed: watch::Sender<Option<Installed>>,
+    /// Whether the switch has its flows.
+    pub flows: watch::Sender<Flows>,
     metrics: Arc<Metrics>,
     course: Course,
     names: Names,
@@ -69,6 +72,7 @@ impl Reconciler {
         replica: watch::Receiver<Option<Arc<Replica>>>,
         host: watch::Receiver<HostView>,
         installed: watch::Sender<Option<Installed>>,
+        flows: watch::Sender<Flows>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let course = Course::new(replica.borrow().clone());
@@ -78,6 +82,7 @@ impl Reconciler {
             replica,
             host,
             installed,
+            flows,
             metrics,
             course,
             names,
@@ -101,6 +106,10 @@ impl Reconciler {
                     self.metrics.switch_connected(true);
                     let error = self.serve(switch).await;
                     self.metrics.switch_connected(false);
+                    if matches!(error, SwitchError::Closed(_)) {
+                        // Others are to hear of it before a new one is there to be seen by them.
+                        self.flows.send_replace(Flows::Missing);
+                    }
                     warn!(error = describe(&error), "the switch is to be read anew");
                     let refused = matches!(error, SwitchError::Bundle { .. } | SwitchError::Meter { .. });
                     pause = if refused { LONGEST_PAUSE.min(pause * 2) } else { RECONNECT_PAUSE };
@@ -175,6 +184,9 @@ impl Reconciler {
         let known = std::mem::take(&mut found.neighbours);
         let effects = self.neighbours.seen(known, &self.topology(), Instant::now());
         switch.take(effects).await?;
+        if found.mark.is_none() {
+            self.flows.send_replace(Flows::Missing);
+        }
         match self.course.compare(&found) {
             Step::Change(difference) => {
                 self.metrics.checked(&difference);
@@ -203,6 +215,7 @@ impl Reconciler {
         if let Some(replica) = self.course.installed() {
             let installed = Installed { replica: replica.clone(), switch: switch.connection() };
             self.installed.send_replace(Some(installed));
+            self.flows.send_if_modified(|flows| std::mem::replace(flows, Flows::There) != Flows::There);
         }
         self.announce(switch).await
     }

@@ -158,7 +158,8 @@ impl Plan {
     pub(crate) fn program(&self, host: u8) -> Program {
         let ports = self.ports(host).iter().map(|(id, number)| (interface_id(id), *number)).collect();
         let tunnels = Encapsulation::ALL.into_iter().map(|kind| (kind, tunnel_port(kind))).collect();
-        let local = Local { datapath: host_id(host), ports, tunnels, monitors: BTreeMap::new() };
+        let (datapath, monitors) = (host_id(host), BTreeMap::new());
+        let local = Local { datapath, ports, tunnels, monitors, yields: false };
         let mut program = Compiler::new(self.topology.clone(), local).program().clone();
         program.flows.extend(self.neighbours.iter().map(|flow| (flow.into(), flow.clone())));
         program

@@ -152,13 +152,12 @@ fn routes(network: &NetworkId, topology: &Topology) -> (Vec<Ipv4Addr>, Vec<(Ipv4
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use topology::{Edit, Request};
 
     use super::*;
+    use crate::fixture::{self, create};
 
     /// Two networks behind a router, and a server in the first.
     fn topology() -> Topology {
-        let create = |resource: &str, attributes: Value| json!({"op": "create", "resource": resource, "attributes": attributes});
         let leg = |id: &str, network: &str, n: u8| {
             create(
                 "interfaces",
@@ -173,7 +172,7 @@ mod tests {
                 "ipv4_network": prefix, "next_hops": hops}),
             )
         };
-        let requests = [
+        fixture::topology([
             create(
                 "networks",
                 json!({"uuid": "nw-1", "ipv4_network": "10.0.1.0", "domain_name": "one.example"}),
@@ -200,13 +199,7 @@ mod tests {
             route("if-leg1", "nw-1", "10.0.1.0", json!([])),
             route("if-leg2", "nw-2", "10.0.2.0", json!([])),
             route("if-leg2", "nw-2", "172.16.0.0", json!(["10.0.2.9"])),
-        ];
-        let mut topology = Topology::default();
-        let mut edit = Edit::new(&topology, jiff::Timestamp::UNIX_EPOCH, 1);
-        let requests = requests.map(|request| serde_json::from_value::<Request>(request).expect("a request"));
-        Request::execute_all(requests, &mut edit).expect("valid requests");
-        topology.commit(topology.revision().next(), &edit.into_changes());
-        topology
+        ])
     }
 
     fn of_guest(topology: &Topology, mac: &str) -> Option<Lease> {

@@ -150,32 +150,33 @@ fn macs(frame: &[u8]) -> Option<([u8; 6], [u8; 6])> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use topology::{DatapathId, Edit, InterfaceKey, Request, Revision};
+    use topology::{DatapathId, InterfaceKey};
 
     use super::*;
+    use crate::fixture::{self, create};
 
     /// The key of the interface that [`services`] serve from.
     pub(super) const SERVER: InterfaceKey = InterfaceKey(2);
 
     /// A network with a guest and a server of names.
     pub(super) fn services() -> Services {
-        let requests = json!([
-            {"op": "create", "resource": "networks",
-             "attributes": {"uuid": "nw-1", "ipv4_network": "10.0.1.0", "domain_name": "one.example"}},
-            {"op": "create", "resource": "interfaces",
-             "attributes": {"uuid": "if-guest", "network_uuid": "nw-1", "mac_address": "02:00:00:00:01:09",
-             "ipv4_address": "10.0.1.9"}},
-            {"op": "create", "resource": "interfaces",
-             "attributes": {"uuid": "if-server", "mode": "simulated", "network_uuid": "nw-1",
-             "mac_address": "02:00:00:00:01:53", "ipv4_address": "10.0.1.53"}},
-            {"op": "create", "resource": "network_services",
-             "attributes": {"mode": "dns", "interface_uuid": "if-server"}},
+        let topology = fixture::topology([
+            create(
+                "networks",
+                json!({"uuid": "nw-1", "ipv4_network": "10.0.1.0", "domain_name": "one.example"}),
+            ),
+            create(
+                "interfaces",
+                json!({"uuid": "if-guest", "network_uuid": "nw-1", "mac_address": "02:00:00:00:01:09",
+                "ipv4_address": "10.0.1.9"}),
+            ),
+            create(
+                "interfaces",
+                json!({"uuid": "if-server", "mode": "simulated", "network_uuid": "nw-1",
+                "mac_address": "02:00:00:00:01:53", "ipv4_address": "10.0.1.53"}),
+            ),
+            create("network_services", json!({"mode": "dns", "interface_uuid": "if-server"})),
         ]);
-        let requests: Vec<Request> = serde_json::from_value(requests).expect("requests");
-        let mut topology = Topology::default();
-        let mut edit = Edit::new(&topology, jiff::Timestamp::UNIX_EPOCH, 1);
-        Request::execute_all(requests, &mut edit).expect("valid requests");
-        topology.commit(Revision(1), &edit.into_changes());
         assert_eq!(
             topology.interface_of_key(SERVER).map(|of| of.uuid.to_string()).as_deref(),
             Some("if-server")
