@@ -84,7 +84,7 @@ impl GuestSpec {
         self
     }
 
-    /// Adds a default route.
+    /// Adds a default route. Who has one by hand does not listen to router advertisements, which would tell it an MTU.
     #[must_use]
     pub fn gateway(mut self, gateway: IpAddr) -> Self {
         self.gateways.push(gateway);
@@ -116,6 +116,9 @@ impl Guest {
         let (port, iface_id) = (port.clone(), iface_id.clone());
         let guest = Self { station, port, iface_id, root, place: Mutex::default() };
         guest.set_addresses(&spec.addresses)?;
+        if !spec.gateways.is_empty() {
+            guest.write(format!("/proc/sys/net/ipv6/conf/{NIC}/accept_ra"), "0")?;
+        }
         for gateway in spec.gateways {
             guest.exec(["ip", "route", "add", "default", "via", &gateway.to_string(), "dev", NIC])?;
         }
