@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::outside::{FAR, Scene, check_reaches, guest_spec, ip, ip6};
-use common::{PATIENCE, apply, prefix, vnctl};
-use lab::{Lab, MacAddr, Result, Station, wait_until};
+use common::{PATIENCE, apply, check_told, prefix, vnctl};
+use lab::{Lab, MacAddr, Result};
 
 /// Packets that a stream goes on for before and after something happens.
 const A_WHILE: u32 = 300;
@@ -29,15 +29,6 @@ fn guests_and_machines_on_the_wire_reach_each_other_and_what_is_behind_them() ->
     check_reaches(&server, ip6(2, 254))?;
     drop(lab);
     Ok(())
-}
-
-/// What a station is told about a packet that does not arrive.
-fn check_told(from: &Station, line: &str, expected: &str) -> Result<()> {
-    wait_until(format!("`ping {line}` to say {expected}"), PATIENCE, || {
-        let words = ["ping", "-n", "-c", "1", "-W", "5"].into_iter().chain(line.split_whitespace());
-        let output = from.attempt(words).map_err(|error| error.to_string())?;
-        if output.stdout.contains(expected) { Ok(()) } else { Err(output.stdout) }
-    })
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
-use common::{PATIENCE, apply, prefix, vnctl};
+use common::{PATIENCE, apply, check_told, prefix, vnctl};
 use lab::{Guest, GuestSpec, Lab, Result, wait_until};
 
 /// Inside are guests 1 and 2, outside is guest 1. The leg outside has its own address, one for each guest inside, and one
@@ -276,16 +276,6 @@ fn errors_tell_guests_of_their_own_packets() -> Result<()> {
     check_told(&world.out, "-M do -s 1450 198.51.100.5", "Frag needed and DF set (mtu = 1438)")?;
     check_told(&world.out, "-t 1 198.51.100.5", "Time to live exceeded")?;
     check_refused(&world.out, SocketAddr::new(outside(5), 9))
-}
-
-/// What a guest is told about a packet that does not arrive.
-#[track_caller]
-fn check_told(guest: &Guest, line: &str, expected: &str) -> Result<()> {
-    wait_until(format!("`ping {line}` to say {expected}"), PATIENCE, || {
-        let words = ["ping", "-n", "-c", "1", "-W", "2"].into_iter().chain(line.split_whitespace());
-        let output = guest.attempt(words).map_err(|error| error.to_string())?;
-        if output.stdout.contains(expected) { Ok(()) } else { Err(format!("{output:?}")) }
-    })
 }
 
 /// A datagram to a port where nobody listens comes back as an error of the socket: the kernel has found it in the quote.

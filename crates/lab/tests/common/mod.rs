@@ -5,6 +5,7 @@ pub mod ages;
 pub mod dhcp;
 pub mod frames;
 pub mod outside;
+pub mod routers;
 pub mod watch;
 
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use lab::{Builder, Error, Guest, GuestSpec, Host, Lab, MacAddr, Output, Result, wait_until};
+use lab::{Builder, Error, GuestSpec, Host, Lab, MacAddr, Output, Result, Station, wait_until};
 use serde_json::Value;
 
 /// Time for what needs several processes of a busy machine.
@@ -132,7 +133,7 @@ pub fn settle(lab: &Lab) -> Result<()> {
 }
 
 /// Waits until an address answers echo requests.
-pub fn await_answer(from: &Guest, to: IpAddr) -> Result<()> {
+pub fn await_answer(from: &Station, to: IpAddr) -> Result<()> {
     wait_until(format!("{to} to answer {}", from.name()), PATIENCE, || match from.reaches(to) {
         Ok(true) => Ok(()),
         Ok(false) => Err("silence".to_owned()),
@@ -140,18 +141,28 @@ pub fn await_answer(from: &Guest, to: IpAddr) -> Result<()> {
     })
 }
 
+/// What a station is told about a packet that does not arrive: `ping` with the words of `line` says what is expected.
+#[track_caller]
+pub fn check_told(from: &Station, line: &str, expected: &str) -> Result<()> {
+    wait_until(format!("`ping {line}` to say {expected}"), PATIENCE, || {
+        let words = ["ping", "-n", "-c", "1", "-W", "5"].into_iter().chain(line.split_whitespace());
+        let output = from.attempt(words).map_err(|error| error.to_string())?;
+        if output.stdout.contains(expected) { Ok(()) } else { Err(output.stdout) }
+    })
+}
+
 /// Whether a single echo request is answered. Who asks resolves the address first, so that the answer does not depend on
 /// whether it has failed to a moment ago.
-pub fn answers_once(from: &Guest, to: IpAddr) -> Result<bool> {
+pub fn answers_once(from: &Station, to: IpAddr) -> Result<bool> {
     answers_within(from, to, Duration::from_secs(1))
 }
 
 /// As [`answers_once`], where no answer is expected: one that comes at all comes within milliseconds.
-pub fn is_silent(from: &Guest, to: IpAddr) -> Result<bool> {
+pub fn is_silent(from: &Station, to: IpAddr) -> Result<bool> {
     Ok(!answers_within(from, to, Duration::from_millis(300))?)
 }
 
-fn answers_within(from: &Guest, to: IpAddr, limit: Duration) -> Result<bool> {
+fn answers_within(from: &Station, to: IpAddr, limit: Duration) -> Result<bool> {
     from.forget_neighbours()?;
     let (limit, to) = (limit.as_secs_f64().to_string(), to.to_string());
     Ok(from.attempt(["ping", "-n", "-q", "-c", "1", "-W", &limit, &to])?.success())
