@@ -2,12 +2,10 @@
 
 mod common;
 
-use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::thread;
-use std::time::Duration;
 
-use common::{NETWORK, PATIENCE, answers_once, apply_network, guest, ip, ip6, show, start};
+use common::tcp::transfer;
+use common::{NETWORK, PATIENCE, apply_network, guest, ip, ip6, show, start};
 use lab::{Encapsulation, Error, Family, Guest, Host, Lab, Ping, Result};
 
 /// What a guest's NIC takes: more than any tunnel does.
@@ -16,9 +14,6 @@ const NIC_MTU: u16 = 1500;
 /// IP and ICMP headers of an echo request, in bytes.
 const HEADERS_V4: u16 = 20 + 8;
 const HEADERS_V6: u16 = 40 + 8;
-
-/// What is sent over TCP, in bytes: hundreds of segments.
-const TRANSFER: usize = 1 << 20;
 
 /// Two hosts, guests 1 and 3 on the first and guest 2 on the second.
 fn check(encapsulation: Encapsulation, underlay: Family, mtu: u16) -> Result<()> {
@@ -114,27 +109,4 @@ fn path_mtu(guest: &Guest, to: IpAddr) -> Result<u16> {
     let route = guest.exec(["ip", "route", "get", &to.to_string()])?;
     let mtu = |route: &str| route.split_once(" mtu ")?.1.split_whitespace().next()?.parse().ok();
     Ok(mtu(&route).unwrap_or(NIC_MTU))
-}
-
-/// Sends over TCP, and sees that all of it arrives.
-fn transfer(from: &Guest, to: &Guest, address: IpAddr) -> Result<()> {
-    let failed = |step| move |source| Error::Socket { step, source };
-    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let listener = to.tcp_listen(any.parse().expect("an address"))?;
-    let port = listener.local_addr().map_err(failed("listen"))?.port();
-    let receiver = thread::spawn(move || {
-        let (mut stream, _) = listener.accept()?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut received = Vec::new();
-        stream.read_to_end(&mut received).map(|_| received.len())
-    });
-    let mut stream = from.connect((address, port).into(), Duration::from_secs(3))?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(failed("prepare"))?;
-    stream.write_all(&vec![7; TRANSFER]).map_err(failed("send"))?;
-    drop(stream);
-    let received = receiver.join().expect("no panic").map_err(failed("receive"))?;
-    assert_eq!(received, TRANSFER, "{} to {address}", from.name());
-    // On the way back there was something to say, too.
-    assert!(answers_once(from, address)?);
-    Ok(())
 }
