@@ -3,52 +3,64 @@
 //! Every station answers datagrams with its name, and every station asks at the address of every other one. So
 //! networks with the same addresses can be told to be two, and not one by mistake.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::matrix::{Family, Matrix, address};
-use crate::parallel::in_parallel;
 use crate::station::Station;
 
 /// Times that a station asks. Together they take longer than a second: where nobody had the address a moment ago, the
 /// kernel asks for it again only after that (`retrans_time_ms`, arp(7)).
 const TRIES: u32 = 5;
-/// Time that an answer may take.
+/// Time that an answer may take before who asked asks again.
 const ANSWER_LIMIT: Duration = Duration::from_millis(300);
 /// How often a station that answers looks whether that is still wanted.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest name of a station, in bytes.
 const MAX_NAME: usize = 64;
 
+/// Who is asked, where, and what the answer is.
+struct Target<'a> {
+    door: SocketAddr,
+    name: &'a str,
+}
+
 /// Has every station ask at the first address of that family of every other one who is there. One reaches another if
-/// that very one answers.
+/// that very one answers. Silence takes a second and a half, whoever is silent.
 ///
 /// # Errors
 /// As [`crate::reachability`], or [`crate::Error::Socket`].
 pub fn answers<'a>(stations: impl IntoIterator<Item = &'a Station>, family: Family) -> Result<Matrix> {
     let stations: Vec<_> = stations.into_iter().collect();
     let addresses: Vec<_> = stations.iter().map(|it| address(it, family)).collect::<Result<_>>()?;
-    let doors: Vec<_> = stations.iter().map(|it| it.udp_bind(any(family))).collect::<Result<_>>()?;
-    let size = stations.len();
+    let bind = || stations.iter().map(|it| it.udp_bind(any(family))).collect::<Result<Vec<_>>>();
+    let (doors, askers) = (bind()?, bind()?);
+    let port = |door: &UdpSocket| door.local_addr().map_or(0, |address| address.port());
+    let doors_of = addresses.into_iter().zip(&doors).map(|(address, door)| (address, port(door)).into());
+    let targets: Vec<_> =
+        stations.iter().zip(doors_of).map(|(it, door)| Target { door, name: it.name() }).collect();
     let done = AtomicBool::new(false);
     let reached = thread::scope(|scope| {
-        for (station, door) in stations.iter().zip(&doors) {
-            scope.spawn(|| answer(door, station.name(), &done));
+        for (target, door) in targets.iter().zip(&doors) {
+            scope.spawn(|| answer(door, target.name, &done));
         }
-        let pairs = (0..size * size).map(|pair| (pair / size, pair % size));
-        let reached = in_parallel(pairs, |(from, to)| {
-            let port = doors[to].local_addr().map(|door| door.port());
-            from == to || port.is_ok_and(|port| ask(stations[from], addresses[to], port, stations[to].name()))
-        });
+        let ask = |(from, socket)| {
+            scope.spawn({
+                let targets = &targets;
+                move || ask(socket, from, targets)
+            })
+        };
+        let asking: Vec<_> = askers.iter().enumerate().map(ask).collect();
+        let reached = asking.into_iter().map(|it| it.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        let reached = reached.collect();
         done.store(true, Ordering::Relaxed);
         reached
     });
-    let names = stations.iter().map(|it| it.name().to_owned()).collect();
-    Ok(Matrix::new(names, reached.chunks(size.max(1)).map(<[bool]>::to_vec).collect()))
+    Ok(Matrix::new(stations.iter().map(|it| it.name().to_owned()).collect(), reached))
 }
 
 fn any(family: Family) -> SocketAddr {
@@ -71,16 +83,30 @@ fn answer(door: &UdpSocket, name: &str, done: &AtomicBool) {
     }
 }
 
-fn ask(station: &Station, address: IpAddr, port: u16, name: &str) -> bool {
-    let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
-    let Ok(socket) = station.udp_bind(any(family)) else { return false };
-    let once = || -> io::Result<bool> {
-        socket.connect((address, port))?;
-        socket.set_read_timeout(Some(ANSWER_LIMIT))?;
-        socket.send(b"who is there?")?;
-        let mut answer = [0; MAX_NAME];
-        let length = socket.recv(&mut answer)?;
-        Ok(answer.get(..length) == Some(name.as_bytes()))
-    };
-    (0..TRIES).any(|_| once().unwrap_or(false))
+/// Asks all but itself until all have answered or it has asked often enough; says who has answered.
+fn ask(socket: &UdpSocket, itself: usize, targets: &[Target<'_>]) -> Vec<bool> {
+    let mut reached: Vec<bool> = (0..targets.len()).map(|to| to == itself).collect();
+    for _ in 0..TRIES {
+        for (target, _) in targets.iter().zip(&reached).filter(|(_, reached)| !**reached) {
+            // Without a route it stays unreached.
+            socket.send_to(b"who is there?", target.door).ok();
+        }
+        let end = Instant::now() + ANSWER_LIMIT;
+        while reached.contains(&false) && Instant::now() < end {
+            let Some((door, name)) = hear(socket, end) else { continue };
+            let is_it = |target: &Target<'_>| target.door == door && target.name.as_bytes() == name;
+            reached.iter_mut().zip(targets).for_each(|(reached, target)| *reached |= is_it(target));
+        }
+    }
+    reached
+}
+
+/// The next answer before `end`, and where it comes from.
+fn hear(socket: &UdpSocket, end: Instant) -> Option<(SocketAddr, Vec<u8>)> {
+    let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    socket.set_read_timeout(Some(left)).ok()?;
+    let mut name = vec![0; MAX_NAME];
+    let (length, door) = socket.recv_from(&mut name).ok()?;
+    name.truncate(length);
+    Some((door, name))
 }
