@@ -7,7 +7,7 @@ use std::time::Duration;
 use openflow::{Action, OfPort, PacketOut};
 use sync::Replica;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use topology::InterfaceId;
 use tracing::debug;
 
@@ -15,6 +15,7 @@ use crate::advertisements::Advertisements;
 use crate::answers::routers;
 use crate::host::HostView;
 use crate::reconciler::Installed;
+use crate::until;
 
 /// Least time between two looks at what there is to tell. Every look is at all guests of the host.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -68,11 +69,4 @@ pub async fn run(mut installed: watch::Receiver<Option<Installed>>, mut host: wa
 fn soonest(looked: Option<Instant>) -> Instant {
     let now = Instant::now();
     looked.map_or(now, |looked| now.max(looked + LOOK_INTERVAL))
-}
-
-async fn until(wake: Option<Instant>) {
-    match wake {
-        Some(wake) => sleep_until(wake).await,
-        None => std::future::pending().await,
-    }
 }

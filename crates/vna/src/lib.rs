@@ -293,3 +293,11 @@ async fn save_newest(file: &Path, replica: &mut watch::Receiver<Option<Arc<Repli
         warn!(%error, file = %file.display(), "cannot keep the replica: this host could not boot without a manager");
     }
 }
+
+/// Waits, for ever if there is nothing to wait for.
+async fn until(deadline: Option<impl Into<tokio::time::Instant>>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

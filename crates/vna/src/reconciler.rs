@@ -25,6 +25,7 @@ use crate::monitors::Flows;
 use crate::neighbours::Neighbours;
 use crate::streams::Streams;
 use crate::switch::{Mark, Switch, SwitchError, SwitchEvent};
+use crate::until;
 use crate::waiting::Waiting;
 
 /// How often the switch is read to see whether it is still as it should be.
@@ -279,14 +280,6 @@ impl Reconciler {
             }
             None => Ok(()),
         }
-    }
-}
-
-/// Waits, for ever if there is nothing to wait for.
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }
 
