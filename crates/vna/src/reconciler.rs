@@ -183,8 +183,10 @@ impl Reconciler {
     async fn compare(&mut self, switch: &Switch) -> Result<(), SwitchError> {
         let mut found = switch.read().await?;
         let known = std::mem::take(&mut found.neighbours);
-        let effects = self.neighbours.seen(known, &self.topology(), Instant::now());
-        switch.take(effects).await?;
+        if let Some(replica) = self.replica() {
+            let effects = self.neighbours.seen(known, &replica.topology, Instant::now());
+            switch.take(effects).await?;
+        }
         if found.mark.is_none() {
             self.flows.send_replace(Flows::Missing);
         }
@@ -221,8 +223,8 @@ impl Reconciler {
         self.announce(switch).await
     }
 
-    fn topology(&self) -> Topology {
-        self.replica.borrow().as_ref().map(|replica| replica.topology.clone()).unwrap_or_default()
+    fn replica(&self) -> Option<Arc<Replica>> {
+        self.replica.borrow().clone()
     }
 
     /// Tells the wires whose gateway this host has become. Its switch has taken over already.
@@ -237,15 +239,19 @@ impl Reconciler {
 
     /// Asks those again who have not answered yet.
     async fn ask_again(&mut self, switch: &Switch) -> Result<(), SwitchError> {
-        let effects = self.neighbours.turn(&self.topology(), Instant::now());
-        switch.take(effects).await
+        let Some(replica) = self.replica() else {
+            self.neighbours = Neighbours::default();
+            return Ok(());
+        };
+        switch.take(self.neighbours.turn(&replica.topology, Instant::now())).await
     }
 
     /// Lets a packet wait for its turn.
     fn take(&mut self, packet: Box<PacketIn>) {
         let Some(loser) = self.waiting.push(packet) else { return };
-        let topology = self.topology();
-        self.metrics.overflowed(topology.interface_of_key(loser).map(|interface| &interface.uuid));
+        let replica = self.replica();
+        let interface = replica.as_ref().and_then(|replica| replica.topology.interface_of_key(loser));
+        self.metrics.overflowed(interface.map(|interface| &interface.uuid));
     }
 
     async fn answer_next(&mut self, switch: &Switch) -> Result<(), SwitchError> {
@@ -256,9 +262,19 @@ impl Reconciler {
     }
 
     async fn answer(&mut self, switch: &Switch, packet: &PacketIn) -> Result<(), SwitchError> {
-        let (topology, question) = (self.topology(), Question::of_userdata(&packet.userdata));
+        let question = Question::of_userdata(&packet.userdata);
+        let replica = self.replica();
+        let unknown;
+        let topology = match &replica {
+            Some(replica) => &replica.topology,
+            // Some answers need none.
+            None => {
+                unknown = Topology::default();
+                &unknown
+            }
+        };
         let effects = match question {
-            Some(Question::NextHop) => Some(self.neighbours.asked(packet, &topology, Instant::now())),
+            Some(Question::NextHop) => Some(self.neighbours.asked(packet, topology, Instant::now())),
             Some(Question::NeighbourFound) => Some(self.neighbours.told(packet, Instant::now())),
             _ => None,
         };
@@ -266,7 +282,7 @@ impl Reconciler {
             self.metrics.asked(question, !effects.is_empty());
             return switch.take(effects).await;
         }
-        let answer = answers::answer(packet, &topology, &self.names);
+        let answer = answers::answer(packet, topology, &self.names);
         self.metrics.asked(question, answer.is_some());
         match answer {
             Some(Reply::Out(answer)) => switch.packet_out(answer).await,

@@ -26,7 +26,8 @@ where
 {
     for _ in 0..MOST {
         let Ok(Some(query)) = timeout(IDLE, read(&mut stream)).await else { return };
-        let answer = match tell(&query, Transport::Tcp, server, &services.topology(), &services.names) {
+        let Some(replica) = services.replica() else { return };
+        let answer = match tell(&query, Transport::Tcp, server, &replica.topology, &services.names) {
             Some(Told::Answer(answer)) => Some(answer),
             Some(Told::Elsewhere(forward)) => {
                 let answer = services.forwarder.ask_at_length(&forward).await;

@@ -24,7 +24,6 @@ use sync::Replica;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use topology::Topology;
 use tracing::debug;
 
 use crate::answers::{Call, Line, Names, Service, asker};
@@ -119,13 +118,16 @@ impl Services {
     async fn serve(&self, line: Line, stream: DuplexStream) {
         match line.service {
             Service::Dns => dns::serve(stream, line.server, self).await,
-            Service::Metadata => metadata::serve(stream, || asker(&line, &self.topology())).await,
+            Service::Metadata => {
+                let asker = || self.replica().and_then(|replica| asker(&line, &replica.topology));
+                metadata::serve(stream, asker).await;
+            }
         }
     }
 
-    /// The newest topology.
-    fn topology(&self) -> Topology {
-        self.replica.borrow().as_ref().map(|replica| replica.topology.clone()).unwrap_or_default()
+    /// The newest replica.
+    fn replica(&self) -> Option<Arc<Replica>> {
+        self.replica.borrow().clone()
     }
 }
 
