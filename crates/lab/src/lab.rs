@@ -10,7 +10,7 @@ use topology::datapath::Encapsulation;
 
 use crate::error::{Error, Result};
 use crate::holder::Holder;
-use crate::host::{Host, MAX_HOSTS};
+use crate::host::{Datapath, Host, MAX_HOSTS};
 use crate::manager::Manager;
 use crate::matrix::Family;
 use crate::namespace::{LAB_DIR, Namespace};
@@ -29,6 +29,7 @@ pub struct Builder {
     pub(crate) underlay_family: Family,
     encapsulation: Encapsulation,
     exceptions: BTreeMap<usize, Encapsulation>,
+    pub(crate) datapath: Datapath,
 }
 
 impl Builder {
@@ -64,6 +65,14 @@ impl Builder {
     #[must_use]
     pub fn encapsulation_of(mut self, host: usize, encapsulation: Encapsulation) -> Self {
         self.exceptions.insert(host, encapsulation);
+        self
+    }
+
+    /// Gives hosts switches without packets: every port can be made out of nothing, so that thousands of them are no more
+    /// than rows and flows. Guests cannot be plugged in.
+    #[must_use]
+    pub fn without_packets(mut self) -> Self {
+        self.datapath = Datapath::Dummy;
         self
     }
 
@@ -121,6 +130,7 @@ impl Lab {
             underlay_family: Family::V4,
             encapsulation: Encapsulation::default(),
             exceptions: BTreeMap::new(),
+            datapath: Datapath::Userspace,
         }
     }
 

@@ -6,6 +6,7 @@ mod switch;
 
 pub use agent::Agent;
 pub(crate) use agent::INTEGRATION_BRIDGE;
+pub(crate) use switch::Datapath;
 pub use switch::Switch;
 
 use std::ffi::{OsStr, OsString};
@@ -63,7 +64,7 @@ impl Host {
         let device = Wire::Management.device();
         namespace.shell([format!("ip address add {}/24 dev {device}", management_ipv4(number))])?;
         let addresses = [format!("{}/24", underlay_ipv4(number)), format!("{}/64", underlay_ipv6(number))];
-        let switch = Switch::start(&namespace, addresses, mtu)?;
+        let switch = Switch::start(&namespace, addresses, mtu, plan.datapath)?;
         let tunnel_address = match plan.underlay_family {
             Family::V4 => underlay_ipv4(number).into(),
             Family::V6 => underlay_ipv6(number).into(),

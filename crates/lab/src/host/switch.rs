@@ -25,10 +25,30 @@ const UNDERLAY_LIMIT: Duration = Duration::from_secs(20);
 /// Messages go to the log at this level: `info` is the default of Open vSwitch.
 const LOG_LEVEL: [&str; 2] = ["-vconsole:info", "-vsyslog:off"];
 
+/// What carries packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Datapath {
+    /// The datapath in `ovs-vswitchd` itself, which needs no kernel module.
+    Userspace,
+    /// Nothing: every port of every bridge is a dummy. The underlay's address is on the uplink, where an agent looks for it.
+    Dummy,
+}
+
+impl Datapath {
+    /// Flags of `ovs-vswitchd` (dummy: its developers' documentation, "Testing").
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Userspace => &["--disable-system"],
+            Self::Dummy => &["--disable-system", "--enable-dummy=override"],
+        }
+    }
+}
+
 /// An Open vSwitch.
 #[derive(Debug)]
 pub struct Switch {
     namespace: Namespace,
+    datapath: Datapath,
     underlay_addresses: [String; 2],
     // Fields drop in order: `ovs-vswitchd` ends before the database it reads.
     vswitchd: Service,
@@ -37,20 +57,32 @@ pub struct Switch {
 
 impl Switch {
     /// Starts a database and a switch, with the underlay ready.
-    pub(crate) fn start(namespace: &Namespace, underlay_addresses: [String; 2], mtu: u16) -> Result<Self> {
+    pub(crate) fn start(
+        namespace: &Namespace,
+        underlay_addresses: [String; 2],
+        mtu: u16,
+        datapath: Datapath,
+    ) -> Result<Self> {
         let [vswitchd, database] = ["ovs-vswitchd", "ovsdb-server"].map(|name| Service::new(name, namespace));
-        let switch = Self { namespace: namespace.clone(), underlay_addresses, vswitchd, database };
+        let namespace = namespace.clone();
+        let switch = Self { namespace, datapath, underlay_addresses, vswitchd, database };
         switch.create_database()?;
         switch.start_database()?;
-        let hostname = format!("external_ids:hostname={}", namespace.name());
+        let hostname = format!("external_ids:hostname={}", switch.namespace.name());
         switch.vsctl(["--no-wait", "init", "--", "set", "open_vswitch", ".", &hostname])?;
         switch.launch_vswitchd()?;
+        if datapath == Datapath::Userspace {
+            switch.add_physical_bridge(mtu)?;
+        }
+        switch.address_underlay()?;
+        Ok(switch)
+    }
+
+    fn add_physical_bridge(&self, mtu: u16) -> Result<()> {
         let (bridge, uplink, mtu) = (PHYSICAL_BRIDGE, Wire::Underlay.device(), format!("mtu_request={mtu}"));
         let add_bridge = ["add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev"];
         let add_uplink = ["--", "add-port", bridge, uplink, "--", "set", "interface", bridge, &mtu];
-        switch.vsctl(add_bridge.into_iter().chain(add_uplink))?;
-        switch.address_underlay()?;
-        Ok(switch)
+        self.vsctl(add_bridge.into_iter().chain(add_uplink)).map(drop)
     }
 
     /// `ovs-vswitchd`, to be killed, stopped or paused. With the userspace datapath, nothing is forwarded without it.
@@ -129,12 +161,18 @@ impl Switch {
 
     fn launch_vswitchd(&self) -> Result<()> {
         let socket = self.database_socket();
-        let argv = ["ovs-vswitchd", &socket, "--pidfile", "--disable-system"].into_iter().chain(LOG_LEVEL);
+        let flags = self.datapath.flags().iter().copied().chain(LOG_LEVEL);
+        let argv = ["ovs-vswitchd", &socket, "--pidfile"].into_iter().chain(flags);
         self.vswitchd.launch(argv, || self.appctl(["version"]))
     }
 
     /// Gives the local port of `br-phy` its addresses, and waits until the datapath can tunnel from them.
     fn address_underlay(&self) -> Result<()> {
+        if self.datapath == Datapath::Dummy {
+            let device = Wire::Underlay.device();
+            let replace = |address| format!("ip address replace {address} dev {device} nodad");
+            return self.namespace.shell(self.underlay_addresses.iter().map(replace));
+        }
         let (bridge, [ipv4, ipv6]) = (PHYSICAL_BRIDGE, &self.underlay_addresses);
         let commands = [
             format!("ip address replace {ipv4} dev {bridge}"),
