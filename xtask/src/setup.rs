@@ -11,8 +11,11 @@ use anyhow::bail;
 
 use crate::run::{command, run};
 
-/// A program that labs run, and the Debian package that has it.
-const NEEDED: [(&str, &str); 17] = [
+/// A program, and the Debian package that has it.
+pub(crate) type Needed = (&'static str, &'static str);
+
+/// What labs run.
+const NEEDED: [Needed; 17] = [
     ("arping", "iputils-arping"),
     ("bash", "bash"),
     ("curl", "curl"),
@@ -35,9 +38,14 @@ const NEEDED: [(&str, &str); 17] = [
 /// Folders of programs beside those of the caller's path, which for an ordinary user lacks the administrator's.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
-/// Installs the packages that are missing.
+/// Installs the packages of labs that are missing.
 pub(crate) fn setup() -> anyhow::Result<()> {
-    let missing = missing_packages();
+    install(&NEEDED)
+}
+
+/// Installs the packages that are missing.
+pub(crate) fn install(needed: &[Needed]) -> anyhow::Result<()> {
+    let missing = missing_packages(needed);
     if missing.is_empty() {
         return Ok(());
     }
@@ -53,7 +61,7 @@ pub(crate) fn setup() -> anyhow::Result<()> {
     apt(&["update"])?;
     let install = ["install", "--yes", "--no-install-recommends"];
     apt(&install.into_iter().chain(missing.iter().copied()).collect::<Vec<_>>())?;
-    match missing_packages() {
+    match missing_packages(needed) {
         left if left.is_empty() => Ok(()),
         left => bail!("still missing: {}", left.join(" ")),
     }
@@ -69,9 +77,9 @@ fn privilege() -> Option<&'static str> {
     (!is_root()).then_some("sudo")
 }
 
-fn missing_packages() -> Vec<&'static str> {
-    let missing = NEEDED.into_iter().filter(|(program, _)| find(program).is_none());
-    let mut packages: Vec<_> = missing.map(|(_, package)| package).collect();
+fn missing_packages(needed: &[Needed]) -> Vec<&'static str> {
+    let missing = needed.iter().filter(|(program, _)| find(program).is_none());
+    let mut packages: Vec<_> = missing.map(|(_, package)| *package).collect();
     packages.sort_unstable();
     packages.dedup();
     packages

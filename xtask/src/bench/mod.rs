@@ -1,21 +1,26 @@
 //! Benchmarks: what is claimed of speed, measured on this machine.
 //!
 //! A benchmark is one file. It measures what it compares in one run, on a lab of its own, and judges by the ratio: what a
-//! machine does in absolute figures says as much of the machine.
+//! machine does in absolute figures says as much of the machine. Those beside a peer are a program of their own, the crate
+//! `bench`: they contain parts of agents and managers, which whoever formats the sources need not build.
 
 mod flood;
 mod frames;
 mod probe;
 
 use std::env;
+use std::ffi::OsString;
 
 use anyhow::Context;
 
 use crate::run::{cargo, command, run};
-use crate::setup::{is_root, setup};
+use crate::setup::{Needed, install, is_root, setup};
 
 /// The programs that labs start, as arguments of cargo.
 const PROGRAMS: [&str; 6] = ["--package", "vnmgr", "--package", "vna", "--package", "vnctl"];
+
+/// What a comparison with OVN runs, and the Debian packages that have it.
+const OVN: [Needed; 2] = [("ovn-northd", "ovn-central"), ("ovn-controller", "ovn-host")];
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -28,26 +33,46 @@ pub(crate) struct Options {
 enum Benchmark {
     /// What a neighbour notices of a guest that floods its host with questions
     Flood(flood::Options),
+    /// How long until every host has a topology, and then a change of it; beside OVN and the floor
+    #[command(disable_help_flag = true)]
+    Converge(Beside),
+}
+
+/// A benchmark of the crate `bench`, which knows its flags: `--help` shows them.
+#[derive(Debug, clap::Args)]
+struct Beside {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+    flags: Vec<OsString>,
 }
 
 /// Measures.
 pub(crate) fn bench(options: &Options) -> anyhow::Result<()> {
-    if cfg!(debug_assertions) || !is_root() {
-        return optimized();
-    }
     match &options.benchmark {
+        Benchmark::Flood(_) if cfg!(debug_assertions) || !is_root() => {
+            optimized("xtask", env::args_os().skip(1))
+        }
         Benchmark::Flood(options) => flood::flood(options),
+        Benchmark::Converge(beside) => beside.run("converge"),
     }
 }
 
-/// Builds everything optimized, this program too, and starts that in its place: labs take the programs beside it.
-fn optimized() -> anyhow::Result<()> {
+impl Beside {
+    fn run(&self, benchmark: &str) -> anyhow::Result<()> {
+        if self.flags.iter().any(|flag| flag.to_string_lossy().starts_with("--peer")) {
+            install(&OVN)?;
+        }
+        optimized("bench", [OsString::from(benchmark)].into_iter().chain(self.flags.iter().cloned()))
+    }
+}
+
+/// Builds a program of this workspace and those of labs, optimized, and starts it: labs take the programs beside it.
+fn optimized(program: &str, arguments: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     setup()?;
-    run(cargo(["build", "--release", "--package", "xtask"].into_iter().chain(PROGRAMS)))?;
+    run(cargo(["build", "--release", "--package", program].into_iter().chain(PROGRAMS)))?;
     let built = env::current_exe()?;
     let target = built.parent().and_then(|folder| folder.parent()).context("a folder of cargo's")?;
-    let program = target.join("release").join("xtask").into_os_string();
-    let command_line = [program].into_iter().chain(env::args_os().skip(1));
+    let program = target.join("release").join(program).into_os_string();
+    let command_line = [program].into_iter().chain(arguments);
     match is_root() {
         true => run(command("env", command_line)),
         false => run(command("sudo", command_line)),

@@ -1,0 +1,38 @@
+//! Benchmarks beside a peer: what is claimed of speed and size, measured on this machine.
+//!
+//! `cargo xtask bench` builds everything optimized and starts this. What is compared is measured in one run, in turn, by
+//! the same means; what is judged is the ratio.
+//!
+//! - [`converge`]: how long until every host has a topology, and then a change of it.
+//! - [`workload`] is what both systems are asked for, [`machine`] what the kernel says of their processes,
+//!   [`figures`] how many measurements become one figure, [`report`] and [`chart`] how figures are shown.
+
+mod chart;
+mod converge;
+mod figures;
+mod machine;
+mod report;
+mod web;
+mod workload;
+
+use clap::{Parser, Subcommand};
+
+/// Benchmarks beside a peer.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Cli {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// How long until every host has a topology, and then a change of it
+    Converge(converge::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().benchmark {
+        Benchmark::Converge(options) => converge::run(&options),
+    }
+}
