@@ -4,8 +4,8 @@ mod common;
 
 use std::net::IpAddr;
 
-use common::{PATIENCE, apply, prefix, vnctl};
-use lab::{Guest, GuestSpec, Lab, Result, wait_until};
+use common::{PATIENCE, apply, mac_in, named_guest, prefix, vnctl};
+use lab::{Guest, Lab, Result, wait_until};
 
 /// Two networks behind a router, a DHCP server in the first, and three guests: one of the first network has any lease, one
 /// the address that it makes itself, and one of the second was configured by hand.
@@ -51,14 +51,10 @@ fn await_shown(guest: &Guest, command: &str, expected: &str) -> Result<()> {
 #[test]
 fn guests_learn_addresses_routers_and_servers_and_reach_other_networks() -> Result<()> {
     let lab = common::start(Lab::builder().hosts(2))?;
-    let plain = |host: usize, name: &str, mac: &str| {
-        let spec = GuestSpec::new(name).mac(mac.parse().expect("a MAC address"));
-        lab.host(host).add_guest(spec.iface_id(&format!("if-{name}")))
-    };
-    let (any, own) = (plain(0, "any", "02:00:00:00:01:01")?, plain(0, "own", "02:00:00:00:01:02")?);
+    let plain = |name, n| lab.host(0).add_guest(named_guest(name, mac_in(1, n)));
+    let (any, own) = (plain("any", 1)?, plain("own", 2)?);
     let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-    let spec =
-        GuestSpec::new("far").mac("02:00:00:00:02:01".parse().expect("a MAC address")).iface_id("if-far");
+    let spec = named_guest("far", mac_in(2, 1));
     let spec = spec.address(prefix(ip("10.0.2.1"), 24)).address(prefix(ip("fd00:2::1"), 64));
     let far = lab.host(1).add_guest(spec.gateway(ip("10.0.2.254")).gateway(ip("fd00:2::fe")))?;
     apply(&lab, TOPOLOGY)?;
@@ -93,8 +89,7 @@ fn guests_learn_addresses_routers_and_servers_and_reach_other_networks() -> Resu
 #[test]
 fn running_guests_are_told_at_once_when_their_router_changes() -> Result<()> {
     let lab = common::start(Lab::builder().hosts(1))?;
-    let spec = GuestSpec::new("own").mac("02:00:00:00:01:02".parse().expect("a MAC address"));
-    let own = lab.host(0).add_guest(spec.iface_id("if-own"))?;
+    let own = lab.host(0).add_guest(named_guest("own", mac_in(1, 2)))?;
     let (networks, routes) = TOPOLOGY.split_once("routes:").expect("routes come last");
     apply(&lab, networks)?;
     apply(&lab, &format!("routes:{routes}"))?;

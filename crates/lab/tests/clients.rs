@@ -4,8 +4,8 @@ mod common;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use common::{PATIENCE, apply, vnctl};
-use lab::{Guest, GuestSpec, Lab, Result};
+use common::{PATIENCE, apply, mac_in, named_guest, vnctl};
+use lab::{Guest, Lab, Result};
 
 /// A network with a server for addresses and names, and one behind a router.
 const TOPOLOGY: &str = "
@@ -47,14 +47,12 @@ fn ip(text: &str) -> IpAddr {
 
 fn start() -> Result<(Lab, [Guest; 3])> {
     let lab = common::start(Lab::builder().hosts(2))?;
-    let guest = |host: usize, name: &str, mac: &str| {
-        let spec = GuestSpec::new(name).mac(mac.parse().expect("a MAC address"));
-        lab.host(host).add_guest(spec.mtu(1500).iface_id(&format!("if-{name}")))
+    let guest = |host: usize, name, (network, n)| {
+        lab.host(host).add_guest(named_guest(name, mac_in(network, n)).mtu(1500))
     };
-    let (small, large) = (guest(0, "small", "02:00:00:00:01:01")?, guest(1, "large", "02:00:00:00:01:02")?);
-    let far = guest(1, "far", "02:00:00:00:02:01")?;
+    let guests = [guest(0, "small", (1, 1))?, guest(1, "large", (1, 2))?, guest(1, "far", (2, 1))?];
     apply(&lab, TOPOLOGY)?;
-    Ok((lab, [small, large, far]))
+    Ok((lab, guests))
 }
 
 /// That a guest's kernel has the address, the route, and the MTU that its server tells.

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use common::outside::check_reaches;
-use common::{PATIENCE, apply, ip, ip6, mac, prefix};
-use lab::{Guest, GuestSpec, Lab, Result};
+use common::{PATIENCE, apply, ip, ip6, mac, named_guest, prefix};
+use lab::{Guest, Lab, Result};
 
 /// The machine's number.
 const MACHINE: u8 = 9;
@@ -16,7 +16,7 @@ const MACHINE: u8 = 9;
 const SILENCE: Duration = Duration::from_secs(3);
 
 fn guest(lab: &Lab, n: u8) -> Result<Guest> {
-    let spec = GuestSpec::new(&format!("inst{n}")).mac(mac(n)).mtu(1400).iface_id(&format!("if-inst{n}"));
+    let spec = named_guest(&format!("inst{n}"), mac(n)).mtu(1400);
     let spec = spec.address(prefix(ip(n), 24)).address(prefix(ip6(n), 64));
     lab.host(usize::from(n - 1)).add_guest(spec)
 }

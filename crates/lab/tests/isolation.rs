@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use common::frames::{self, ALL_NODES, ALL_NODES_MAC, BROADCAST, EXPERIMENT, TunnelKeys};
 use common::watch::Watch;
-use common::{PATIENCE, apply, apply_network, await_answer, guest, ip, ip6, mac, prefix, show};
-use lab::{Capture, Encapsulation, Guest, GuestSpec, Lab, MacAddr, RawSocket, Result};
+use common::{PATIENCE, apply, apply_network, await_answer, guest, ip, ip6, mac, named_guest, prefix, show};
+use lab::{Capture, Encapsulation, Guest, Lab, MacAddr, RawSocket, Result};
 
 /// A network or segment. All have guests with the same addresses; its port tells whose a datagram is.
 struct Domain {
@@ -32,7 +32,7 @@ impl Domain {
     /// Guest `n`, on host `n`.
     fn guest(&self, lab: &Lab, n: u8) -> Result<Member> {
         let name = format!("{}{n}", self.name);
-        let spec = GuestSpec::new(&name).mac(mac(n)).iface_id(&format!("if-{name}"));
+        let spec = named_guest(&name, mac(n));
         let spec = spec.address(prefix(ip(n), 24)).address(prefix(ip6(n), 64));
         let guest = lab.host(usize::from(n) - 1).add_guest(spec)?;
         let capture = guest.capture_arriving("udp or ether proto 0x88b5")?;

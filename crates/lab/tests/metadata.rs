@@ -5,8 +5,8 @@ mod common;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 
-use common::{apply, vnctl};
-use lab::{Guest, GuestSpec, Lab, Result};
+use common::{apply, mac_in, named_guest, vnctl};
+use lab::{Guest, Lab, Result};
 
 const SECRET: &str = "s3cret-of-the-server";
 
@@ -83,12 +83,8 @@ fn guests_are_told_of_themselves_by_a_server_that_knows_who_they_are() -> Result
     let listener = lab.host(0).within(|| TcpListener::bind((address, 0)))?.expect("a socket");
     let server = listener.local_addr().expect("an address");
     std::thread::spawn(move || serve(&listener));
-    let guest = |host: usize, name: &str, mac: &str| {
-        let spec = GuestSpec::new(name).mac(mac.parse().expect("a MAC address"));
-        lab.host(host).add_guest(spec.iface_id(&format!("if-{name}")))
-    };
-    let (a, b) = (guest(0, "a", "02:00:00:00:01:01")?, guest(1, "b", "02:00:00:00:02:01")?);
-    let c = guest(1, "c", "02:00:00:00:03:01")?;
+    let guest = |host: usize, name, network| lab.host(host).add_guest(named_guest(name, mac_in(network, 1)));
+    let (a, b, c) = (guest(0, "a", 1)?, guest(1, "b", 2)?, guest(1, "c", 3)?);
     apply(&lab, &topology(server))?;
 
     // The one learns of the way by DHCP, the other sends it to its router.

@@ -5,8 +5,8 @@ mod common;
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 
-use common::{PATIENCE, apply, vnctl};
-use lab::{Guest, GuestSpec, Lab, Result};
+use common::{PATIENCE, apply, mac_in, named_guest, vnctl};
+use lab::{Guest, Lab, Result};
 
 const TOPOLOGY: &str = "
 networks:
@@ -36,6 +36,16 @@ routes:
   - {uuid: r-1, interface_uuid: if-leg1, network_uuid: nw-1, route_link_uuid: rl-1, ipv4_network: 10.0.1.0}
   - {uuid: r-2, interface_uuid: if-leg2, network_uuid: nw-2, route_link_uuid: rl-1, ipv4_network: 10.0.2.0}
 ";
+
+/// Guest `a`, that has no address yet, and on another host `b`, that was configured by hand.
+fn start(topology: &str) -> Result<(Lab, [Guest; 2])> {
+    let lab = common::start(Lab::builder().hosts(2))?;
+    let a = lab.host(0).add_guest(named_guest("a", mac_in(1, 1)))?;
+    let b = named_guest("b", mac_in(2, 1)).address("10.0.2.1/24".parse().expect("a prefix"));
+    let b = lab.host(1).add_guest(b.gateway("10.0.2.254".parse().expect("an address")))?;
+    apply(&lab, topology)?;
+    Ok((lab, [a, b]))
+}
 
 /// What dig(1) says, in the short form, its lines sorted.
 #[track_caller]
@@ -74,17 +84,8 @@ fn topology_with_many() -> String {
 
 #[test]
 fn what_does_not_fit_a_datagram_is_told_over_tcp() -> Result<()> {
-    let lab = common::start(Lab::builder().hosts(2))?;
-    let guest = |host: usize, name: &str, mac: &str| {
-        let spec = GuestSpec::new(name).mac(mac.parse().expect("a MAC address"));
-        lab.host(host).add_guest(spec.iface_id(&format!("if-{name}")))
-    };
-    let (a, b) = (guest(0, "a", "02:00:00:00:01:01")?, guest(1, "b", "02:00:00:00:02:01")?);
-    apply(&lab, &topology_with_many())?;
-    a.exec(["ip", "address", "add", "10.0.1.1/24", "dev", "eth0"])?;
-    a.exec(["ip", "address", "add", "fd00:1::1/64", "dev", "eth0", "nodad"])?;
-    b.exec(["ip", "address", "add", "10.0.2.1/24", "dev", "eth0"])?;
-    b.exec(["ip", "route", "add", "default", "via", "10.0.2.254"])?;
+    let (lab, [a, b]) = start(&topology_with_many())?;
+    a.set_addresses(&["10.0.1.1/24", "fd00:1::1/64"].map(|address| address.parse().expect("a prefix")))?;
     let mut all = many();
     all.sort_unstable();
     let all: Vec<_> = all.iter().map(String::as_str).collect();
@@ -114,17 +115,9 @@ fn what_does_not_fit_a_datagram_is_told_over_tcp() -> Result<()> {
 
 #[test]
 fn guests_resolve_the_names_of_interfaces_and_records() -> Result<()> {
-    let lab = common::start(Lab::builder().hosts(2))?;
-    let guest = |host: usize, name: &str, mac: &str| {
-        let spec = GuestSpec::new(name).mac(mac.parse().expect("a MAC address"));
-        lab.host(host).add_guest(spec.iface_id(&format!("if-{name}")))
-    };
-    let (a, b) = (guest(0, "a", "02:00:00:00:01:01")?, guest(1, "b", "02:00:00:00:02:01")?);
-    apply(&lab, TOPOLOGY)?;
+    let (lab, [a, b]) = start(TOPOLOGY)?;
     let lease = a.dhcp()?;
     assert_eq!(lease.get("domain_name_servers").map(String::as_str), Some("10.0.1.53"), "{lease:?}");
-    b.exec(["ip", "address", "add", "10.0.2.1/24", "dev", "eth0"])?;
-    b.exec(["ip", "route", "add", "default", "via", "10.0.2.254"])?;
     // The one asks in its own network, the other from behind a router, on another host.
     for guest in [&a, &b] {
         check(guest, "@10.0.1.53 a.one.example", &["10.0.1.1"])?;

@@ -49,6 +49,16 @@ pub fn nameless_guest(n: u8) -> GuestSpec {
     spec.address(prefix(ip(n), 24)).address(prefix(ip6(n), 64))
 }
 
+/// A guest without addresses, whose port names the interface `if-<name>`.
+pub fn named_guest(name: &str, mac: MacAddr) -> GuestSpec {
+    GuestSpec::new(name).mac(mac).iface_id(&format!("if-{name}"))
+}
+
+/// A MAC address where there are several networks: `02:00:00:00:<network>:<last>`.
+pub fn mac_in(network: u8, last: u8) -> MacAddr {
+    MacAddr([2, 0, 0, 0, network, last])
+}
+
 /// An address with the length of its prefix.
 pub fn prefix(address: IpAddr, length: u8) -> IpNet {
     IpNet::new(address, length).expect("a length that fits the family")

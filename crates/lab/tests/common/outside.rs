@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use lab::{Guest, GuestSpec, Lab, MacAddr, Result, Station, wait_until};
 
-use super::{PATIENCE, apply, prefix};
+use super::{PATIENCE, apply, mac_in, named_guest, prefix};
 
 pub fn ip(network: u8, last: u8) -> IpAddr {
     IpAddr::from([10, 0, network, last])
@@ -48,9 +48,9 @@ pub fn guest(lab: &Lab, n: u8) -> Result<Guest> {
 }
 
 pub fn guest_spec(n: u8) -> GuestSpec {
-    let spec = GuestSpec::new(&format!("inst{n}")).mac(MacAddr([2, 0, 0, 0, 1, n])).mtu(1400);
+    let spec = named_guest(&format!("inst{n}"), mac_in(1, n)).mtu(1400);
     let spec = spec.address(prefix(ip(1, n), 24)).address(prefix(ip6(1, n), 64));
-    spec.gateway(ip(1, 254)).gateway(ip6(1, 254)).iface_id(&format!("if-inst{n}"))
+    spec.gateway(ip(1, 254)).gateway(ip6(1, 254))
 }
 
 /// A machine on the wire that knows the way to guests.
@@ -73,10 +73,10 @@ pub fn topology(lab: &Lab, uplinks: usize) -> String {
         )
     };
     for n in 1..=3 {
-        text += &format!("  - {{uuid: if-inst{n}, {}", leased(1, MacAddr([2, 0, 0, 0, 1, n]), n));
+        text += &format!("  - {{uuid: if-inst{n}, {}", leased(1, mac_in(1, n), n));
     }
     for network in [1, 2] {
-        let leased = leased(network, MacAddr([2, 0, 0, 0, network, 254]), 254);
+        let leased = leased(network, mac_in(network, 254), 254);
         text += &format!("  - {{uuid: if-leg{network}, mode: simulated, enable_routing: true, {leased}");
     }
     for (host, priority) in lab.hosts().iter().take(uplinks).zip([200, 100]) {

@@ -6,9 +6,9 @@
 
 use std::net::IpAddr;
 
-use lab::{Guest, GuestSpec, Lab, MacAddr, Result};
+use lab::{Guest, Lab, Result};
 
-use super::{prefix, vnctl};
+use super::{mac_in, named_guest, prefix, vnctl};
 
 /// The networks.
 pub const NETWORKS: std::ops::RangeInclusive<u8> = 1..=3;
@@ -21,10 +21,6 @@ pub fn ip6(network: u8, last: u8) -> IpAddr {
     IpAddr::from([0xfd00, u16::from(network), 0, 0, 0, 0, 0, u16::from(last)])
 }
 
-fn mac(network: u8, last: u8) -> MacAddr {
-    MacAddr([2, 0, 0, 0, network, last])
-}
-
 pub fn name(network: u8, n: u8) -> String {
     format!("g{network}{n}")
 }
@@ -33,7 +29,7 @@ pub fn name(network: u8, n: u8) -> String {
 pub fn guests(lab: &Lab) -> Result<Vec<Guest>> {
     let guest = |(network, n): (u8, u8)| {
         let name = name(network, n);
-        let spec = GuestSpec::new(&name).mac(mac(network, n)).mtu(1500).iface_id(&format!("if-{name}"));
+        let spec = named_guest(&name, mac_in(network, n)).mtu(1500);
         let spec = spec.address(prefix(ip(network, n), 24)).address(prefix(ip6(network, n), 64));
         let spec = spec.gateway(ip(network, 254)).gateway(ip6(network, 254));
         lab.host(usize::from(network + n) % 3).add_guest(spec)
@@ -43,7 +39,7 @@ pub fn guests(lab: &Lab) -> Result<Vec<Guest>> {
 
 /// The attributes of an interface that has one address of each family.
 pub fn leased(network: u8, last: u8) -> String {
-    let (mac, ip, ip6) = (mac(network, last), ip(network, last), ip6(network, last));
+    let (mac, ip, ip6) = (mac_in(network, last), ip(network, last), ip6(network, last));
     format!("network_uuid: nw-{network}, mac_address: '{mac}', ipv4_address: {ip}, ipv6_address: '{ip6}'")
 }
 
