@@ -3,46 +3,12 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
+use common::tcp::{Connection, SILENCE};
 use common::{PATIENCE, apply_network, guest, ip, revision, settle, start, vnctl};
 use lab::{Guest, Lab, Result, wait_until};
 use serde_json::Value;
-
-/// Time in which what is not stopped arrives many times over.
-const SILENCE: Duration = Duration::from_secs(1);
-
-/// A connection, by its two ends.
-struct Connection {
-    client: TcpStream,
-    server: TcpStream,
-}
-
-impl Connection {
-    fn open(from: &Guest, to: &Guest, address: IpAddr, port: u16) -> Result<Self> {
-        let address = SocketAddr::new(address, port);
-        let listener = to.tcp_listen(address)?;
-        let client = from.connect(address, PATIENCE)?;
-        let (server, _) = listener.accept().expect("a connection that was made");
-        for end in [&client, &server] {
-            end.set_read_timeout(Some(SILENCE)).expect("a limit");
-            end.set_nodelay(true).expect("small packets");
-        }
-        Ok(Self { client, server })
-    }
-
-    /// Whether a byte passes each way, the server's first.
-    fn passes(&mut self) -> (bool, bool) {
-        (arrives(&mut self.server, &mut self.client), arrives(&mut self.client, &mut self.server))
-    }
-}
-
-fn arrives(from: &mut TcpStream, to: &mut TcpStream) -> bool {
-    from.write_all(&[7]).expect("room in a buffer");
-    let mut byte = [0];
-    to.read_exact(&mut byte).is_ok()
-}
 
 /// Whether a server's datagrams still reach a client that says nothing any more.
 fn streams(server: &UdpSocket, client: &UdpSocket, to: SocketAddr) -> bool {
@@ -83,8 +49,8 @@ fn a_rule_that_goes_ends_its_connections_at_once_and_no_others() -> Result<()> {
         vnctl(&lab, &rule)?;
     }
     vnctl(&lab, "interfaces modify if-inst1 --enable-filtering --wait")?;
-    let open = |port| Connection::open(client, server, ip(1), port);
-    let (mut web, mut other) = (open(80)?, open(81)?);
+    let open = |port| Connection::open(client, server, SocketAddr::new(ip(1), port));
+    let (web, other) = (open(80)?, open(81)?);
     assert!(!connects(client, server, ip(1), 83)?);
     let (name_server, asker) = (SocketAddr::new(ip(1), 53), SocketAddr::new(ip(2), 5353));
     let (names, asks) = (server.udp_bind(name_server)?, client.udp_bind(asker)?);
@@ -131,7 +97,7 @@ fn active_ftp_passes_a_stateful_filter() -> Result<()> {
     vnctl(&lab, "filters static add fil-a --protocol arp --action pass")?;
     vnctl(&lab, "filters static add fil-a --action conn --direction egress --protocol tcp --src-port 21")?;
     vnctl(&lab, "interfaces modify if-inst1 --enable-filtering --wait")?;
-    let mut control = Connection::open(client, server, ip(2), 21)?;
+    let mut control = Connection::open(client, server, SocketAddr::new(ip(2), 21))?;
     assert!(!connects(server, client, ip(1), 51_210)?, "nobody has spoken of it");
     // RFC 959, section 4.1.2: the port is the number of the last two, most significant first.
     control.client.write_all(b"PORT 10,0,0,1,200,10\r\n").expect("a connection");

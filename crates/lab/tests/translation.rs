@@ -2,41 +2,50 @@
 
 mod common;
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use common::{PATIENCE, apply, check_told, prefix, vnctl};
+use common::tcp::Connection;
+use common::{PATIENCE, apply, check_told, mac_in, named_guest, prefix, vnctl};
 use lab::{Guest, GuestSpec, Lab, Result, wait_until};
 
-/// Inside are guests 1 and 2, outside is guest 1. The leg outside has its own address, one for each guest inside, and one
-/// that they share.
-const TOPOLOGY: &str = "
+/// Inside are guests 1 and 2, and a router's leg.
+const INSIDE: &str = "
 networks:
   - {uuid: nw-in, ipv4_network: 10.0.1.0}
-  - {uuid: nw-out, ipv4_network: 198.51.100.0}
 interfaces:
   - {uuid: if-a, network_uuid: nw-in, mac_address: '02:00:00:00:01:01', ipv4_address: 10.0.1.1}
   - {uuid: if-b, network_uuid: nw-in, mac_address: '02:00:00:00:01:02', ipv4_address: 10.0.1.2}
-  - {uuid: if-out, network_uuid: nw-out, mac_address: '02:00:00:00:02:01', ipv4_address: 198.51.100.1}
   - {uuid: if-legin, mode: simulated, enable_routing: true, network_uuid: nw-in, mac_address: '02:00:00:00:01:fe',
      ipv4_address: 10.0.1.254}
+route_links:
+  - {uuid: rl-1}
+routes:
+  - {uuid: r-in, interface_uuid: if-legin, network_uuid: nw-in, route_link_uuid: rl-1, ipv4_network: 10.0.1.0}
+";
+
+/// Outside is guest 1. The leg outside has its own address, one for each guest inside, and one that they share.
+const OUTSIDE: &str = "
+networks:
+  - {uuid: nw-out, ipv4_network: 198.51.100.0}
+interfaces:
+  - {uuid: if-out, network_uuid: nw-out, mac_address: '02:00:00:00:02:01', ipv4_address: 198.51.100.1}
   - {uuid: if-legout, mode: simulated, enable_routing: true, enable_route_translation: true, network_uuid: nw-out,
      mac_address: '02:00:00:00:02:fe', ipv4_address: 198.51.100.254}
 ip_leases:
   - {uuid: il-5, network_uuid: nw-out, interface_uuid: if-legout, ipv4_address: 198.51.100.5, enable_routing: true}
   - {uuid: il-6, network_uuid: nw-out, interface_uuid: if-legout, ipv4_address: 198.51.100.6, enable_routing: true}
   - {uuid: il-9, network_uuid: nw-out, interface_uuid: if-legout, ipv4_address: 198.51.100.9, enable_routing: true}
-route_links:
-  - {uuid: rl-1}
 routes:
-  - {uuid: r-in, interface_uuid: if-legin, network_uuid: nw-in, route_link_uuid: rl-1, ipv4_network: 10.0.1.0}
   - {uuid: r-out, interface_uuid: if-legout, network_uuid: nw-out, route_link_uuid: rl-1, ipv4_network: 0.0.0.0,
      ipv4_prefix: 0}
 translations:
   - {uuid: tr-static, interface_uuid: if-legout, mode: static_address}
   - {uuid: tr-port, interface_uuid: if-legout, mode: static_address}
 ";
+
+/// Bytes of a connection that goes on.
+const BOTH_WAYS: (bool, bool) = (true, true);
 
 /// Everybody inside shares an address.
 const SOURCE: &str = "
@@ -53,6 +62,11 @@ fn outside(n: u8) -> IpAddr {
     IpAddr::from([198, 51, 100, n])
 }
 
+/// A guest inside.
+fn guest(name: &str, n: u8) -> GuestSpec {
+    named_guest(name, mac_in(1, n)).mtu(1500).address(prefix(inside(n), 24)).gateway(inside(254))
+}
+
 struct World {
     lab: Lab,
     a: Guest,
@@ -63,17 +77,12 @@ struct World {
 impl World {
     fn start() -> Result<Self> {
         let lab = common::start(Lab::builder().hosts(3))?;
-        let guest = |host: usize, name: &str, mac: &str, address: IpAddr, gateway: Option<IpAddr>| {
-            let mac = mac.parse().expect("a MAC address");
-            let spec = GuestSpec::new(name).mac(mac).mtu(1500).iface_id(&format!("if-{name}"));
-            let spec = spec.address(prefix(address, 24));
-            lab.host(host).add_guest(gateway.into_iter().fold(spec, GuestSpec::gateway))
-        };
-        let a = guest(0, "a", "02:00:00:00:01:01", inside(1), Some(inside(254)))?;
-        let b = guest(1, "b", "02:00:00:00:01:02", inside(2), Some(inside(254)))?;
+        let (a, b) = (lab.host(0).add_guest(guest("a", 1))?, lab.host(1).add_guest(guest("b", 2))?);
         // The world knows nothing of what is inside: it has no route there.
-        let out = guest(2, "out", "02:00:00:00:02:01", outside(1), None)?;
-        apply(&lab, TOPOLOGY)?;
+        let out = named_guest("out", mac_in(2, 1)).mtu(1500).address(prefix(outside(1), 24));
+        let out = lab.host(2).add_guest(out)?;
+        apply(&lab, INSIDE)?;
+        apply(&lab, OUTSIDE)?;
         Ok(Self { lab, a, b, out })
     }
 
@@ -93,17 +102,13 @@ impl World {
     }
 }
 
-/// Accepts one connection and tells who it comes from; then gives it back.
-fn accept(listener: &TcpListener) -> (std::net::TcpStream, IpAddr) {
-    let (stream, peer) = listener.accept().expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a limit that is not zero");
-    (stream, peer.ip())
-}
-
-/// Whether a byte goes from end to end.
-fn passes(mut from: &std::net::TcpStream, mut to: &std::net::TcpStream) -> bool {
-    to.set_read_timeout(Some(Duration::from_millis(700))).expect("a limit that is not zero");
-    from.write_all(b"x").is_ok() && to.read_exact(&mut [0]).is_ok()
+/// Opens a connection over which bytes pass both ways, and whose client the server knows as `face`.
+#[track_caller]
+fn check_open(opened: Result<Connection>, face: IpAddr) -> Result<Connection> {
+    let connection = opened?;
+    assert_eq!(connection.peer, face);
+    assert_eq!(connection.passes(), BOTH_WAYS);
+    Ok(connection)
 }
 
 #[test]
@@ -113,25 +118,13 @@ fn a_static_address_is_a_guests_face_outside() -> Result<()> {
         common::await_answer(&world.out, face)?;
         common::await_answer(guest, outside(1))?;
         // Out and in, and the other side sees the face.
-        let server = world.out.tcp_listen(SocketAddr::new(outside(1), 80))?;
-        let client = guest.connect(SocketAddr::new(outside(1), 80), PATIENCE)?;
-        let (accepted, peer) = accept(&server);
-        assert_eq!(peer, face);
-        assert!(passes(&client, &accepted) && passes(&accepted, &client));
-        let server = guest.tcp_listen("0.0.0.0:8080".parse().expect("an address"))?;
-        let client = world.out.connect(SocketAddr::new(face, 8080), PATIENCE)?;
-        let (accepted, peer) = accept(&server);
-        assert_eq!(peer, outside(1));
-        assert!(passes(&client, &accepted) && passes(&accepted, &client));
+        check_open(Connection::open(guest, &world.out, (outside(1), 80).into()), face)?;
+        check_open(Connection::translated(&world.out, (face, 8080).into(), guest, 8080), outside(1))?;
     }
     // Guests meet by their faces, too.
     common::await_answer(&world.a, outside(6))?;
     common::await_answer(&world.b, outside(5))?;
-    let server = world.b.tcp_listen("0.0.0.0:8081".parse().expect("an address"))?;
-    let client = world.a.connect(SocketAddr::new(outside(6), 8081), PATIENCE)?;
-    let (accepted, peer) = accept(&server);
-    assert_eq!(peer, outside(5));
-    assert!(passes(&client, &accepted) && passes(&accepted, &client));
+    check_open(Connection::translated(&world.a, (outside(6), 8081).into(), &world.b, 8081), outside(5))?;
     // The leg is itself, and its other address nobody's: it answers pings.
     common::await_answer(&world.out, outside(254))?;
     common::await_answer(&world.out, outside(9))
@@ -142,21 +135,15 @@ fn an_entry_that_goes_stops_its_connections_and_no_others() -> Result<()> {
     let world = World::start()?;
     world.add("tr-port --ingress-ipv4-address 198.51.100.9 --egress-ipv4-address 10.0.1.1 --ingress-port-number 80 --egress-port-number 8080 --protocol tcp")?;
     world.add("tr-port --ingress-ipv4-address 198.51.100.9 --egress-ipv4-address 10.0.1.2 --ingress-port-number 81 --egress-port-number 8080 --protocol tcp")?;
-    let connect = |guest: &Guest, port: u16| -> Result<_> {
-        let server = guest.tcp_listen("0.0.0.0:8080".parse().expect("an address"))?;
-        let client = world.out.connect(SocketAddr::new(outside(9), port), PATIENCE)?;
-        let (accepted, peer) = accept(&server);
-        assert_eq!(peer, outside(1));
-        assert!(passes(&client, &accepted) && passes(&accepted, &client));
-        Ok((client, accepted))
+    let connect = |guest, port| {
+        check_open(Connection::translated(&world.out, (outside(9), port).into(), guest, 8080), outside(1))
     };
     let (to_a, to_b) = (connect(&world.a, 80)?, connect(&world.b, 81)?);
     // Shared by now, too: what stands for a port goes on to.
     apply(&world.lab, SOURCE)?;
-    assert!(passes(&to_a.0, &to_a.1) && passes(&to_b.1, &to_b.0));
+    assert_eq!([to_a.passes(), to_b.passes()], [BOTH_WAYS; 2]);
     world.remove("tr-port --ingress-ipv4-address 198.51.100.9 --ingress-port-number 80")?;
-    assert!(!passes(&to_a.0, &to_a.1) && !passes(&to_a.1, &to_a.0));
-    assert!(passes(&to_b.0, &to_b.1) && passes(&to_b.1, &to_b.0));
+    assert_eq!([to_a.passes(), to_b.passes()], [(false, false), BOTH_WAYS]);
     Ok(())
 }
 
@@ -225,24 +212,20 @@ fn connections_need_no_agent_and_no_manager_and_static_ones_move_with_their_gues
     )?;
     // In by a static address, and out by a shared one: of the static ones there is only the first now.
     world.remove("tr-static --ingress-ipv4-address 198.51.100.6")?;
-    let server = world.a.tcp_listen("0.0.0.0:8080".parse().expect("an address"))?;
-    let client = world.out.connect(SocketAddr::new(outside(5), 8080), PATIENCE)?;
-    let to_a = (client, accept(&server).0);
-    let server = world.out.tcp_listen(SocketAddr::new(outside(1), 80))?;
-    let client = world.b.connect(SocketAddr::new(outside(1), 80), PATIENCE)?;
-    let (accepted, peer) = accept(&server);
-    assert_eq!(peer, outside(9));
-    let from_b = (client, accepted);
-    let both = || [&to_a, &from_b].iter().all(|(one, other)| passes(one, other) && passes(other, one));
-    assert!(both());
+    let to_a = check_open(
+        Connection::translated(&world.out, (outside(5), 8080).into(), &world.a, 8080),
+        outside(1),
+    )?;
+    let open = || check_open(Connection::open(&world.b, &world.out, (outside(1), 80).into()), outside(9));
+    let from_b = open()?;
+    let both = || [to_a.passes(), from_b.passes()] == [BOTH_WAYS; 2];
     for host in world.lab.hosts() {
         host.vna().kill();
     }
     world.lab.manager().kill();
     assert!(both());
     // New ones, too.
-    let client = world.b.connect(SocketAddr::new(outside(1), 80), PATIENCE)?;
-    assert!(passes(&client, &accept(&server).0));
+    open()?;
     world.lab.manager().start()?;
     for host in world.lab.hosts() {
         host.vna().start(&world.lab.manager().sync_url())?;
@@ -251,12 +234,11 @@ fn connections_need_no_agent_and_no_manager_and_static_ones_move_with_their_gues
 
     world.a.plug(world.lab.host(1))?;
     common::await_status(&world.lab, "if-a", "host", &world.lab.host(1).name().into())?;
-    wait_until("the connection to go on".to_owned(), PATIENCE, || match passes(&to_a.0, &to_a.1) {
-        true => Ok(()),
-        false => Err("silence".to_owned()),
+    wait_until("the connection to go on".to_owned(), PATIENCE, || match to_a.passes() {
+        BOTH_WAYS => Ok(()),
+        silent => Err(format!("{silent:?}")),
     })?;
-    assert!(passes(&to_a.1, &to_a.0));
-    assert!(passes(&from_b.0, &from_b.1));
+    assert_eq!(from_b.passes(), BOTH_WAYS);
     Ok(())
 }
 
@@ -296,23 +278,15 @@ fn check_refused(guest: &Guest, to: SocketAddr) -> Result<()> {
 /// The world outside is a wire now, to which the third host has an uplink.
 const WIRE: &str = "
 networks:
-  - {uuid: nw-in, ipv4_network: 10.0.1.0}
   - {uuid: nw-wire, mode: physical, ipv4_network: 203.0.113.0}
 interfaces:
-  - {uuid: if-a, network_uuid: nw-in, mac_address: '02:00:00:00:01:01', ipv4_address: 10.0.1.1}
-  - {uuid: if-b, network_uuid: nw-in, mac_address: '02:00:00:00:01:02', ipv4_address: 10.0.1.2}
-  - {uuid: if-legin, mode: simulated, enable_routing: true, network_uuid: nw-in, mac_address: '02:00:00:00:01:fe',
-     ipv4_address: 10.0.1.254}
   - {uuid: if-legwire, mode: simulated, enable_routing: true, enable_route_translation: true, network_uuid: nw-wire,
      mac_address: '02:00:00:00:02:fe', ipv4_address: 203.0.113.254}
   - {uuid: if-uplink, mode: host, network_uuid: nw-wire, owner_datapath_uuid: dp-host3, port_name: outside}
 ip_leases:
   - {uuid: il-5, network_uuid: nw-wire, interface_uuid: if-legwire, ipv4_address: 203.0.113.5}
   - {uuid: il-9, network_uuid: nw-wire, interface_uuid: if-legwire, ipv4_address: 203.0.113.9}
-route_links:
-  - {uuid: rl-1}
 routes:
-  - {uuid: r-in, interface_uuid: if-legin, network_uuid: nw-in, route_link_uuid: rl-1, ipv4_network: 10.0.1.0}
   - {uuid: r-out, interface_uuid: if-legwire, network_uuid: nw-wire, route_link_uuid: rl-1, ipv4_network: 0.0.0.0,
      ipv4_prefix: 0}
 translations:
@@ -325,33 +299,22 @@ translations:
 fn guests_and_a_real_wire_know_each_other_by_translated_addresses_only() -> Result<()> {
     let lab = common::start(Lab::builder().hosts(3))?;
     let wire = |last: u8| IpAddr::from([203, 0, 113, last]);
-    let guest = |host: usize, name: &str, n: u8| {
-        let spec = GuestSpec::new(name).mac(lab::MacAddr([2, 0, 0, 0, 1, n])).iface_id(&format!("if-{name}"));
-        lab.host(host).add_guest(spec.mtu(1500).address(prefix(inside(n), 24)).gateway(inside(254)))
-    };
     // One is on another host than the uplink, one on its own.
-    let (a, b) = (guest(0, "a", 1)?, guest(2, "b", 2)?);
+    let (a, b) = (lab.host(0).add_guest(guest("a", 1))?, lab.host(2).add_guest(guest("b", 2))?);
     let server = lab.add_server("server", &[prefix(wire(7), 24)])?;
     lab.host(2).ovs_vsctl(["add-port", "br-int", "outside"])?;
+    apply(&lab, INSIDE)?;
     apply(&lab, WIRE)?;
     let entry = "tr-static --ingress-ipv4-address 203.0.113.5 --egress-ipv4-address 10.0.1.1 --ingress-port-number 80 --egress-port-number 8080 --protocol tcp";
     vnctl(&lab, &format!("translations static-address add {entry} --wait"))?;
     for guest in [&a, &b] {
         common::await_answer(guest, wire(7))?;
-        let listener = server.tcp_listen(SocketAddr::new(wire(7), 80))?;
-        let client = guest.connect(SocketAddr::new(wire(7), 80), PATIENCE)?;
-        let (accepted, peer) = accept(&listener);
-        assert_eq!(peer, wire(9));
-        assert!(passes(&client, &accepted) && passes(&accepted, &client));
+        check_open(Connection::open(guest, &server, (wire(7), 80).into()), wire(9))?;
         // Nobody there: the gateway says so, about the packet that the guest has sent.
         check_told(guest, "203.0.113.77", "Destination Host Unreachable")?;
         check_refused(guest, SocketAddr::new(wire(7), 9))?;
     }
     check_told(&a, "-M do -s 1450 203.0.113.7", "Frag needed and DF set (mtu = 1438)")?;
-    let listener = a.tcp_listen("0.0.0.0:8080".parse().expect("an address"))?;
-    let client = server.connect(SocketAddr::new(wire(5), 80), PATIENCE)?;
-    let (accepted, peer) = accept(&listener);
-    assert_eq!(peer, wire(7));
-    assert!(passes(&client, &accepted) && passes(&accepted, &client));
+    check_open(Connection::translated(&server, (wire(5), 80).into(), &a, 8080), wire(7))?;
     Ok(())
 }
