@@ -2,14 +2,10 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::outside::{FAR, Scene, check_reaches, guest_spec, ip, ip6};
+use common::stream::{A_WHILE, expect_no_loss};
 use common::{PATIENCE, apply, check_told, prefix, vnctl};
 use lab::{Lab, MacAddr, Result};
-
-/// Packets that a stream goes on for before and after something happens.
-const A_WHILE: u32 = 300;
 
 #[test]
 fn guests_and_machines_on_the_wire_reach_each_other_and_what_is_behind_them() -> Result<()> {
@@ -54,17 +50,13 @@ fn both_sides_are_told_why_a_packet_does_not_arrive() -> Result<()> {
 fn agents_that_restart_lose_no_packet_of_a_connection_to_the_wire() -> Result<()> {
     let Scene { lab, guests, .. } = Scene::start(1)?;
     check_reaches(&guests[1], ip(2, 7))?;
-    let stream = guests[1].start_ping(ip(2, 7), Duration::from_millis(2))?;
-    stream.wait_for_more(A_WHILE, PATIENCE)?;
-    lab.hosts().iter().for_each(|host| host.vna().kill());
-    stream.wait_for_more(A_WHILE, PATIENCE)?;
-    lab.hosts().iter().try_for_each(|host| host.vna().start(&lab.manager().sync_url()))?;
-    // They read the switch, and put right what is not as it should be.
-    vnctl(&lab, "networks modify nw-2 --display-name after --wait")?;
-    stream.wait_for_more(A_WHILE, PATIENCE)?;
-    let report = stream.finish()?;
-    assert!(report.lost.is_empty(), "{report:?}");
-    Ok(())
+    expect_no_loss(&guests[1], ip(2, 7), "agents", |stream| {
+        lab.hosts().iter().for_each(|host| host.vna().kill());
+        stream.wait_for_more(A_WHILE, PATIENCE)?;
+        lab.hosts().iter().try_for_each(|host| host.vna().start(&lab.manager().sync_url()))?;
+        // They read the switch, and put right what is not as it should be.
+        vnctl(&lab, "networks modify nw-2 --display-name after --wait").map(drop)
+    })
 }
 
 #[test]

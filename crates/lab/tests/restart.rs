@@ -5,17 +5,12 @@ mod common;
 use std::time::Duration;
 
 use common::ages::{ages, expect_older};
+use common::stream::{A_WHILE, expect_no_loss};
 use common::{
     NETWORK, PATIENCE, answers_once, apply_network, await_status, guest, ip, ip6, is_silent, program, settle,
     show, start, vnctl,
 };
-use lab::{Guest, Lab, PingStream, Result, wait_until};
-
-/// Time between the packets of a stream: 1,000 a second.
-const INTERVAL: Duration = Duration::from_millis(1);
-
-/// Packets that a stream goes on for before and after something happens.
-const A_WHILE: u32 = 300;
+use lab::{Guest, Lab, Result, wait_until};
 
 /// Two hosts, guests 1 and 3 on the first and guest 2 on the second.
 fn three_guests() -> Result<(Lab, [Guest; 3])> {
@@ -25,17 +20,6 @@ fn three_guests() -> Result<(Lab, [Guest; 3])> {
     apply_network(&lab, [1, 2, 3])?;
     settle(&lab)?;
     Ok((lab, guests))
-}
-
-/// Runs a stream while something is done, and expects that it loses nothing.
-fn expect_no_loss(from: &Guest, what: &str, done: impl FnOnce(&PingStream) -> Result<()>) -> Result<()> {
-    let stream = from.start_ping(ip(2), INTERVAL)?;
-    stream.wait_for_more(A_WHILE, PATIENCE)?;
-    done(&stream)?;
-    stream.wait_for_more(A_WHILE, PATIENCE)?;
-    let report = stream.finish()?;
-    assert!(report.lost.is_empty(), "{what}: {report:?}");
-    Ok(())
 }
 
 #[test]
@@ -50,7 +34,7 @@ fn agents_and_managers_that_restart_lose_no_packet_and_no_count() -> Result<()> 
             vnctl(&lab, &format!("interfaces modify if-inst2 --admin-state {state} --wait"))?;
         }
         let before = ages(lab.host(0))?;
-        expect_no_loss(&one, what, |stream| {
+        expect_no_loss(&one, ip(2), what, |stream| {
             if with_manager {
                 manager.kill();
             }
@@ -88,7 +72,7 @@ fn agents_and_managers_that_restart_lose_no_packet_and_no_count() -> Result<()> 
 #[test]
 fn an_agent_that_has_ended_for_good_leaves_a_working_switch() -> Result<()> {
     let (lab, [one, two, three]) = three_guests()?;
-    expect_no_loss(&one, "an agent ends", |_| lab.host(0).vna().stop())?;
+    expect_no_loss(&one, ip(2), "an agent ends", |_| lab.host(0).vna().stop())?;
     lab.manager().stop()?;
     // Also for those who have never talked to each other: who has an address is known without the agent.
     [&one, &two, &three].into_iter().try_for_each(|guest| guest.forget_neighbours())?;

@@ -6,6 +6,7 @@ pub mod dhcp;
 pub mod frames;
 pub mod outside;
 pub mod routers;
+pub mod stream;
 pub mod tcp;
 pub mod watch;
 
