@@ -110,6 +110,27 @@ fn the_gateway_answers_the_wire_for_legs_and_nobody_else_does() {
 }
 
 #[test]
+fn a_gateway_that_yields_leaves_its_own_guests_and_the_wire_to_the_next() {
+    let plan = plan(Plan::hosts(&[Geneve; 3])).with_yielding(0).with_interface(0, guest(1, 2));
+    let mut world = world(plan);
+    let (sent, got) = (way(own(1, 2), LEG_A, 64), way(LEG_B, MACHINE, 63));
+    world.check("if-a2", &udp4(sent, v4(1, 2), v4(2, 7)), &[("if-up2", &udp4(got, v4(1, 2), v4(2, 7)))]);
+    for frame in [who_has(MACHINE, v4(2, 7), v4(2, 254)), udp4(way(MACHINE, LEG_B, 64), v4(2, 7), v4(1, 1))] {
+        world.check_dropped("if-up0", &frame, Purpose::NotGateway);
+    }
+}
+
+#[test]
+fn a_gateway_that_yields_and_is_the_only_one_goes_on() {
+    let plan = with_uplink(plan(Plan::hosts(&[Geneve; 3])), 0, 200).with_yielding(0);
+    let mut world = World::new(plan.with_neighbour("nw-b", v4(2, 7).into(), mac(MACHINE)));
+    let (sent, got) = (way(own(1, 1), LEG_A, 64), way(LEG_B, MACHINE, 63));
+    world.check("if-a1", &udp4(sent, v4(1, 1), v4(2, 7)), &[("if-up0", &udp4(got, v4(1, 1), v4(2, 7)))]);
+    let (sent, got) = (way(MACHINE, LEG_B, 64), way(LEG_A, own(1, 1), 63));
+    world.check("if-up0", &udp4(sent, v4(2, 7), v4(1, 1)), &[("if-a1", &udp4(got, v4(2, 7), v4(1, 1)))]);
+}
+
+#[test]
 fn nobody_outside_speaks_as_a_leg_or_as_a_guest() {
     let mut world = three();
     let to_leg = way(MACHINE, LEG_B, 64);

@@ -1,6 +1,6 @@
 //! Small topologies, made by requests as users make them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use dataplane::{Compiler, Local, Program};
@@ -26,6 +26,7 @@ pub(crate) struct Plan {
     seen: SeenPorts,
     ports: BTreeMap<u8, Vec<(String, OfPort)>>,
     neighbours: Vec<Flow>,
+    yielding: BTreeSet<u8>,
 }
 
 impl Plan {
@@ -41,7 +42,8 @@ impl Plan {
 
     fn hosts_at(encapsulations: &[Encapsulation], address: fn(u8) -> IpAddr) -> Self {
         let (topology, seen) = (Topology::default(), SeenPorts::default());
-        let mut plan = Self { topology, seen, ports: BTreeMap::new(), neighbours: Vec::new() };
+        let (ports, neighbours, yielding) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        let mut plan = Self { topology, seen, ports, neighbours, yielding };
         for (host, encapsulation) in (0..).zip(encapsulations) {
             let underlay =
                 Underlay { encapsulation: *encapsulation, address: address(host), mtu: UNDERLAY_MTU };
@@ -116,6 +118,12 @@ impl Plan {
         self
     }
 
+    /// With a host that leaves what gateways do to others.
+    pub(crate) fn with_yielding(mut self, host: u8) -> Self {
+        self.yielding.insert(host);
+        self
+    }
+
     /// The guests' ports of a host, by the interface's id.
     pub(crate) fn ports(&self, host: u8) -> &[(String, OfPort)] {
         &self.ports[&host]
@@ -159,7 +167,7 @@ impl Plan {
         let ports = self.ports(host).iter().map(|(id, number)| (interface_id(id), *number)).collect();
         let tunnels = Encapsulation::ALL.into_iter().map(|kind| (kind, tunnel_port(kind))).collect();
         let (datapath, monitors) = (host_id(host), BTreeMap::new());
-        let local = Local { datapath, ports, tunnels, monitors, yields: false };
+        let local = Local { datapath, ports, tunnels, monitors, yields: self.yielding.contains(&host) };
         let mut program = Compiler::new(self.topology.clone(), local).program().clone();
         program.flows.extend(self.neighbours.iter().map(|flow| (flow.into(), flow.clone())));
         program
