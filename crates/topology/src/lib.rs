@@ -8,6 +8,7 @@
 //! - [`request`] and [`edit`]: pure functions from (topology, request) to (changes, error).
 //! - [`physical`]: what physical networks are made of, and their gateways.
 //! - [`walk`]: where a packet goes, by the objects alone.
+//! - [`reach`]: who can talk to whom, and whether that is as it should be.
 //! - [`scope`]: which part a host needs, and what it must be told when that changes.
 //!
 //! Nothing here reads a clock, a socket, a file or a source of randomness: times and seeds are arguments.
@@ -35,6 +36,7 @@ pub mod network;
 pub mod network_service;
 pub mod object;
 pub mod physical;
+pub mod reach;
 pub mod request;
 pub mod route;
 pub mod route_link;

@@ -113,6 +113,11 @@ impl Ports {
         (self.first..=self.last).contains(&port)
     }
 
+    /// The first and the last of them.
+    pub fn ends(self) -> (u16, u16) {
+        (self.first, self.last)
+    }
+
     /// The blocks that make up the range, each a value and the bits of it that count: a switch matches no ranges. At
     /// most 30 (RFC 1878 counts prefixes of addresses so).
     pub fn blocks(self) -> Vec<(u16, u16)> {
