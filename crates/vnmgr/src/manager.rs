@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::Agents;
-use crate::api::{self, Api, batch::BATCHES_AT_ONCE};
+use crate::api::{self, Api, batch::BATCHES_AT_ONCE, question::QUESTIONS_AT_ONCE};
 use crate::hosts::Hosts;
 use crate::load::{LoadError, load};
 use crate::metrics::Metrics;
@@ -159,7 +159,9 @@ impl Manager {
             served.await
         };
         let batches = Arc::new(Semaphore::new(BATCHES_AT_ONCE));
-        let api = Api { head, writer, store, hosts, authority, metrics, batches, stop: stop.clone() };
+        let questions = Arc::new(Semaphore::new(QUESTIONS_AT_ONCE));
+        let api =
+            Api { head, writer, store, hosts, authority, metrics, batches, questions, stop: stop.clone() };
         Ok(Self {
             addresses,
             agents,

@@ -1,6 +1,7 @@
 //! Batches: many requests, one commit, all or nothing.
 
 use axum::extract::{Request, State};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use topology::datapath::Datapath;
 use topology::interface::Interface;
@@ -104,15 +105,27 @@ async fn carry_out(State(api): State<Api>, request: Request) -> Result {
 }
 
 fn parse(body: &[u8]) -> Result<Batch> {
+    let batch: Batch = read(body)?;
+    bounded(&batch.operations)?;
+    Ok(batch)
+}
+
+/// Reads a body that has at most as many values as a batch.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     MAX_VALUES.admit(body)?;
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let batch: Batch = serde_path_to_error::deserialize(&mut reader).map_err(malformed)?;
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(malformed)?;
     reader.end().map_err(ApiError::body)?;
-    if batch.operations.len() > MAX_OPERATIONS {
-        let message = format!("a batch has at most {MAX_OPERATIONS} operations");
-        return Err(Error::new(ErrorKind::TooLarge, "operations", message).into());
+    Ok(read)
+}
+
+/// Refuses more operations than a commit has.
+pub(super) fn bounded(operations: &[topology::Request]) -> Result<()> {
+    if operations.len() <= MAX_OPERATIONS {
+        return Ok(());
     }
-    Ok(batch)
+    let message = format!("a batch has at most {MAX_OPERATIONS} operations");
+    Err(Error::new(ErrorKind::TooLarge, "operations", message).into())
 }
 
 fn malformed(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {

@@ -2,8 +2,9 @@
 //!
 //! One noun, one file: [`datapath`], [`network`], [`segment`], [`interface`], [`interface_port`], [`mac_lease`],
 //! [`ip_lease`], [`route_link`], [`route`], [`network_service`], [`dns_service`],
-//! [`dns_record`], [`translation`], [`static_address`], [`filter`], [`security_group`], [`host`], [`batch`]. What they share
-//! is in [`resource`], [`part`], [`input`], [`list`], [`look`] and [`reply`].
+//! [`dns_record`], [`translation`], [`static_address`], [`filter`], [`security_group`], [`host`], [`batch`], [`trace`],
+//! [`reach`], [`policy`]. What they share
+//! is in [`resource`], [`part`], [`input`], [`question`], [`list`], [`look`] and [`reply`].
 //!
 //! # Conventions
 //! - Every response names the revision it is true of in `OpenVNet-Revision`.
@@ -34,6 +35,9 @@ mod measure;
 pub mod network;
 pub mod network_service;
 pub mod part;
+pub mod policy;
+pub mod question;
+pub mod reach;
 pub mod reply;
 pub mod resource;
 mod rewrite;
@@ -44,7 +48,9 @@ pub mod security_group;
 pub mod segment;
 mod shape;
 pub mod static_address;
+pub mod trace;
 pub mod translation;
+mod words;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -125,6 +131,8 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     /// Places for batches, which take the most memory.
     pub batches: Arc<Semaphore>,
+    /// Places for questions that take a processor for seconds.
+    pub questions: Arc<Semaphore>,
     /// The manager is to stop: nobody waits any longer.
     pub stop: CancellationToken,
 }
@@ -207,6 +215,9 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(security_group::routes())
         .merge(security_group::part_routes())
         .merge(batch::routes())
+        .merge(trace::routes())
+        .merge(reach::routes())
+        .merge(policy::routes())
         .merge(host::routes());
     OpenApiRouter::with_openapi(Document::openapi()).nest(rewrite::BASE, routes)
 }

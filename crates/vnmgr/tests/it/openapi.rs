@@ -47,6 +47,7 @@ fn every_route_is_described() {
     let mut expected: Vec<String> =
         collections.iter().flat_map(|of| [(*of).to_owned(), format!("{of}/{{uuid}}")]).collect();
     let others = [
+        "assert",
         "batch",
         "filters/{uuid}/static",
         "hosts",
@@ -56,7 +57,9 @@ fn every_route_is_described() {
         "ip_leases/{uuid}/attach",
         "ip_leases/{uuid}/release",
         "openapi.json",
+        "reach",
         "revision",
+        "trace",
         "translations/{uuid}/static_address",
         "security_groups/{uuid}/rules",
     ];
