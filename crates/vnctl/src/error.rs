@@ -18,6 +18,8 @@ pub enum Exit {
     Pending,
     /// The manager cannot be reached, or what answers is not one.
     Unreachable,
+    /// The answer is no: a packet does not arrive, or a policy is not kept.
+    No,
 }
 
 impl From<Exit> for ExitCode {
@@ -28,6 +30,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Pending => 3,
             Exit::Unreachable => 4,
+            Exit::No => 5,
         })
     }
 }
@@ -39,7 +42,8 @@ Exit codes:
   1  the manager refused the request; with `status`: something is wrong
   2  the command line or a file cannot be understood
   3  committed, and not every host has realized it in time (--wait, status)
-  4  the manager cannot be reached";
+  4  the manager cannot be reached
+  5  the answer is no: a packet does not arrive (trace), a policy is not kept (assert)";
 
 /// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,9 @@ pub(crate) enum Error {
     Pending { revision: String, hosts: Vec<String> },
     #[error("{0}")]
     Unwell(String),
+    /// It has been printed.
+    #[error("the answer is no")]
+    No,
     #[error("cannot reach the manager at {url} ({origin})")]
     Unreachable { url: String, origin: Origin, source: Box<ureq::Error> },
     #[error("{url} ({origin}) answered {status}, and not as a manager does: is another program there?")]
@@ -89,6 +96,7 @@ impl Error {
             Self::CommandLine(_) | Self::Usage(_) | Self::File { .. } => Exit::Usage,
             Self::Refused(_) | Self::Unwell(_) => Exit::Refused,
             Self::Pending { .. } => Exit::Pending,
+            Self::No => Exit::No,
             Self::Unreachable { .. } | Self::Stranger { .. } => Exit::Unreachable,
             Self::Line { source, .. } => source.exit(),
             Self::Lines { first, .. } => first.exit(),
@@ -120,6 +128,7 @@ impl Error {
             Self::CommandLine(cause) if exit == Exit::Success => write!(out, "{cause}"),
             Self::CommandLine(cause) => write!(err, "{cause}"),
             Self::Output(_) if exit == Exit::Success => Ok(()),
+            Self::No => Ok(()),
             _ => self.write_plain(err),
         }
     }

@@ -48,6 +48,15 @@ pub fn described(text: &str) -> Result<usize, String> {
     document::read_all(&files).map(|objects| objects.len()).map_err(|error| error.to_string())
 }
 
+/// What applying `files`, names and texts, would change.
+///
+/// # Errors
+/// A file cannot be understood, or the manager does not say what exists.
+pub(crate) fn proposal(client: &Client, files: &[(String, String)]) -> Result<Vec<Operation>, Error> {
+    let wanted = document::read_all(files)?;
+    Ok(Plan::new(&wanted, &existing(client, &wanted, None)?, None).operations())
+}
+
 impl Apply<'_> {
     /// Makes objects be as `files`, names and texts, describe them.
     pub(crate) fn run(&self, out: &mut dyn Write, files: &[(String, String)]) -> Result<(), Error> {

@@ -1,16 +1,22 @@
 //! Commands, and the session that carries them out.
 
+mod ask;
+mod assert;
 mod batch;
 mod change;
 mod hosts;
+mod reach;
 mod show;
 mod status;
+mod trace;
 
 use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 
 use clap_complete::Shell;
 use serde_json::Value;
+
+pub(crate) use ask::{Ask, Question};
 
 use crate::Streams;
 use crate::apply::{Apply, Prune};
@@ -46,6 +52,8 @@ pub(crate) enum Command {
     Apply { files: Vec<String>, dry_run: bool, prune: Option<Prune> },
     /// Say whether all is well.
     Status,
+    /// Ask what packets do.
+    Ask(Ask),
     /// Print a shell's completion.
     Completions(Shell),
     /// Send a request as it is.
@@ -105,6 +113,7 @@ impl<'a> Session<'a> {
             Command::Batch { file, mode } => self.batch(&file, mode),
             Command::Apply { files, dry_run, prune } => self.apply(&files, dry_run, prune.as_ref()),
             Command::Status => self.status(),
+            Command::Ask(ask) => self.ask(ask),
             Command::Completions(shell) => self.completions(shell),
             Command::Api { method, path, body } => self.api(&method, &path, body),
         }

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod programs;
+mod questions;
 mod resources;
 
 use std::ffi::OsString;
@@ -71,7 +72,10 @@ fn timeout_s(matches: &ArgMatches) -> u64 {
 fn read(name: &str, matches: &ArgMatches) -> Result<Command, Error> {
     match Resource::named(name) {
         Some(resource) => resources::read(resource, matches),
-        None => programs::read(name, matches),
+        None => match questions::read(name, matches)? {
+            Some(question) => Ok(question),
+            None => programs::read(name, matches),
+        },
     }
 }
 
@@ -88,6 +92,7 @@ pub(crate) fn grammar() -> Grammar {
         .args(global_arguments())
         .subcommands(RESOURCES.into_iter().map(resources::grammar))
         .subcommands(programs::grammars())
+        .subcommands(questions::grammars())
 }
 
 fn global_arguments() -> Vec<Arg> {
