@@ -167,17 +167,24 @@ impl Connections {
         })
     }
 
-    /// Where a tracker was free to choose the port of a translated connection, the walk assumes the first of those allowed.
-    /// This says which port it took in truth.
-    pub fn settle(&mut self, assumed: (IpAddr, u16), taken: u16) {
-        let settled = |mut known: Connection| {
-            if let Ends::Ports { destination, .. } = &mut known.reply.ends
-                && (known.reply.destination, *destination) == assumed
-            {
-                *destination = taken;
+    /// Where a tracker was free to choose the port of a translated connection, the walk assumes the first of those allowed. This
+    /// says which port was taken in truth, for what a walk has added to what was known before.
+    pub fn settle(&mut self, before: &Self, (address, assumed): (IpAddr, u16), taken: u16) {
+        let settled = |tuple: &mut Tuple| {
+            let Ends::Ports { source, destination } = &mut tuple.ends else { return };
+            for (of, port) in [(tuple.source, source), (tuple.destination, destination)] {
+                if (of, *port) == (address, assumed) {
+                    *port = taken;
+                }
+            }
+        };
+        let new = |mut known: Connection| {
+            if !before.known.contains(&known) {
+                settled(&mut known.original);
+                settled(&mut known.reply);
             }
             known
         };
-        self.known = std::mem::take(&mut self.known).into_iter().map(settled).collect();
+        self.known = std::mem::take(&mut self.known).into_iter().map(new).collect();
     }
 }

@@ -70,13 +70,11 @@ fn asked_of_simulated(walker: &mut Walker<'_>, at: &Journey) -> Option<()> {
 
 /// Takes a frame to an interface.
 fn to(walker: &mut Walker<'_>, mut at: Journey, interface: &Interface) {
-    if interface.uuid == at.source && !at.routed {
-        let remedy = "nothing has to: the guest need not ask the network to speak to itself";
-        return walker.drop(&at, interface.uuid.clone(), Reason::ToItself, remedy);
-    }
     if let Some(Place::On(host)) = walker.place(interface) {
-        let is_port = interface.mode != InterfaceMode::Simulated;
-        if is_port && !protection::passes_to(walker, &mut at, Some(interface)) {
+        // Who is behind a leg that is on one host alone, nobody knows before the packet is there.
+        let is_elsewhere = host != at.host;
+        let is_simulated = interface.mode == InterfaceMode::Simulated;
+        if (is_elsewhere || !is_simulated) && !protection::passes_to(walker, &mut at, Some(interface)) {
             return;
         }
         if !cross(walker, &mut at, &host) {
@@ -90,9 +88,9 @@ fn to(walker: &mut Walker<'_>, mut at: Journey, interface: &Interface) {
     }
 }
 
-/// What nobody in the domain has goes behind its edge, if it has one.
+/// What nobody in the domain has goes behind its edge, or, if it answers somebody out there, to the wire of a physical network.
 fn unknown(walker: &mut Walker<'_>, mut at: Journey) {
-    let edge = wire::edge(walker, &at).filter(|_| !at.from_wire);
+    let edge = wire::edge(walker, &at).or_else(|| wire::uplink(walker, &at)).filter(|_| !at.from_wire);
     let Some(edge) = edge else {
         let remedy = format!("lease {} to an interface that is up and plugged in", at.packet.destination);
         return walker.drop(&at, &at.domain.clone(), Reason::UnknownDestination, remedy);
@@ -155,6 +153,10 @@ fn members(walker: &Walker<'_>, at: &Journey) -> Vec<(DatapathId, InterfaceId)> 
 
 /// Hands a frame to an interface on the host where it is.
 fn deliver(walker: &mut Walker<'_>, mut at: Journey, interface: &Interface) {
+    if interface.uuid == at.source && !at.routed {
+        let remedy = "nothing has to: a guest need not ask the network to speak to itself";
+        return walker.drop(&at, interface.uuid.clone(), Reason::ToItself, remedy);
+    }
     if protection::passes(walker, &mut at, interface, Direction::Ingress) {
         let (interface, host) = (interface.uuid.clone(), at.host);
         let (packet, source_ports) = (at.packet, at.source_ports);
@@ -208,7 +210,7 @@ fn bytes(packet: &Packet) -> u32 {
     let content = match &packet.content {
         Content::Arp(_) => 28,
         Content::Ip(ip) => ip.total_bytes(),
-        Content::Other { .. } => super::packet::OTHER_BYTES,
+        Content::Other { .. } => super::packet::OTHER_BYTES.into(),
     };
     let tags = u32::try_from(packet.vlans.len()).unwrap_or(u32::MAX);
     content.saturating_add(tags.saturating_mul(TAG))

@@ -23,6 +23,7 @@
 //! # Cost
 //! Whatever is looked for is found by the graph's indexes: a walk costs what the packet meets, not what there is.
 
+pub mod bytes;
 pub mod connection;
 mod domain;
 mod member;

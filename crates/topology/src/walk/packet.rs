@@ -21,7 +21,7 @@ pub mod protocol {
 }
 
 /// What a frame of another EtherType carries, in bytes: as much as an Ethernet frame must (IEEE 802.3, 3.2.8).
-pub const OTHER_BYTES: u32 = 46;
+pub const OTHER_BYTES: u16 = 46;
 
 /// An Ethernet frame.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]

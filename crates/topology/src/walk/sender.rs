@@ -8,7 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::member::Place;
 use super::packet::{Content, IpPacket, Payload};
-use super::{Decision, Journey, Outcome, Packet, Reason, Walker, protection, resolution, wire};
+use super::{
+    Answer, Decision, Journey, Outcome, Packet, Reason, Walker, protection, resolution, service, wire,
+};
 use crate::graph::DomainId;
 use crate::id::InterfaceId;
 use crate::interface::Interface;
@@ -130,6 +132,7 @@ fn may_send_from(walker: &Walker<'_>, at: &Journey, interface: &Interface, ip: &
     let mut here = attachments.iter().filter(|of| of.domain == at.domain);
     here.any(|of| of.addresses.contains(&ip.source))
         || has_no_address_yet(ip)
+        || is_renewal(walker, at, ip)
         || is_allowed(walker, at, interface, ip.source)
         || is_routed_by(walker, at, interface, ip.source)
         || permits_all(walker, at, interface)
@@ -150,6 +153,11 @@ fn has_no_address_yet(ip: &IpPacket) -> bool {
             source == Ipv6Addr::UNSPECIFIED && (is_join || is_probe)
         }
     }
+}
+
+/// A client renews from the address that it has (RFC 2131, section 4.4.5), also when that is its own no more: the server hears it.
+fn is_renewal(walker: &Walker<'_>, at: &Journey, ip: &IpPacket) -> bool {
+    ip.is_ipv4() && service::answers(walker, at).is_some_and(|(_, answer)| answer == Answer::Dhcp)
 }
 
 fn is_allowed(walker: &Walker<'_>, at: &Journey, interface: &Interface, source: IpAddr) -> bool {

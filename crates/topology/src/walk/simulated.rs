@@ -1,6 +1,7 @@
 //! What reaches a simulated interface: it answers for its own addresses, and takes the rest to its router.
 
 use super::packet::{Content, Fragment, Icmp, IpPacket, Payload};
+use super::protection;
 use super::{
     Answer, Decision, Journey, Outcome, Packet, Reason, Walker, domain, router, service, translation,
 };
@@ -39,7 +40,10 @@ pub(super) fn meet(walker: &mut Walker<'_>, at: Journey, interface: &Interface) 
 }
 
 /// Answers what is for a simulated interface itself.
-pub(super) fn own(walker: &mut Walker<'_>, at: Journey, interface: &Interface) {
+pub(super) fn own(walker: &mut Walker<'_>, mut at: Journey, interface: &Interface) {
+    if !protection::passes_to(walker, &mut at, None) {
+        return;
+    }
     let Some(ip) = at.packet.ip() else { return };
     let serves = |mode| service::of_interface(walker, interface, mode);
     let is_first = ip.fragment != Fragment::Later;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::connection::{Connection, Ends, Tracker, Tuple, Way};
-use super::packet::{Fragment, Icmp, IpPacket, Payload, protocol};
+use super::packet::{Fragment, Icmp, IpPacket, Payload};
 use super::protection::may_begin;
 use super::{Answer, Decision, Journey, Reason, Walker, domain, router, simulated};
 use crate::id::{DatapathId, InterfaceId, NetworkId};
@@ -182,13 +182,16 @@ fn taken_in<'a>(walker: &Walker<'a>, at: &Journey, leg: &Interface, ip: &IpPacke
         return In::Own;
     }
     let by_port = entries().find(|(_, entry)| is_to_port(ip, entry));
-    let by_address = || entries().find(|(_, entry)| entry.ports.is_none());
-    let placed = by_port.or_else(by_address).and_then(|(translation, entry)| {
+    let placed = |(translation, entry): (&'a Translation, &'a StaticAddress)| {
         let host = host_of_internal(walker, at, leg, entry)?;
         Some(In::At(host, Taken::Static(translation, entry)))
-    });
-    if let Some(placed) = placed {
+    };
+    if let Some(placed) = by_port.and_then(placed) {
         return placed;
+    }
+    // An address that stands for somebody who is not there is nobody's.
+    if let Some(whole) = entries().find(|(_, entry)| entry.ports.is_none()) {
+        return placed(whole).unwrap_or(In::Nobodys);
     }
     if let Some((host, translation, block)) = host_of_port(walker, at, &translations, ip) {
         return In::At(host, Taken::Source(translation, block));
@@ -351,9 +354,7 @@ fn taken_out<'a>(walker: &Walker<'a>, at: &Journey, leg: &Interface, ip: &IpPack
         let block = block(walker, translation, &at.host, ip.is_ipv4())?;
         Some((length, translation, block))
     };
-    // Others than these have neither ports nor identifiers to tell their answers by.
-    let has_answers = ip.ports().is_some() || is_echo_request(ip) || is_echo_reply(ip) || is_later(ip);
-    let sources = translations.iter().filter(|of| of.mode == TranslationMode::Source && has_answers);
+    let sources = translations.iter().filter(|of| of.mode == TranslationMode::Source);
     let best = sources.filter_map(|of| share(of)).max_by_key(|(length, ..)| *length);
     best.map(|(_, translation, block)| Taken::Source(translation, block))
 }
@@ -382,10 +383,6 @@ fn is_from_port(ip: &IpPacket, entry: &StaticAddress) -> bool {
 
 fn is_error(ip: &IpPacket) -> bool {
     matches!(&ip.payload, Payload::Icmp(icmp) if icmp.about.is_some())
-}
-
-fn is_later(ip: &IpPacket) -> bool {
-    ip.fragment == Fragment::Later && matches!(ip.protocol(), protocol::TCP | protocol::UDP)
 }
 
 fn is_echo_request(ip: &IpPacket) -> bool {

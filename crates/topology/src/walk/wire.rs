@@ -116,6 +116,13 @@ pub(super) fn edge(walker: &Walker<'_>, at: &Journey) -> Option<Gateway> {
     walker.reaches(&at.host, &edge.datapath).then_some(edge)
 }
 
+/// The uplink of a physical network, where it is.
+pub(super) fn uplink(walker: &Walker<'_>, at: &Journey) -> Option<Gateway> {
+    walker.topology.physical_network(&at.domain)?;
+    let mut gateways = walker.topology.gateways(&at.domain).into_iter();
+    gateways.find(|gateway| gateway.datapath == at.host)
+}
+
 /// Hands a frame to the wire behind an edge or uplink, on its host.
 pub(super) fn out_of_edge(walker: &mut Walker<'_>, mut at: Journey, uplink: &InterfaceId) {
     let vlan = walker.interface(uplink).and_then(|uplink| uplink.vlan_id);

@@ -67,10 +67,7 @@ fn many_share_an_address_and_only_they_begin() {
 #[test]
 fn a_port_stands_for_another_and_the_rest_is_the_legs_own() {
     let mut world = translated();
-    let to = |port| {
-        let packet = udp((mac(2), mac(102)), ("10.2.0.2", "10.2.0.101"), (5, port));
-        packet
-    };
+    let to = |port| udp((mac(2), mac(102)), ("10.2.0.2", "10.2.0.101"), (5, port));
     world.check("if-2", &to(80), "answered port_unreachable");
     let opens = tcp((mac(2), mac(102)), ("10.2.0.2", "10.2.0.101"), (5, 80), topology::walk::TcpFlags::SYN);
     let walk = world.check("if-2", &opens, "delivered if-3");
