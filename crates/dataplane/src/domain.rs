@@ -91,7 +91,8 @@ fn has_router(view: View<'_>, domain: &DomainId) -> bool {
 
 /// What guests ask a server or a router is answered on their own host, and nobody else hears it.
 fn questions(view: View<'_>, domain: &DomainId, key: DomainKey) -> Vec<Flow> {
-    let asked = || flagged(in_domain(key), 0, FROM_TUNNEL | FROM_WIRE);
+    // What is tagged is in a VLAN of the guests' own.
+    let asked = || flagged(in_domain(key).untagged(), 0, FROM_TUNNEL | FROM_WIRE);
     let dhcp = [
         (asked().ip().udp().udp_src(DHCP_CLIENT).udp_dst(DHCP_SERVER), Question::Dhcp),
         (asked().ipv6().udp().udp_src(DHCPV6_CLIENT).udp_dst(DHCPV6_SERVER), Question::Dhcpv6),

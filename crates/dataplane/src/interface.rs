@@ -12,14 +12,14 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use openflow::{Action, Field, Flow, Group, Instructions, Match, Meter, OfPort};
-use topology::interface::Interface;
+use topology::interface::{Interface, InterfaceMode};
 use topology::route::RoutePrefix;
 use topology::{DomainId, DomainKey, HostKey, InterfaceId, InterfaceKey, MacAddr};
 
 use crate::cookie::Owner;
 use crate::filter::{identified, is_protected};
 use crate::layout::*;
-use crate::view::{Attachment, Place, View, asking_for, from_interface, from_prefix, in_domain};
+use crate::view::{Attachment, Place, View, asking_for, flagged, from_interface, from_prefix, in_domain};
 use crate::{limit, physical, security, simulated, translation};
 
 /// Type of a VLAN tag (IEEE 802.1Q, section 9.6).
@@ -64,7 +64,14 @@ fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec
         true => Instructions::apply([to_identity(interface)]).then_goto(TRACK_IN),
         false => Instructions::apply([limit::output(interface, port)]),
     };
-    let deliver = domains.into_iter().map(|domain| deliver(interface, domain, out.clone()));
+    // Who sends to all is no receiver: a switch gives nothing back by itself, and filters and trackers shall not hear of it.
+    let of_itself = |domain| {
+        let mut of_itself = deliver(interface, domain, Instructions::drop());
+        of_itself.matching = from_interface(flagged(of_itself.matching, 0, ROUTED), key);
+        Flow { priority: 110, ..of_itself }
+    };
+    let silent = domains.clone().into_iter().filter(|_| is_protected(interface)).map(of_itself);
+    let deliver = domains.into_iter().map(|domain| deliver(interface, domain, out.clone())).chain(silent);
     let of_attachment = |of: &Attachment| {
         let leased = Match::new().in_port(port).eth_src(of.mac.0);
         let mut flows = classify(interface, port, of, (leased, 100));
@@ -99,7 +106,16 @@ pub(crate) fn deliver(interface: &Interface, domain: DomainKey, out: Instruction
 
 fn remote(interface: &Interface, host: HostKey, of: &Attachment) -> Vec<Flow> {
     let resolve = of.addresses.iter().map(|address| resolve(interface, of, *address));
-    std::iter::once(destination(of, found(interface, Some(host)))).chain(resolve).collect()
+    let mut destination = destination(of, found(interface, Some(host)));
+    let mut answers = Vec::new();
+    if interface.mode == InterfaceMode::Simulated {
+        // As where it is: what is tagged is in a VLAN of the guests' own, and a segment's questions would go to everybody.
+        destination.matching = destination.matching.untagged();
+        if let DomainId::Segment(_) = of.domain {
+            answers.extend(of.addresses.iter().map(|address| simulated::answer(of.key, *address)));
+        }
+    }
+    std::iter::once(destination).chain(resolve).chain(answers).collect()
 }
 
 /// Says whom a packet goes to, and takes it there: to its port, or to another host.
@@ -184,9 +200,9 @@ pub(crate) fn says_its_mac(key: InterfaceKey, of: &Attachment, mac: MacAddr) -> 
     .map(|matching| Flow::new(SEGMENT_SOURCE, 100, matching, Instructions::goto(TRACK_OUT)))
 }
 
-/// A question for the asker's own address is left alone.
+/// A question for the asker's own address is left alone. A router's is not the asker's: it may send a packet back.
 pub(crate) fn asks_for_itself(key: InterfaceKey, of: &Attachment, address: IpAddr) -> Flow {
-    let own = asking_for(from_interface(in_domain(of.key), key), address);
+    let own = flagged(asking_for(from_interface(in_domain(of.key), key), address), 0, ROUTED);
     Flow::new(RESOLVE, 200, own, Instructions::drop())
 }
 

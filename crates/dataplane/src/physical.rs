@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use openflow::{
-    Action, Bucket, BucketId, Field, Flow, Group, GroupId, GroupType, Instructions, Match, OfPort, TableId,
+    Action, Bucket, BucketId, Field, Flow, Group, GroupId, GroupType, Instructions, Match, OfPort,
 };
 use topology::interface::Interface;
 use topology::route::{Route, RoutePrefix};
@@ -82,8 +82,15 @@ pub(crate) fn flows(view: View<'_>, domain: &DomainId, key: DomainKey) -> (Vec<F
     let legs = legs(view, domain);
     let (outward, inward) = (outward(view, key, &gateways), inward(view, key, &gateways));
     let mut flows = Vec::new();
-    flows.extend(outward.iter().map(|group| through(LINK, 50, key, group)));
-    flows.extend(inward.iter().map(|group| through(WIRE_SOURCE, 100, key, group)));
+    // From here on the packet is this host's, wherever it has come from, and may go back there.
+    let own_now = [Action::set_field_masked(Field::Reg(FLAGS), 0_u32, FROM_TUNNEL | FROM_WIRE), hairpin()];
+    flows.extend(outward.iter().map(|group| {
+        let actions = own_now.iter().cloned().chain([Action::Group(group.id)]);
+        Flow::new(LINK, 50, in_domain(key), Instructions::apply(actions))
+    }));
+    flows.extend(inward.iter().map(|group| {
+        Flow::new(WIRE_SOURCE, 100, in_domain(key), Instructions::apply([Action::Group(group.id)]))
+    }));
     if let Some(uplink) = own(&gateways) {
         flows.push(out_of(key, uplink));
         flows.extend(legs.iter().flat_map(|(_, leg)| answers(leg)));
@@ -155,6 +162,13 @@ pub(crate) fn base() -> Vec<Flow> {
         flow(GATEWAY, 0, Match::new(), find),
         flow(BACK, 0, Match::new(), Instructions::apply([Action::output(OfPort::IN_PORT)])),
         flow(BACK, 100, flagged(Match::new(), FROM_WIRE, FROM_WIRE), Instructions::apply(onto_wire)),
+        // Nobody on the wire is a member of a group.
+        drop(
+            LINK,
+            70,
+            flagged(Match::new(), AT_GATEWAY | PENDING, AT_GATEWAY | PENDING | RESOLVED),
+            Purpose::NotAllowedOut,
+        ),
         flow(LINK, 60, at_gateway.clone().ip(), ask(Question::NextHop)),
         flow(LINK, 60, at_gateway.ipv6(), ask(Question::NextHop)),
     ];
@@ -236,10 +250,6 @@ pub(crate) fn first_live(key: DomainKey, number: u32, ways: Vec<(OfPort, Vec<Act
     let buckets: Vec<_> = (0..).zip(ways).map(bucket).collect();
     let id = GroupId(key.0 * GROUPS + number);
     (!buckets.is_empty()).then_some(Group { id, kind: GroupType::FastFailover, selection: None, buckets })
-}
-
-fn through(table: TableId, priority: u16, key: DomainKey, group: &Group) -> Flow {
-    Flow::new(table, priority, in_domain(key), Instructions::apply([Action::Group(group.id)]))
 }
 
 /// What goes to no leg goes to the wire, unless it comes from there.

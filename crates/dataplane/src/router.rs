@@ -126,6 +126,8 @@ fn own() -> Vec<Flow> {
         flow(ECHO_REPLY, 100, matching, Instructions::apply(actions))
     };
     vec![
+        // A simulated interface is a member of no group.
+        drop(OWN, 300, flagged(Match::new(), PENDING, PENDING), Purpose::NotAllowedOut),
         metered(Match::new().icmp(request).icmp_code(0)),
         metered(Match::new().icmpv6(request_v6).icmpv6_code(0)),
         reply(Match::new().icmp(request), v4),

@@ -74,7 +74,8 @@ fn of_attachment(interface: &Interface, of: &Attachment) -> Vec<Flow> {
 
 /// Answers the question for an address of ours in a segment.
 pub(crate) fn answer(domain: DomainKey, address: IpAddr) -> Flow {
-    let asked = flagged(in_domain(domain), 0, FROM_TUNNEL);
+    // What is tagged is in a VLAN of the guests' own.
+    let asked = flagged(in_domain(domain).untagged(), 0, FROM_TUNNEL);
     let (matching, answer) = match address {
         IpAddr::V4(address) => {
             (asked.arp().arp_op(REQUEST).arp_tpa(address), answered(ask_ipv4(Field::ArpTpa), ARP_REPLY))

@@ -20,7 +20,7 @@ type Port = Option<(Transport, Ports)>;
 
 /// All flows of an entry.
 pub(super) fn flows(leg: &Leg<'_>, translation: &Translation, entry: &StaticAddress) -> Vec<Flow> {
-    let Some(place) = internal(leg, entry) else { return Vec::new() };
+    let Some(place) = internal(leg, entry) else { return nobodys(leg, entry) };
     let number = number(translation, entry.number);
     let of_port = |port| match place {
         Place::At(host) => {
@@ -32,6 +32,15 @@ pub(super) fn flows(leg: &Leg<'_>, translation: &Translation, entry: &StaticAddr
         Place::Here(_) | Place::Simulated => here(leg, number, entry, port),
     };
     ports(entry).into_iter().flat_map(of_port).collect()
+}
+
+/// What comes for somebody who is not there. Let pass as it is, it would go round: the router leads the address to the leg.
+fn nobodys(leg: &Leg<'_>, entry: &StaticAddress) -> Vec<Flow> {
+    let whole = ports(entry).into_iter().filter(Option::is_none);
+    let inward = whole.filter_map(|port| inward(leg, entry, port));
+    // No entry has this number.
+    let dropped = || Instructions::apply([set(TRANSLATION, 0)]).then_goto(TRANSLATED_IN);
+    inward.map(|(priority, matching)| Flow::new(TRANSLATE_IN, priority, matching, dropped())).collect()
 }
 
 /// Its port, of each protocol that it is for; without one, the address as a whole.
