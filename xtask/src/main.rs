@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod demo;
 mod fuzz;
+mod fuzz_dataplane;
 mod licences;
 mod run;
 mod setup;
@@ -31,6 +32,8 @@ enum Task {
     Test(test::Options),
     /// Give every decoder of what others send made-up inputs
     Fuzz(fuzz::Options),
+    /// Compare what topologies mean with what their flows do, in real switches
+    FuzzDataplane(fuzz_dataplane::Options),
     /// Measure what is claimed of speed
     Bench(bench::Options),
     /// Show a network hypervisor on this machine: hosts, guests, networks, failures
@@ -43,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         Task::Check => check::check(),
         Task::Test(options) => test::test(&options),
         Task::Fuzz(options) => fuzz::fuzz(&options),
+        Task::FuzzDataplane(options) => fuzz_dataplane::fuzz(&options),
         Task::Bench(options) => bench::bench(&options),
         Task::Demo(options) => demo::demo(&options),
     }

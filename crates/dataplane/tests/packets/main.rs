@@ -1,7 +1,9 @@
 //! Flows judged by what happens to packets, in real switches with dummy ports.
 
 mod budget;
+#[path = "../harness/control.rs"]
 mod control;
+#[path = "../harness/daemons.rs"]
 mod daemons;
 mod edge;
 mod frames;
@@ -17,6 +19,8 @@ mod security;
 mod segment;
 mod services;
 mod source;
+#[allow(dead_code, reason = "shared with the test of agreement")]
+#[path = "../harness/switch.rs"]
 mod switch;
 mod translation;
 mod tunnel;

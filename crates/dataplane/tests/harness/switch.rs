@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -25,7 +27,7 @@ const UPLINK: &str = "uplink";
 const UPLINK_MTU: u16 = 9000;
 
 /// Bytes of a capture file before its first record, and of each record before its frame.
-const CAPTURE_HEADER: usize = 24;
+const CAPTURE_HEADER: u64 = 24;
 const RECORD_HEADER: usize = 16;
 
 /// Networks of the underlay (RFC 5737, RFC 3849).
@@ -120,6 +122,12 @@ impl Switch {
         self.daemons.call("revalidator/wait", &[]);
     }
 
+    /// The same, at once: without flows of the datapath, none goes on as it was.
+    pub(crate) fn replace(&self, program: Program) {
+        self.control.install(program, self.host);
+        self.daemons.call("revalidator/purge", &[]);
+    }
+
     /// Gives a guest's frame to its port.
     pub(crate) fn receive(&self, port: &str, frame: &[u8]) {
         let text: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -129,6 +137,17 @@ impl Switch {
     /// From here on no time passes for the switch (meters fill no more), and it goes on working.
     pub(crate) fn stop_clock(&self) {
         self.daemons.call("time/stop", &[]);
+    }
+
+    /// Takes fragments of tracked packets as belonging to no connection, instead of keeping them for the others. What Open vSwitch's
+    /// userspace datapath keeps in vain comes out some seconds later where the next tracked packet goes.
+    pub(crate) fn keep_no_fragments(&self) {
+        ["v4", "v6"].iter().for_each(|family| self.daemons.call("dpctl/ipf-set-disabled", &[family]));
+    }
+
+    /// Forgets all connections.
+    pub(crate) fn forget_connections(&self) {
+        self.daemons.call("dpctl/flush-conntrack", &[]);
     }
 
     /// Gives a frame of the underlay to the host.
@@ -188,27 +207,29 @@ fn mac_text(host: u8) -> String {
     topology::MacAddr(underlay_mac(host)).to_string()
 }
 
-/// A capture file of a port, and how much of it was looked at.
+/// A capture file of a port, read as far as it was looked at.
 struct Capture {
     port: String,
-    file: PathBuf,
-    read: usize,
+    file: File,
 }
 
 impl Capture {
     fn new(port: &str, file: PathBuf) -> Self {
-        Self { port: port.to_owned(), file, read: CAPTURE_HEADER }
+        let mut file = File::open(file).expect("a capture");
+        file.seek(SeekFrom::Start(CAPTURE_HEADER)).expect("a file");
+        Self { port: port.to_owned(), file }
     }
 
     /// Frames that were not read before.
     fn news(&mut self) -> Vec<Vec<u8>> {
-        let bytes = std::fs::read(&self.file).expect("a capture");
-        let mut frames = Vec::new();
-        while let Some(record) = bytes.get(self.read..).filter(|rest| !rest.is_empty()) {
-            let size = record[8..12].try_into().map(u32::from_le_bytes).expect("4 bytes");
+        let mut bytes = Vec::new();
+        self.file.read_to_end(&mut bytes).expect("a capture");
+        let (mut rest, mut frames) = (&bytes[..], Vec::new());
+        while !rest.is_empty() {
+            let size = rest[8..12].try_into().map(u32::from_le_bytes).expect("4 bytes");
             let end = RECORD_HEADER + usize::try_from(size).expect("a frame's size");
-            frames.push(record[RECORD_HEADER..end].to_vec());
-            self.read += end;
+            frames.push(rest[RECORD_HEADER..end].to_vec());
+            rest = &rest[end..];
         }
         frames
     }

@@ -66,6 +66,12 @@ impl Control {
         }
         let bundle = self.connection.bundle(delta.items());
         self.runtime.block_on(bundle).expect("a program that the switch takes");
+        for meter in &delta.modify_meters {
+            self.send(Message::MeterMod(MeterMod::Modify(meter.clone())));
+        }
+        for meter in &delta.delete_meters {
+            self.send(Message::MeterMod(MeterMod::Delete(*meter)));
+        }
         let held = self.held();
         assert!(held.difference(&program).is_empty(), "{:#?}", held.difference(&program));
     }

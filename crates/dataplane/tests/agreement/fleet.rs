@@ -1,0 +1,95 @@
+//! Hosts with their switches, kept over topologies, and the wire between them.
+
+use std::collections::BTreeMap;
+
+use dataplane::Program;
+use dataplane::layout::Question;
+use openflow::OfPort;
+
+use crate::switch::{Switch, underlay_host};
+
+/// Hosts.
+pub(crate) const HOSTS: u8 = 3;
+
+/// Ports of each.
+pub(crate) const PORTS: u8 = 6;
+
+/// Number of the first port.
+const FIRST_PORT: u32 = 10;
+
+/// Most rounds of frames over the wire until there are none: each crosses at most twice, unless the flows send them round.
+const MAX_ROUNDS: usize = 10;
+
+/// Name of a port, and the id of the interface that is plugged in there.
+pub(crate) fn port_name(host: u8, port: u8) -> String {
+    format!("if-{host}{port}")
+}
+
+/// Its number.
+pub(crate) fn port_number(port: u8) -> OfPort {
+    OfPort(FIRST_PORT + u32::from(port))
+}
+
+/// All hosts.
+pub(crate) struct Fleet {
+    switches: BTreeMap<u8, Switch>,
+}
+
+/// What became of a packet.
+#[derive(Debug, Default)]
+pub(crate) struct Observed {
+    /// Frames that ports got.
+    pub(crate) frames: Vec<(String, Vec<u8>)>,
+    /// Questions to agents.
+    pub(crate) questions: Vec<(u8, Question)>,
+}
+
+impl Fleet {
+    /// Starts all switches, without flows.
+    pub(crate) fn start() -> Self {
+        let ports: Vec<_> = (0..PORTS).map(|port| (port, port_number(port))).collect();
+        let named = |host| -> Vec<_> {
+            ports.iter().map(|(port, number)| (port_name(host, *port), *number)).collect()
+        };
+        let start = |host| {
+            let switch = Switch::start(host, &named(host), Program::default());
+            switch.keep_no_fragments();
+            (host, switch)
+        };
+        Self { switches: (0..HOSTS).map(start).collect() }
+    }
+
+    /// Makes every switch hold its program, and forgets all connections.
+    pub(crate) fn install(&mut self, program: impl Fn(u8) -> Program) {
+        for (host, switch) in &mut self.switches {
+            switch.replace(program(*host));
+            switch.forget_connections();
+            let _ = switch.done();
+        }
+    }
+
+    /// Gives a frame to a port, and carries on until nothing moves.
+    pub(crate) fn send(&mut self, host: u8, port: &str, frame: &[u8]) -> Observed {
+        self.switches[&host].receive(port, frame);
+        let mut observed = Observed::default();
+        for _ in 0..MAX_ROUNDS {
+            let mut crossing = Vec::new();
+            for (host, switch) in &mut self.switches {
+                let done = switch.done();
+                observed.frames.extend(done.guests);
+                let questions =
+                    done.questions.iter().filter_map(|asked| Question::of_userdata(&asked.userdata));
+                observed.questions.extend(questions.map(|question| (*host, question)));
+                crossing.extend(done.underlay);
+            }
+            if crossing.is_empty() {
+                observed.frames.sort();
+                return observed;
+            }
+            for frame in &crossing {
+                self.switches[&underlay_host(frame)].receive_underlay(frame);
+            }
+        }
+        panic!("a packet goes round between hosts");
+    }
+}

@@ -1,0 +1,206 @@
+//! What a walk says, held against what switches did.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use dataplane::layout::Question;
+use topology::walk::{Answer, Outcome, Packet, Payload, Reason};
+use topology::{DatapathId, MacAddr};
+
+use crate::scene::{Sent, Story, number_of};
+
+/// Steps of a walk that are shown.
+const MAX_STEPS: usize = 20;
+
+/// Something that is to be seen.
+#[derive(Clone, Debug)]
+enum Expected {
+    /// A frame at a port, perhaps with another source port.
+    Frame { port: String, packet: Packet, source_ports: Option<RangeInclusive<u16>> },
+    /// A question to a host's agent.
+    Question { host: Option<u8>, questions: Vec<Question> },
+    /// A question that an agent may be asked, and does not answer.
+    Perhaps { questions: Vec<Question> },
+}
+
+/// Which port a tracker has taken in place of the one that the walk assumes.
+pub(crate) type Settled = ((IpAddr, u16), u16);
+
+/// Compares, and says what trackers were free to choose.
+pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Vec<Settled>, String> {
+    let ways = ways(&story.walk.outcomes);
+    let fitting = ways.iter().find_map(|outcomes| {
+        let expected: Vec<_> = outcomes.iter().map(|outcome| expected(story, sent, outcome)).collect();
+        fits(story, &expected)
+    });
+    fitting.ok_or_else(|| {
+        let frames = story.observed.frames.iter().map(|(port, frame)| match Packet::from_bytes(frame) {
+            Some(packet) => format!("  {port}: {packet:?}"),
+            None => format!("  {port}: {frame:02x?}"),
+        });
+        let frames: Vec<_> = frames.collect();
+        let steps =
+            story.walk.steps.iter().take(MAX_STEPS).map(|step| format!("  {} {:?}", step.object, step.what));
+        format!(
+            "sent by {}: {:?}\nthe walk says: {:?}\nby\n{}\nthe switches: questions {:?}, frames\n{}",
+            sent.from,
+            sent.packet,
+            story.walk.outcomes,
+            steps.collect::<Vec<_>>().join("\n"),
+            story.observed.questions,
+            frames.join("\n")
+        )
+    })
+}
+
+/// All that may become of a packet, each without anything undecided in it.
+fn ways(outcomes: &[Outcome]) -> Vec<Vec<Outcome>> {
+    outcomes.iter().fold(vec![Vec::new()], |ways, outcome| {
+        let more = match outcome {
+            Outcome::Undecided { among } => among.iter().flat_map(|among| self::ways(among)).collect(),
+            other => vec![vec![other.clone()]],
+        };
+        ways.iter().flat_map(|way| more.iter().map(|more| [&way[..], more].concat())).collect()
+    })
+}
+
+fn expected(story: &Story, sent: &Sent, outcome: &Outcome) -> Expected {
+    let question = |host: &DatapathId, questions: &[Question]| Expected::Question {
+        host: number_of(host),
+        questions: questions.to_vec(),
+    };
+    match outcome {
+        Outcome::Delivered { interface, packet, source_ports, .. } => Expected::Frame {
+            port: interface.to_string(),
+            packet: packet.clone(),
+            source_ports: source_ports.clone(),
+        },
+        Outcome::OnWire { uplink, packet, next_hop: None, source_ports, .. } => {
+            let (packet, source_ports) = (packet.clone(), source_ports.clone());
+            Expected::Frame { port: uplink.to_string(), packet, source_ports }
+        }
+        Outcome::OnWire { uplink, host, packet, next_hop: Some(hop), source_ports } => {
+            match neighbour(story, uplink, *hop) {
+                Some(mac) => {
+                    let packet = Packet { destination: mac, ..packet.clone() };
+                    let (port, source_ports) = (uplink.to_string(), source_ports.clone());
+                    Expected::Frame { port, packet, source_ports }
+                }
+                None => question(host, &[Question::NextHop]),
+            }
+        }
+        Outcome::Answered { packet: Some(packet), .. } => {
+            Expected::Frame { port: sent.from.to_string(), packet: packet.clone(), source_ports: None }
+        }
+        Outcome::Answered { host, answer, packet: None, .. } => question(host, questions(*answer)),
+        Outcome::Dropped { reason, .. } => Expected::Perhaps { questions: not_answered(*reason).to_vec() },
+        Outcome::Undecided { .. } => unreachable!("ways() has none"),
+    }
+}
+
+fn neighbour(story: &Story, uplink: &topology::InterfaceId, hop: IpAddr) -> Option<MacAddr> {
+    let network = story.topology.interfaces().get(uplink)?.network_uuid.as_ref()?;
+    story.scene().neighbour(&network.to_string(), hop)
+}
+
+/// As what an agent is asked to write an answer.
+fn questions(answer: Answer) -> &'static [Question] {
+    match answer {
+        Answer::ArpReply | Answer::EchoReply => &[],
+        Answer::NeighbourAdvertisement => &[Question::Solicitation],
+        Answer::RouterAdvertisement => &[Question::RouterSolicitation],
+        Answer::Dhcp => &[Question::Dhcp],
+        Answer::Dhcpv6 => &[Question::Dhcpv6],
+        Answer::Dns => &[Question::Dns, Question::DnsStream],
+        Answer::Metadata => &[Question::Metadata],
+        Answer::TimeExceeded => &[Question::TimeExceeded],
+        Answer::NoRoute => &[Question::NoRoute],
+        Answer::HostUnreachable => &[Question::HostUnreachable],
+        Answer::PortUnreachable => &[Question::PortUnreachable],
+        Answer::TooBig { .. } => &[Question::TooBig],
+        Answer::Rejected => &[Question::Rejected],
+    }
+}
+
+/// What agents are asked about packets of which nobody may be told: they look at the packet, and drop it.
+fn not_answered(reason: Reason) -> &'static [Question] {
+    match reason {
+        Reason::TooBig => &[Question::TooBig],
+        Reason::Expired => &[Question::TimeExceeded],
+        Reason::Unreachable => &[Question::NoRoute, Question::HostUnreachable],
+        Reason::NotServed => &[Question::PortUnreachable],
+        Reason::Unasked => &[Question::NeighbourFound],
+        _ => &[],
+    }
+}
+
+/// Whether all that is expected was seen, and nothing else.
+fn fits(story: &Story, expected: &[Expected]) -> Option<Vec<Settled>> {
+    let mut frames: Vec<_> = story.observed.frames.iter().collect();
+    // What rules write down is a copy, within a limit.
+    let asked = story.observed.questions.iter().filter(|(_, question)| *question != Question::Logged);
+    let mut asked: Vec<_> = asked.collect();
+    let mut settled = Vec::new();
+    for expected in expected {
+        match expected {
+            Expected::Frame { port, packet, source_ports } => {
+                let found = frames.iter().position(|(at, frame)| {
+                    at == port && same(packet, frame, source_ports.as_ref()).is_some()
+                })?;
+                let (_, frame) = frames.swap_remove(found);
+                settled.extend(same(packet, frame, source_ports.as_ref()).flatten());
+            }
+            Expected::Question { host, questions } => {
+                let found = asked.iter().position(|(at, question)| {
+                    host.is_none_or(|host| host == *at) && questions.contains(question)
+                })?;
+                asked.swap_remove(found);
+            }
+            Expected::Perhaps { questions } => {
+                if let Some(found) = asked.iter().position(|(_, question)| questions.contains(question)) {
+                    asked.swap_remove(found);
+                }
+            }
+        }
+    }
+    (frames.is_empty() && asked.is_empty()).then_some(settled)
+}
+
+/// Whether a frame is a packet, and which source port it got, if that was left open.
+fn same(packet: &Packet, frame: &[u8], ports: Option<&RangeInclusive<u16>>) -> Option<Option<Settled>> {
+    let mut seen = Packet::from_bytes(frame)?;
+    mend_quotation(&mut seen, packet);
+    let Some(ports) = ports else {
+        // A switch that translates an error does not sum up anew what the error quotes.
+        let quotes =
+            matches!(packet.ip().map(|ip| &ip.payload), Some(Payload::Icmp(icmp)) if icmp.about.is_some());
+        let is_part = packet.ip().is_some_and(|ip| ip.fragment != topology::walk::Fragment::Whole);
+        let same = seen == *packet && (quotes || is_part || frame == packet.to_bytes());
+        return same.then_some(None);
+    };
+    let (address, assumed) = packet.ip().and_then(|ip| Some((ip.source, ip.ports()?.0)))?;
+    let taken = seen.ip()?.ports()?.0;
+    let mut other = packet.clone();
+    match &mut other.ip_mut()?.payload {
+        Payload::Tcp { source_port, .. } | Payload::Udp { source_port, .. } => *source_port = taken,
+        _ => return None,
+    }
+    let same = ports.contains(&taken) && frame == other.to_bytes();
+    same.then_some(Some(((address, assumed), taken)))
+}
+
+/// Open vSwitch 3.1 writes a checksum over the source of what a translated ICMPv6 error quotes (`nat_inner_packet` in its
+/// userspace connection tracker takes the quoted header for one of IPv4). Nothing that flows could mend.
+fn mend_quotation(seen: &mut Packet, expected: &Packet) {
+    let quoted = |packet: &Packet| match &packet.ip()?.payload {
+        Payload::Icmp(icmp) => icmp.about.as_ref().map(|about| about.source),
+        _ => None,
+    };
+    let (Some(IpAddr::V6(wrong)), Some(IpAddr::V6(right))) = (quoted(seen), quoted(expected)) else { return };
+    let Some(Payload::Icmp(icmp)) = seen.ip_mut().map(|ip| &mut ip.payload) else { return };
+    if wrong.segments()[1..] == right.segments()[1..]
+        && let Some(about) = &mut icmp.about
+    {
+        about.source = right.into();
+    }
+}

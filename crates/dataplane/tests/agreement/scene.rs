@@ -1,0 +1,201 @@
+//! A topology as it is asked for, packets sent in it, and what becomes of them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use dataplane::{Compiler, Local, Program};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use topology::binding::{SeenPort, SeenPorts};
+use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
+use topology::walk::{Connections, Packet, Walk, walk};
+use topology::{DatapathId, DomainId, Dpid, Edit, InterfaceId, MacAddr, Request, Topology};
+
+use crate::fleet::{Fleet, Observed, PORTS, port_name, port_number};
+use crate::judge;
+use crate::switch::{tunnel_port, underlay_ipv4, underlay_ipv6};
+
+/// MTU of the underlay, in bytes.
+pub(crate) const UNDERLAY_MTU: u16 = 1500;
+
+/// What happens, in a form that can be kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Scene {
+    /// How each host sends.
+    pub(crate) hosts: Vec<Encapsulation>,
+    /// The underlay is IPv6.
+    #[serde(default)]
+    pub(crate) over_ipv6: bool,
+    /// Requests, in order. What is refused is left out. An interface with the id of a port is plugged in there.
+    pub(crate) asks: Vec<Value>,
+    /// Who on the wire of a physical network has answered.
+    #[serde(default)]
+    pub(crate) neighbours: Vec<(String, IpAddr, MacAddr)>,
+    /// Packets, in order.
+    pub(crate) sent: Vec<Sent>,
+}
+
+/// A packet that an interface sends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    /// The interface.
+    pub(crate) from: InterfaceId,
+    /// The packet.
+    pub(crate) packet: Packet,
+}
+
+/// A scene that is being played.
+pub(crate) struct Story {
+    scene: Scene,
+    pub(crate) topology: Topology,
+    pub(crate) connections: Connections,
+    /// What the walk of the last packet says.
+    pub(crate) walk: Walk,
+    /// What the switches did.
+    pub(crate) observed: Observed,
+}
+
+impl Scene {
+    /// The topology that comes of the requests.
+    pub(crate) fn topology(&self) -> Topology {
+        let mut stage = Stage::default();
+        for (host, encapsulation) in (0..).zip(&self.hosts) {
+            let address: IpAddr =
+                if self.over_ipv6 { underlay_ipv6(host).into() } else { underlay_ipv4(host).into() };
+            let underlay = Underlay { encapsulation: *encapsulation, address, mtu: UNDERLAY_MTU };
+            let node_id = format!("host{host}").parse().expect("a node id");
+            let registration = Registration { node_id, dpid: Dpid(u64::from(host) + 1), underlay };
+            stage.edit(|edit, _| Datapath::register(edit, registration).is_ok());
+        }
+        self.asks.iter().for_each(|ask| stage.ask(ask));
+        stage.topology
+    }
+
+    /// What a host's switch shall hold.
+    fn program(&self, topology: &Topology, host: u8) -> Program {
+        let plugged = (0..PORTS).filter_map(|port| {
+            let id: InterfaceId = port_name(host, port).parse().expect("an id");
+            topology.active_claim(&id).is_some().then_some((id, port_number(port)))
+        });
+        let local = Local {
+            datapath: host_id(host),
+            ports: plugged.collect(),
+            tunnels: Encapsulation::ALL.into_iter().map(|kind| (kind, tunnel_port(kind))).collect(),
+            monitors: BTreeMap::new(),
+            yields: false,
+        };
+        let compiler = Compiler::new(topology.clone(), local);
+        assert_eq!(compiler.twins().count(), 0, "two units want one flow");
+        let mut program = compiler.program().clone();
+        for (network, address, mac) in &self.neighbours {
+            let domain = DomainId::Network(network.parse().expect("an id"));
+            if let Some(key) = topology.key_of_domain(&domain) {
+                let flow = dataplane::neighbour(key, *address, *mac);
+                program.flows.insert((&flow).into(), flow);
+            }
+        }
+        program
+    }
+
+    /// Who on a wire has an address, as far as gateways know.
+    pub(crate) fn neighbour(&self, network: &str, address: IpAddr) -> Option<MacAddr> {
+        let mut known = self.neighbours.iter();
+        known.find(|(of, known, _)| of == network && *known == address).map(|(_, _, mac)| *mac)
+    }
+}
+
+/// A topology in the making.
+#[derive(Default)]
+struct Stage {
+    topology: Topology,
+    seen: SeenPorts,
+    ports: BTreeMap<u8, Vec<SeenPort>>,
+}
+
+impl Stage {
+    /// Carries a request out, if it may be.
+    fn ask(&mut self, ask: &Value) {
+        let request: Request = serde_json::from_value(ask.clone()).expect("a well-formed request");
+        let done = self.edit(|edit, _| Request::execute_all([request], edit).is_ok());
+        let id = ask["attributes"]["uuid"].as_str().filter(|_| done && ask["op"] == "create");
+        let place = id.and_then(|id| id.strip_prefix("if-")).map(str::as_bytes);
+        if let Some([host @ b'0'..=b'9', b'0'..=b'9']) = place {
+            self.plug(host - b'0', id.expect("it is there"));
+        }
+    }
+
+    fn plug(&mut self, host: u8, id: &str) {
+        let named = Some(id.to_owned());
+        let port = SeenPort { name: id.to_owned(), instance: id.to_owned(), iface_id: named, error: None };
+        let ports = self.ports.entry(host).or_default();
+        ports.push(port);
+        self.seen.report(host_id(host), ports.clone());
+        self.edit(|edit, seen| {
+            seen.bind(&host_id(host), edit);
+            true
+        });
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut Edit, &SeenPorts) -> bool) -> bool {
+        let seed = self.topology.revision().0;
+        let mut edit = Edit::new(&self.topology, jiff::Timestamp::UNIX_EPOCH, seed);
+        let done = change(&mut edit, &self.seen);
+        if done {
+            self.topology.commit(self.topology.revision().next(), &edit.into_changes());
+        }
+        done
+    }
+}
+
+impl Story {
+    /// Sets the scene. Packets that it holds are not sent yet.
+    pub(crate) fn begin(fleet: &mut Fleet, scene: Scene) -> Self {
+        let topology = scene.topology();
+        fleet.install(|host| scene.program(&topology, host));
+        let (walk, observed) = (Walk::default(), Observed::default());
+        Self { scene, topology, connections: Connections::default(), walk, observed }
+    }
+
+    /// The scene with all packets sent so far.
+    pub(crate) fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    /// Sends a packet, and compares what the walk says with what the switches do.
+    pub(crate) fn go_on(&mut self, fleet: &mut Fleet, sent: Sent) -> Result<(), String> {
+        self.walk = walk(&self.topology, &sent.from, &sent.packet, &self.connections);
+        self.scene.sent.push(sent.clone());
+        let before = std::mem::replace(&mut self.connections, self.walk.connections.clone());
+        self.observed = match host_of(&sent.from) {
+            Some(host) => fleet.send(host, &sent.from.to_string(), &sent.packet.to_bytes()),
+            None => Observed::default(),
+        };
+        let settled = judge::compare(self, &sent)?;
+        settled.into_iter().for_each(|(assumed, taken)| self.connections.settle(&before, assumed, taken));
+        Ok(())
+    }
+
+    /// Plays a whole scene, to the first packet that the walk and the switches do not agree about.
+    pub(crate) fn play(fleet: &mut Fleet, scene: &Scene) -> Result<(), String> {
+        let mut story = Self::begin(fleet, Scene { sent: Vec::new(), ..scene.clone() });
+        scene.sent.iter().try_for_each(|sent| story.go_on(fleet, sent.clone()))
+    }
+}
+
+/// The host with the port of an interface.
+pub(crate) fn host_of(interface: &InterfaceId) -> Option<u8> {
+    let text = interface.to_string();
+    match text.strip_prefix("if-")?.as_bytes() {
+        [host @ b'0'..=b'9', b'0'..=b'9'] => Some(host - b'0'),
+        _ => None,
+    }
+}
+
+/// The number of a host.
+pub(crate) fn number_of(host: &DatapathId) -> Option<u8> {
+    host.to_string().strip_prefix("dp-host")?.parse().ok()
+}
+
+fn host_id(host: u8) -> DatapathId {
+    format!("dp-host{host}").parse().expect("an id")
+}
