@@ -4,10 +4,12 @@
 pub mod ages;
 pub mod dhcp;
 pub mod frames;
+pub mod ftp;
 pub mod outside;
 pub mod routers;
 pub mod stream;
 pub mod tcp;
+pub mod translated;
 pub mod watch;
 
 use std::collections::BTreeSet;
