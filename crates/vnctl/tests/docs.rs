@@ -12,7 +12,7 @@ use vnctl::Exit;
 use vnmgr::manager::{Manager, Options};
 
 /// Documents for users, from the root of the repository.
-const DOCUMENTS: [&str; 16] = [
+const DOCUMENTS: [&str; 17] = [
     "README.md",
     "docs/installation.md",
     "docs/tutorial-single-network.md",
@@ -26,6 +26,7 @@ const DOCUMENTS: [&str; 16] = [
     "docs/metadata.md",
     "docs/limits.md",
     "docs/port-security.md",
+    "docs/trace.md",
     "docs/api.md",
     "docs/vnctl.md",
     "docs/operations.md",
