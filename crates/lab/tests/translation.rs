@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::tcp::Connection;
 use common::translated::{INSIDE, SOURCE, World, guest, inside, outside};
 use common::{PATIENCE, apply, check_told, prefix, vnctl};
+use dataplane::{Owner, Purpose};
 use lab::{Guest, Lab, Result, wait_until};
 
 /// Bytes of a connection that goes on.
@@ -227,5 +228,27 @@ fn guests_and_a_real_wire_know_each_other_by_translated_addresses_only() -> Resu
     }
     check_told(&a, "-M do -s 1450 203.0.113.7", "Frag needed and DF set (mtu = 1438)")?;
     check_open(Connection::translated(&server, (wire(5), 80).into(), &a, 8080), wire(7))?;
+    Ok(())
+}
+
+#[test]
+fn of_two_guests_that_ping_one_address_alike_the_second_hears_nothing_and_is_counted() -> Result<()> {
+    let world = World::start()?;
+    let here = world.lab.host(0);
+    let other = here.add_guest(guest("c", 3))?;
+    let place = "--network-uuid nw-in --mac-address 02:00:00:00:01:03 --ipv4-address 10.0.1.3";
+    vnctl(&world.lab, &format!("interfaces add --uuid if-c {place}"))?;
+    apply(&world.lab, SOURCE)?;
+    let ping = |guest: &Guest, identifier: &str| {
+        let line = format!("ping -n -q -e {identifier} -c 5 -i 0.2 -W 1 198.51.100.1");
+        guest.attempt(line.split(' ')).map(|output| output.stdout)
+    };
+    let of_no_connection = format!("cookie={:#x}/-1", Owner::Base(Purpose::UnknownConnection).cookie().0);
+    for (guest, identifier, heard) in [(&world.a, "77", 5), (&other, "77", 0), (&other, "78", 5)] {
+        let told = ping(guest, identifier)?;
+        assert!(told.contains(&format!(" {heard} received")), "{}: {told}", guest.name());
+    }
+    let counted = here.ovs_ofctl(["dump-aggregate", "br-int", &of_no_connection])?;
+    assert!(counted.contains("packet_count=5 "), "{counted}");
     Ok(())
 }
