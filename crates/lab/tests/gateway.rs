@@ -4,7 +4,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use common::PATIENCE;
 use common::outside::{FAR, Scene, check_reaches, ip, ip6};
+use common::tcp::Connection;
 use lab::{Host, PingStream, Result, Station, wait_until};
 
 /// Time between the packets of a stream.
@@ -27,33 +28,6 @@ const PACE: Duration = Duration::from_millis(5);
 
 /// How long an attempt to connect may take: those who have lost a packet ask again after a second (RFC 6298, section 2).
 const ATTEMPT: Duration = Duration::from_millis(300);
-
-/// A connection over which everything comes back.
-struct Connection(TcpStream);
-
-impl Connection {
-    fn open(from: &Station, server: &Station, last: u8) -> Result<Self> {
-        let address = SocketAddr::new(ip(2, last), 7007);
-        let listener = server.tcp_listen(address)?;
-        let echo = thread::spawn(move || listener.accept().map(|(stream, _)| stream));
-        let stream = from.connect(address, PATIENCE)?;
-        let mut far = echo.join().expect("no panic").expect("a connection");
-        thread::spawn(move || {
-            let mut near = far.try_clone().expect("a socket");
-            std::io::copy(&mut near, &mut far)
-        });
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time");
-        Ok(Self(stream))
-    }
-
-    /// That what is sent comes back.
-    fn check(&mut self, word: &[u8; 4]) {
-        self.0.write_all(word).expect("it is sent");
-        let mut back = [0; 4];
-        self.0.read_exact(&mut back).expect("it comes back");
-        assert_eq!(&back, word);
-    }
-}
 
 /// A transfer in one direction that never rests, and the time between what arrives.
 struct Transfer {
@@ -163,8 +137,8 @@ fn the_next_gateway_takes_over_from_one_that_is_killed_and_gives_back() -> Resul
     for address in [ip(2, 7), ip6(2, 7), FAR.parse().expect("an address")] {
         check_reaches(guest, address)?;
     }
-    let mut connection = Connection::open(guest, &server, 7)?;
-    connection.check(b"here");
+    let connection = Connection::open(guest, &server, SocketAddr::new(ip(2, 7), 7007))?;
+    assert_eq!(connection.passes(), (true, true));
     let streams = start_streams(guest)?;
     let transfers = [
         Transfer::start(guest, &server, SocketAddr::new(ip(2, 7), 7009))?,
@@ -183,7 +157,7 @@ fn the_next_gateway_takes_over_from_one_that_is_killed_and_gives_back() -> Resul
         let longest = transfer.finish();
         assert!(longest < SILENCE, "nothing arrived for {longest:?}");
     }
-    connection.check(b"over");
+    assert_eq!(connection.passes(), (true, true));
     check_reaches(guest, FAR.parse().expect("an address"))?;
     // The wire finds guests by the new gateway, the new gateway's own among them.
     server.forget_neighbours()?;
@@ -196,7 +170,7 @@ fn the_next_gateway_takes_over_from_one_that_is_killed_and_gives_back() -> Resul
     lab.hosts().iter().skip(1).try_for_each(await_monitors)?;
     check_reaches(guest, ip(2, 7))?;
     check_reaches(&server, ip(1, 2))?;
-    connection.check(b"back");
+    assert_eq!(connection.passes(), (true, true));
     let result = guest.ping(ip(2, 7))?;
     assert!(result.is_perfect(), "{result:?}");
     Ok(())
