@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use dataplane::Program;
 use dataplane::layout::Question;
+use dataplane::{FlowKey, Program};
 use openflow::OfPort;
 
 use crate::switch::{Switch, underlay_host};
@@ -60,12 +60,17 @@ impl Fleet {
     }
 
     /// Makes every switch hold its program, and forgets all connections.
-    pub(crate) fn install(&mut self, program: impl Fn(u8) -> Program) {
+    pub(crate) fn install(&mut self, mut program: impl FnMut(u8) -> Program) {
         for (host, switch) in &mut self.switches {
             switch.replace(program(*host));
             switch.forget_connections();
             let _ = switch.done();
         }
+    }
+
+    /// The flows of a host that packets have met since they were put there.
+    pub(crate) fn met(&self, host: u8) -> Vec<FlowKey> {
+        self.switches[&host].met()
     }
 
     /// Gives a frame to a port, and carries on until nothing moves.

@@ -3,7 +3,7 @@
 //! The walk is written from the meaning of the objects and knows no flow, so where both agree, both are probably right; where
 //! they do not, one is wrong. What disagrees is made as small as it goes and printed as a file for [`cases`].
 //!
-//! `AGREEMENT_PAIRS` and `AGREEMENT_SEED` say how long and with what: `cargo xtask fuzz-dataplane` sets them.
+//! `AGREEMENT_PAIRS`, `AGREEMENT_MUTANTS` and `AGREEMENT_SEED` say how long and with what: `cargo xtask fuzz-dataplane` sets them.
 
 mod cases;
 #[allow(dead_code, reason = "shared with the tests of packets")]
@@ -15,6 +15,7 @@ mod coverage;
 mod daemons;
 mod fleet;
 mod judge;
+mod mutants;
 mod packets;
 mod random;
 mod scene;
@@ -34,7 +35,7 @@ use random::Random;
 use scene::{Scene, Story};
 
 /// Pairs of a topology and a packet that are compared if nothing else is said.
-const PAIRS: u64 = 2_000;
+const PAIRS: u64 = 1_800;
 
 /// Longest time for these, so that the suite stays quick on a slow machine.
 const LIMIT: Duration = Duration::from_secs(35);
@@ -44,6 +45,10 @@ const PACKETS: usize = 60;
 
 /// Disagreements that are made small. More of them are likely to be the same ones.
 const MAX_SHRUNK: u64 = 8;
+
+/// Flows that are made wrong if nothing else is said, and how many of a hundred have to be noticed by the few packets of a scene.
+const MUTANTS: usize = 6;
+const LEAST_CAUGHT: usize = 40;
 
 fn setting<T: FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
@@ -86,4 +91,15 @@ fn walks_and_flows_agree() {
     println!("{pairs} pairs, {disagreements} disagreements");
     assert_eq!(disagreements, 0, "the walk and the flows disagree: see above");
     coverage.is_enough(pairs);
+}
+
+#[test]
+fn a_wrong_flow_is_noticed() {
+    let count = setting("AGREEMENT_MUTANTS").unwrap_or(MUTANTS);
+    let seed = setting("AGREEMENT_SEED").unwrap_or(1);
+    let tally = mutants::hunt(&mut Fleet::start(), seed, count);
+    let tried = tally.caught + tally.survived;
+    println!("not caught:\n{}", tally.survivors);
+    println!("{} of {tried} mutants caught", tally.caught);
+    assert!(tally.caught * 100 >= tried * LEAST_CAUGHT, "too many wrong flows go unseen");
 }

@@ -150,8 +150,17 @@ impl Stage {
 impl Story {
     /// Sets the scene. Packets that it holds are not sent yet.
     pub(crate) fn begin(fleet: &mut Fleet, scene: Scene) -> Self {
+        Self::begin_with(fleet, scene, |_, _| ())
+    }
+
+    /// The same, with programs that were changed.
+    fn begin_with(fleet: &mut Fleet, scene: Scene, mut change: impl FnMut(u8, &mut Program)) -> Self {
         let topology = scene.topology();
-        fleet.install(|host| scene.program(&topology, host));
+        fleet.install(|host| {
+            let mut program = scene.program(&topology, host);
+            change(host, &mut program);
+            program
+        });
         let (walk, observed) = (Walk::default(), Observed::default());
         Self { scene, topology, connections: Connections::default(), walk, observed }
     }
@@ -177,8 +186,18 @@ impl Story {
 
     /// Plays a whole scene, to the first packet that the walk and the switches do not agree about.
     pub(crate) fn play(fleet: &mut Fleet, scene: &Scene) -> Result<(), String> {
-        let mut story = Self::begin(fleet, Scene { sent: Vec::new(), ..scene.clone() });
-        scene.sent.iter().try_for_each(|sent| story.go_on(fleet, sent.clone()))
+        Self::play_with(fleet, scene, |_, _| ()).map(drop)
+    }
+
+    /// The same, with programs that were changed.
+    pub(crate) fn play_with(
+        fleet: &mut Fleet,
+        scene: &Scene,
+        change: impl FnMut(u8, &mut Program),
+    ) -> Result<Self, String> {
+        let mut story = Self::begin_with(fleet, Scene { sent: Vec::new(), ..scene.clone() }, change);
+        scene.sent.iter().try_for_each(|sent| story.go_on(fleet, sent.clone()))?;
+        Ok(story)
     }
 }
 

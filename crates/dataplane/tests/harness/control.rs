@@ -91,6 +91,13 @@ impl Control {
         self.runtime.block_on(self.connection.meters()).expect("meters")
     }
 
+    /// The flows that packets have met.
+    pub(crate) fn met(&self) -> Vec<FlowKey> {
+        let flows = self.runtime.block_on(self.connection.flows(FlowSelection::default())).expect("flows");
+        let met = flows.iter().filter(|entry| entry.counters.packets.is_some_and(|packets| packets > 0));
+        met.map(|entry| FlowKey::from(&entry.flow)).collect()
+    }
+
     /// Packets that each owner's flows have met.
     pub(crate) fn counters(&self) -> BTreeMap<Owner, u64> {
         let flows = self.runtime.block_on(self.connection.flows(FlowSelection::default())).expect("flows");

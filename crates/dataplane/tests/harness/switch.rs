@@ -11,7 +11,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use dataplane::{Owner, Program};
+use dataplane::{FlowKey, Owner, Program};
 use openflow::{OfPort, PacketIn};
 use topology::datapath::Encapsulation;
 
@@ -169,6 +169,12 @@ impl Switch {
             }
         }
         done
+    }
+
+    /// The flows that packets have met since they were put there.
+    pub(crate) fn met(&self) -> Vec<FlowKey> {
+        self.daemons.call("revalidator/purge", &[]);
+        self.control.met()
     }
 
     /// Packets that each owner's flows have met.

@@ -1,6 +1,7 @@
 //! Flows judged by what happens to packets, in real switches with dummy ports.
 
 mod budget;
+#[allow(dead_code, reason = "shared with the test of agreement")]
 #[path = "../harness/control.rs"]
 mod control;
 #[path = "../harness/daemons.rs"]
