@@ -15,6 +15,11 @@ impl FromIterator<Duration> for Times {
 }
 
 impl Times {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The shortest time that `percent` of the measurements do not exceed, in seconds (the nearest rank). Not a number if
     /// there are none.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {

@@ -4,13 +4,16 @@
 //! the same means; what is judged is the ratio.
 //!
 //! - [`converge`]: how long until every host has a topology, and then a change of it.
+//! - [`api`]: how much the Web API does in a second.
 //! - [`workload`] is what both systems are asked for, [`machine`] what the kernel says of their processes,
 //!   [`figures`] how many measurements become one figure, [`report`] and [`chart`] how figures are shown.
 
+mod api;
 mod chart;
 mod converge;
 mod figures;
 mod machine;
+mod manager;
 mod report;
 mod web;
 mod workload;
@@ -29,10 +32,13 @@ struct Cli {
 enum Benchmark {
     /// How long until every host has a topology, and then a change of it
     Converge(converge::Options),
+    /// How much the Web API does in a second, by so many clients over so many objects
+    Api(api::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().benchmark {
         Benchmark::Converge(options) => converge::run(&options),
+        Benchmark::Api(options) => api::run(&options),
     }
 }

@@ -36,6 +36,9 @@ enum Benchmark {
     /// How long until every host has a topology, and then a change of it; beside OVN and the floor
     #[command(disable_help_flag = true)]
     Converge(Beside),
+    /// How much the Web API does in a second, by so many clients over so many objects
+    #[command(disable_help_flag = true)]
+    Api(Beside),
 }
 
 /// A benchmark of the crate `bench`, which knows its flags: `--help` shows them.
@@ -53,6 +56,7 @@ pub(crate) fn bench(options: &Options) -> anyhow::Result<()> {
         }
         Benchmark::Flood(options) => flood::flood(options),
         Benchmark::Converge(beside) => beside.run("converge"),
+        Benchmark::Api(beside) => beside.run("api"),
     }
 }
 

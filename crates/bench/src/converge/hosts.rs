@@ -5,6 +5,7 @@ use anyhow::Context;
 use lab::{Host, Lab, Namespace, in_parallel};
 use tempfile::TempDir;
 
+use crate::manager::DISK;
 use crate::workload::{Port, Workload};
 
 /// The bridge that both systems use.
@@ -26,8 +27,7 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn start(hosts: usize) -> anyhow::Result<Self> {
         let hosts = u8::try_from(hosts).context("too many hosts")?;
-        // Not the temporary folder, which may be memory: both systems promise that what they have answered is durable.
-        let disk = tempfile::Builder::new().prefix("openvnet-bench-").tempdir_in("/var/tmp")?;
+        let disk = tempfile::Builder::new().prefix("openvnet-bench-").tempdir_in(DISK)?;
         Ok(Self { lab: Lab::builder().hosts(hosts).without_packets().start()?, disk })
     }
 
