@@ -7,18 +7,25 @@
 //! The pass that ends first may have begun before the change. The one after it has begun later. Neither is
 //! waited for idly: a change of the tables begins a pass at once, so each round makes one that no packet can
 //! meet. Without it a pass begins every half second.
+//!
+//! That change and the question for the pass come by two sockets, in no order. When the change overtakes, its pass may be
+//! over before anybody waits for it. So it is made again, at growing intervals, until a pass has been seen.
 
 use std::path::Path;
 use std::time::Duration;
 
 use openflow::{Connection, RequestError};
 use ovsdb::{Client, Config, Endpoint};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::switch::nudge;
 
 /// Passes to wait for.
 const PASSES: u8 = 2;
+
+/// Time that a pass over a small cache takes at most, after which it is begun again. It doubles each time, so that a large
+/// cache is not passed over in vain more often than it is waited for.
+const FIRST_PAUSE: Duration = Duration::from_millis(4);
 
 /// How long they may take together.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -54,10 +61,23 @@ async fn wait(rundir: &Path, switch: &Connection) -> Result<(), ControlError> {
     // The control socket speaks the JSON-RPC of the database's (ovs-appctl(8)), without its keep-alive.
     let client = Client::connect(&Endpoint::Unix(socket), &Config::default()).await?;
     for _ in 0..PASSES {
-        let (pass, nudged) =
-            tokio::join!(client.call("revalidator/wait", serde_json::json!([])), nudge(switch));
-        pass?;
-        nudged?;
+        let pass = client.call("revalidator/wait", serde_json::json!([]));
+        tokio::select! {
+            pass = pass => drop(pass?),
+            error = begin_passes(switch) => return Err(error.into()),
+        }
     }
     Ok(())
+}
+
+/// Begins a pass, again and again. Returns only if that is no longer possible.
+async fn begin_passes(switch: &Connection) -> RequestError {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if let Err(error) = nudge(switch).await {
+            return error;
+        }
+        sleep(pause).await;
+        pause *= 2;
+    }
 }
