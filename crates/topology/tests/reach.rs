@@ -296,7 +296,7 @@ fn one_packet_of_a_piece_speaks_for_all() {
         let guests: Vec<_> = Selector::Any.guests(&topology).expect("guests").into_iter().collect();
         for _ in 0..6 {
             let (from, to) = (world.dice.of(&guests), world.dice.of(&guests));
-            let port = world.dice.of(&[22, 23, 53, 80, 85, 90, 91, 1023, 1024, 65535]);
+            let port = world.dice.of(&[22, 23, 53, 66, 67, 68, 547, 80, 85, 90, 91, 1023, 1024, 65535]);
             let text = format!("{} {port}", world.dice.of(&["tcp", "udp"]));
             let single: TrafficSet = text.parse().expect("traffic");
             let ask = |traffic: &TrafficSet| {

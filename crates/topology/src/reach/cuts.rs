@@ -12,8 +12,9 @@ use crate::id::InterfaceId;
 use crate::security_group::GroupRule;
 use crate::traffic::{Ports, Protocol};
 
-/// Ports that protection treats in a way of its own: DHCP (RFC 2131, RFC 8415) and DNS (RFC 1035).
-const SPECIAL: [u16; 5] = [53, 67, 68, 546, 547];
+/// Ports of UDP that protection treats in a way of its own, by who sends from them: DHCP (RFC 2131, RFC 8415). Each with the
+/// port that such packets are from.
+const DHCP: [(u16, u16); 4] = [(67, 68), (68, 67), (546, 547), (547, 546)];
 /// From here on ports are what clients send from (RFC 6335, section 6).
 pub(super) const FIRST_EPHEMERAL: u16 = 49_152;
 
@@ -23,12 +24,14 @@ const ECHOES: [u16; 4] = [0x0800, 0x0801, 0x8000, 0x8001];
 /// Cuts of what packets of one pair are judged by.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cuts {
-    /// Ports that connections are to.
-    pub(super) to_ports: BTreeSet<u16>,
+    /// Ports that connections of TCP are to.
+    to_tcp: BTreeSet<u16>,
+    /// Ports that datagrams of UDP are to.
+    to_udp: BTreeSet<u16>,
     /// Ports that connections are from.
-    pub(super) from_ports: BTreeSet<u16>,
+    from_ports: BTreeSet<u16>,
     /// Types and codes.
-    pub(super) types: BTreeSet<u16>,
+    types: BTreeSet<u16>,
 }
 
 impl Cuts {
@@ -47,23 +50,24 @@ impl Cuts {
             cuts.take_filter(rule, rule.dst_port, rule.src_port);
         }
         for rule in group_rules(topology, from).iter().chain(&group_rules(topology, to)) {
-            cut(&mut cuts.to_ports, rule.port);
+            cuts.take_port(rule.protocol, rule.port);
             cuts.take_type(rule.protocol, rule.icmp_type, rule.icmp_code);
         }
-        for port in SPECIAL.iter().chain(translated) {
-            cut(&mut cuts.to_ports, Ports::new(*port, *port));
+        for (port, _) in DHCP {
+            cuts.take_port(Protocol::Udp, Ports::new(port, port));
         }
         for port in translated {
+            cuts.take_port(Protocol::Ip, Ports::new(*port, *port));
             cut(&mut cuts.from_ports, Ports::new(*port, *port));
         }
         cuts
     }
 
-    /// The cuts of ports that connections to a port are from.
-    pub(super) fn sources_for(&self, port: u16) -> BTreeSet<u16> {
+    /// The cuts of ports that what goes to a port is from.
+    pub(super) fn sources_for(&self, kind: Kind, port: u16) -> BTreeSet<u16> {
         let mut sources = self.from_ports.clone();
-        if SPECIAL.contains(&port) {
-            SPECIAL.iter().for_each(|port| cut(&mut sources, Ports::new(*port, *port)));
+        for (_, from) in DHCP.into_iter().filter(|(to, _)| *to == port && kind == Kind::Udp) {
+            cut(&mut sources, Ports::new(from, from));
         }
         if !sources.is_empty() {
             sources.insert(FIRST_EPHEMERAL);
@@ -74,15 +78,25 @@ impl Cuts {
     /// The cuts of a kind's values.
     pub(super) fn of_kind(&self, kind: Kind) -> &BTreeSet<u16> {
         match kind {
-            Kind::Tcp | Kind::Udp => &self.to_ports,
+            Kind::Tcp => &self.to_tcp,
+            Kind::Udp => &self.to_udp,
             Kind::Icmp | Kind::Icmpv6 | Kind::Other => &self.types,
         }
     }
 
     fn take_filter(&mut self, rule: &FilterRule, to: Option<Ports>, from: Option<Ports>) {
-        cut(&mut self.to_ports, to);
+        self.take_port(rule.protocol, to);
         cut(&mut self.from_ports, from);
         self.take_type(rule.protocol, rule.icmp_type, rule.icmp_code);
+    }
+
+    fn take_port(&mut self, protocol: Protocol, ports: Option<Ports>) {
+        if protocol != Protocol::Udp {
+            cut(&mut self.to_tcp, ports);
+        }
+        if protocol != Protocol::Tcp {
+            cut(&mut self.to_udp, ports);
+        }
     }
 
     fn take_type(&mut self, protocol: Protocol, kind: Option<u8>, code: Option<u8>) {

@@ -344,7 +344,7 @@ impl<'a> Prober<'a> {
 /// One source port of each piece; only one where they do not matter.
 fn sources(kind: Kind, value: u16, cuts: &Cuts) -> Vec<u16> {
     let of_port = match kind {
-        Kind::Tcp | Kind::Udp => cuts.sources_for(value),
+        Kind::Tcp | Kind::Udp => cuts.sources_for(kind, value),
         Kind::Icmp | Kind::Icmpv6 | Kind::Other => BTreeSet::new(),
     };
     if of_port.is_empty() {
