@@ -7,6 +7,7 @@
 //!                         └────── Part, last ──────┘            new replica
 //!  any state: anything else                                     fault
 //! ```
+//! Questions may come once it is listening, and lead nowhere from here.
 //! A replica changes as a whole, when the last part is there; a stream that breaks off before leaves it as it was. After
 //! a fault the stream is of no use: the agent connects anew.
 
@@ -101,7 +102,12 @@ impl Inbox {
                 self.on_part(source, incoming, part)
             }
             (State::Receiving(source, incoming), Told::Part(part)) => self.on_part(source, incoming, part),
-            (State::Expecting, Told::Part(_))
+            // Not about the replica.
+            (state @ (State::Listening(_) | State::Receiving(..)), Told::Question(_)) => {
+                self.state = state;
+                Ok(None)
+            }
+            (State::Expecting, Told::Part(_) | Told::Question(_))
             | (State::Listening(_) | State::Receiving(..), Told::Welcome(_)) => Err(Fault::OutOfTurn),
         }
     }

@@ -9,6 +9,7 @@
 //!   remembers heads, `feed` decides what an agent is sent next, `session` carries one agent's stream.
 //! - The agent's end: [`agent`] keeps a [`Replica`] up to date. `inbox` puts it together from what the
 //!   manager sends; [`replica`] keeps it on disk.
+//! - [`question`] is what a manager may ask of a host's switch: through a [`Line`], which lasts as long as the stream.
 //! - [`machines`]: what decides in both, without sockets, tasks and clocks.
 //!
 //! # Who may say what
@@ -23,10 +24,12 @@ mod feed;
 mod file;
 mod history;
 mod inbox;
+pub mod line;
 mod listener;
 pub mod machines;
 pub mod manager;
 pub mod pki;
+pub mod question;
 pub mod replica;
 mod service;
 mod session;
@@ -35,6 +38,7 @@ mod sessions;
 mod tests;
 mod wire;
 
-pub use agent::{Agent, Connection, Inputs};
+pub use agent::{Agent, Asked, Connection, Inputs};
+pub use line::{AskError, Line};
 pub use manager::{Head, Manager, serve};
 pub use replica::Replica;

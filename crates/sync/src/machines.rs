@@ -9,5 +9,6 @@ pub use crate::history::{Entry, History};
 pub use crate::inbox::{Fault, Inbox};
 pub use crate::session::take_ports;
 pub use crate::wire::{
-    AgentMessage, Hello, ManagerMessage, Part, Ports, Put, Realized, Resume, Said, Told, Welcome,
+    AgentMessage, Answer, Hello, ManagerMessage, Part, Ports, Put, Question, Realized, Refused, Resume, Said,
+    Told, Welcome,
 };

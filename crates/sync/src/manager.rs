@@ -9,6 +9,7 @@ use topology::binding::SeenPort;
 use topology::datapath::Registration;
 use topology::{Change, DatapathId, NodeId, Revision, Topology};
 
+use crate::line::Line;
 use crate::pki::{Authority, PkiError};
 use crate::service;
 
@@ -65,8 +66,8 @@ pub trait Manager: Send + Sync + 'static {
     /// Commits what a host says of itself, if it is news, and names the host's datapath. The node id is proven.
     fn register(&self, registration: Registration) -> BoxFuture<'_, Result<DatapathId, RegisterError>>;
 
-    /// The datapath's agent is connected.
-    fn connected(&self, datapath: DatapathId, session: SessionId);
+    /// The datapath's agent is connected, and can be asked by `line`.
+    fn connected(&self, datapath: DatapathId, session: SessionId, line: Line);
 
     /// The connection has ended.
     fn disconnected(&self, datapath: DatapathId, session: SessionId);

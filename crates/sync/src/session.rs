@@ -28,6 +28,7 @@ use topology::{DatapathId, Revision};
 
 use crate::feed::{Feed, Next, Update};
 use crate::history::{Entry, History};
+use crate::line::{Ask, Line, Waiting};
 use crate::manager::{Manager, RegisterError, SessionId};
 use crate::pki::Peer;
 use crate::sessions::{Seat, Sessions};
@@ -101,11 +102,18 @@ impl Session {
             return Err(Status::failed_precondition("a stream begins with a hello"));
         };
         let datapath = self.register(&hello).await?;
-        let seat = self.sessions.enter(&self.manager, datapath, self.id).await;
-        let told = AtomicU64::new(0);
+        let (line, asks) = Line::open(&hello.answers);
+        let seat = self.sessions.enter(&self.manager, datapath, self.id, line).await;
+        let (told, waiting) = (AtomicU64::new(0), Waiting::default());
         tokio::select! {
-            ended = self.listen(inbound, &seat, &told) => ended,
-            ended = self.tell(outbound, seat.datapath(), hello.resume, &told) => ended,
+            ended = self.listen(inbound, &seat, &told, &waiting) => ended,
+            ended = async {
+                let feed = self.welcome(outbound, seat.datapath(), hello.resume).await?;
+                tokio::select! {
+                    ended = tell(self.history.watch(), feed, outbound, &told) => ended,
+                    ended = ask(asks, outbound, &waiting) => ended,
+                }
+            } => ended,
             () = seat.taken() => Err(Status::aborted("a newer connection of this host has taken over")),
         }
     }
@@ -137,7 +145,13 @@ impl Session {
     }
 
     /// Takes what the agent says.
-    async fn listen<S>(&self, mut inbound: S, seat: &Seat, told: &AtomicU64) -> Result<(), Status>
+    async fn listen<S>(
+        &self,
+        mut inbound: S,
+        seat: &Seat,
+        told: &AtomicU64,
+        waiting: &Waiting,
+    ) -> Result<(), Status>
     where
         S: Stream<Item = Result<AgentMessage, Status>> + Unpin,
     {
@@ -161,6 +175,7 @@ impl Session {
                     self.manager.realized(seat.datapath().clone(), Revision(realized.revision));
                 }
                 Some(Said::Realized(_)) => {}
+                Some(Said::Answer(part)) => waiting.take(part),
                 // A newer agent may say more than this version knows.
                 None => {}
             }
@@ -168,14 +183,13 @@ impl Session {
         Ok(())
     }
 
-    /// Sends the agent what it needs.
-    async fn tell(
+    /// Welcomes the agent, and knows what it needs from then on.
+    async fn welcome(
         &self,
         outbound: &Outbound,
         datapath: &DatapathId,
         resume: Option<Resume>,
-        told: &AtomicU64,
-    ) -> Result<(), Status> {
+    ) -> Result<Feed, Status> {
         let mut heads = self.history.watch();
         let store_id = registered(&mut heads, datapath).await?;
         let resumed = resume
@@ -184,7 +198,7 @@ impl Session {
         let feed = Feed::new(datapath.clone(), store_id.clone(), resumed);
         let welcome = Welcome { store_id, datapath: datapath.to_string() };
         send(outbound, Told::Welcome(welcome)).await?;
-        tell(heads, feed, outbound, told).await
+        Ok(feed)
     }
 }
 
@@ -240,6 +254,17 @@ pub(crate) async fn tell(
             }
         }
     }
+}
+
+/// Sends what is asked, as long as anyone could ask.
+async fn ask(mut asks: mpsc::Receiver<Ask>, outbound: &Outbound, waiting: &Waiting) -> Result<(), Status> {
+    while let Some(asked) = asks.recv().await {
+        if let Some(question) = waiting.open(asked) {
+            send(outbound, Told::Question(question)).await?;
+        }
+    }
+    // Nobody can any more: the agent is served all the same.
+    std::future::pending().await
 }
 
 async fn send_update(outbound: &Outbound, update: Update, told: &AtomicU64) -> Result<(), Status> {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 use topology::DatapathId;
 
+use crate::line::Line;
 use crate::manager::{Manager, SessionId};
 
 /// All sessions.
@@ -42,6 +43,7 @@ impl Sessions {
         manager: &Arc<dyn Manager>,
         datapath: DatapathId,
         id: SessionId,
+        line: Line,
     ) -> Seat {
         let lifetime = Lifetime { id, close: CancellationToken::new(), closed: CancellationToken::new() };
         let older = self.lock().insert(datapath.clone(), lifetime.clone());
@@ -52,7 +54,7 @@ impl Sessions {
             older.close.cancel();
             older.closed.cancelled().await;
         }
-        seat.manager.connected(seat.datapath.clone(), id);
+        seat.manager.connected(seat.datapath.clone(), id, line);
         seat.announced = true;
         seat
     }

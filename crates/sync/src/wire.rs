@@ -40,6 +40,11 @@ pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 /// Largest message of a call that anyone may make, in bytes. A signing request has about 300.
 pub(crate) const MAX_UNARY: usize = 16 * 1024;
 
+/// A [`Refused`] question could be answered another time.
+pub(crate) const REFUSED_UNAVAILABLE: u32 = 1;
+/// A [`Refused`] question makes no sense on this host.
+pub(crate) const REFUSED_INVALID: u32 = 2;
+
 /// Asks for a host's first certificate.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct JoinRequest {
@@ -73,7 +78,7 @@ pub(crate) struct Certificate {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct AgentMessage {
     /// One of the kinds; `None` if it is one that this version does not know.
-    #[prost(oneof = "Said", tags = "1, 2, 3")]
+    #[prost(oneof = "Said", tags = "1, 2, 3, 40")]
     pub said: Option<Said>,
 }
 
@@ -89,6 +94,9 @@ pub enum Said {
     /// What its switch does.
     #[prost(message, tag = "3")]
     Realized(Realized),
+    /// What it was asked.
+    #[prost(message, tag = "40")]
+    Answer(Answer),
 }
 
 /// First message of a stream, and again when the registration changes.
@@ -103,6 +111,9 @@ pub struct Hello {
     /// What the agent has already. Only in the first message.
     #[prost(message, optional, tag = "3")]
     pub resume: Option<Resume>,
+    /// The kinds of questions that it answers: `question::KINDS`. It must be asked no others.
+    #[prost(string, repeated, tag = "40")]
+    pub answers: Vec<String>,
 }
 
 /// The replica that an agent has.
@@ -138,11 +149,42 @@ pub struct Realized {
     pub revision: u64,
 }
 
+/// A part of the answer to a question.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Answer {
+    /// The question's.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// What there is to tell: what the question asks for, JSON.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub items: Vec<Vec<u8>>,
+    /// The answer is whole with this part.
+    #[prost(bool, tag = "3")]
+    pub last: bool,
+    /// How many items there are in all, of which the question wanted some.
+    #[prost(uint64, tag = "4")]
+    pub total: u64,
+    /// There is no answer, and why.
+    #[prost(message, optional, tag = "5")]
+    pub refusal: Option<Refused>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Refused {
+    /// [`REFUSED_UNAVAILABLE`] or [`REFUSED_INVALID`].
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    /// The reason, for people.
+    #[prost(string, tag = "2")]
+    pub reason: String,
+}
+
 /// What a manager says.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ManagerMessage {
     /// One of the kinds; `None` if it is one that this version does not know.
-    #[prost(oneof = "Told", tags = "1, 2")]
+    #[prost(oneof = "Told", tags = "1, 2, 40")]
     pub told: Option<Told>,
 }
 
@@ -155,6 +197,9 @@ pub enum Told {
     /// Its replica changes.
     #[prost(message, tag = "2")]
     Part(Part),
+    /// It is asked something. Only of those that know this kind of message: see [`Hello::answers`].
+    #[prost(message, tag = "40")]
+    Question(Question),
 }
 
 /// The answer to the first [`Hello`].
@@ -186,6 +231,17 @@ pub struct Part {
     /// All has been said with this part.
     #[prost(bool, tag = "5")]
     pub last: bool,
+}
+
+/// Something that only the host knows.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Question {
+    /// Tells it from others of the stream.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// `question::Question`, JSON.
+    #[prost(bytes = "vec", tag = "2")]
+    pub question: Vec<u8>,
 }
 
 /// An object as it now is.

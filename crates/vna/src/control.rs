@@ -1,4 +1,4 @@
-//! Finds out when packets meet what the tables say.
+//! The control socket of `ovs-vswitchd`: it tells when packets meet what the tables say, and runs commands.
 //!
 //! A barrier says that the tables have a change. Packets follow the datapath's cache, which `ovs-vswitchd` revalidates a
 //! moment later; `revalidator/wait` on its control socket returns when a pass over the cache ends.
@@ -55,11 +55,21 @@ pub async fn wait_for_datapath(rundir: &Path, switch: &Connection) -> Result<(),
     timeout(LIMIT, wait(rundir, switch)).await.map_err(|_| ControlError::TimedOut)?
 }
 
-async fn wait(rundir: &Path, switch: &Connection) -> Result<(), ControlError> {
+/// Runs a command of `ovs-appctl(8)`, and gives back what it prints. The caller limits the time.
+pub async fn run(rundir: &Path, command: &str, arguments: &[&str]) -> Result<String, ControlError> {
+    let printed = connect(rundir).await?.call(command, serde_json::json!(arguments)).await?;
+    Ok(printed.as_str().unwrap_or_default().to_owned())
+}
+
+async fn connect(rundir: &Path) -> Result<Client, ControlError> {
     let process = tokio::fs::read_to_string(rundir.join("ovs-vswitchd.pid")).await?;
     let socket = rundir.join(format!("ovs-vswitchd.{}.ctl", process.trim()));
     // The control socket speaks the JSON-RPC of the database's (ovs-appctl(8)), without its keep-alive.
-    let client = Client::connect(&Endpoint::Unix(socket), &Config::default()).await?;
+    Ok(Client::connect(&Endpoint::Unix(socket), &Config::default()).await?)
+}
+
+async fn wait(rundir: &Path, switch: &Connection) -> Result<(), ControlError> {
+    let client = connect(rundir).await?;
     for _ in 0..PASSES {
         let pass = client.call("revalidator/wait", serde_json::json!([]));
         tokio::select! {

@@ -2,7 +2,7 @@
 //!
 //! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`course`] (what the tables are to become),
 //! [`answers`] (packets that flows cannot answer), [`advertisements`] (what routers tell unasked), [`neighbours`] and [`gateways`] (what the wires of physical networks are asked and told), [`monitors`] (which hosts are watched), [`waiting`] (whose packet is next), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
-//! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`forwarder`] (name servers), [`advertiser`], [`streams`] (what guests open TCP connections for), [`status`] (who looks after the host). Between them go the newest values, never events:
+//! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`forwarder`] (name servers), [`advertiser`], [`streams`] (what guests open TCP connections for), [`status`] (who looks after the host), [`questions`] (what a manager asks of the switch). Between them go the newest values, never events:
 //!
 //! ```text
 //! manager <──ports, realized──┐                        ┌─── ports wanted ───┐
@@ -25,6 +25,7 @@ pub mod host;
 pub mod metrics;
 pub mod monitors;
 pub mod neighbours;
+pub mod questions;
 pub mod reconciler;
 pub mod settings;
 pub mod status;
@@ -42,7 +43,7 @@ use anyhow::Context;
 use ovsdb::vswitch;
 use sync::pki::Identity;
 use sync::{Agent, Connection, Inputs, Replica};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -53,6 +54,7 @@ use tracing::{info, warn};
 use crate::host::{HostView, Tunnels, Wanted};
 use crate::metrics::Metrics;
 use crate::monitors::Flows;
+use crate::questions::Sources;
 use crate::reconciler::{Installed, Reconciler};
 use crate::settings::Settings;
 use crate::status::Status;
@@ -109,12 +111,16 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         Reconciler::new(replica.clone(), host.clone(), installed_out, flows_out, metrics.clone())
             .run(management),
     );
+    let (asked, questions) = mpsc::channel(questions::WAITING);
+    let sources = Sources { settings: settings.clone(), installed: installed.clone(), host: host.clone() };
+    tasks.spawn(questions::run(sources, questions));
     tasks.spawn(advertiser::run(installed.clone(), host.clone()));
     tasks.spawn(realize(settings.ovs_rundir.clone(), installed, realized_out));
     tasks.spawn(want_ports(settings.clone(), replica.clone(), host.clone(), flows, ports_out));
     let saving = AbortOnDropHandle::new(tokio::spawn(save(file, replica, shutdown.clone())));
     tasks.spawn(tell(status, settings.status_listen, shutdown.clone()));
-    tasks.spawn(synchronize(settings, identity, saved, host, realized, replica_out, metrics));
+    let told = Told { host, realized, asked };
+    tasks.spawn(synchronize(settings, identity, saved, told, replica_out, metrics));
     tokio::select! {
         () = shutdown.cancelled() => {
             saving.await.context("the newest replica is not kept")?;
@@ -138,13 +144,19 @@ async fn tell(status: Status, address: Option<SocketAddr>, shutdown: Cancellatio
     std::future::pending().await
 }
 
+/// What managers are told: newest values, and who answers their questions.
+struct Told {
+    host: watch::Receiver<HostView>,
+    realized: watch::Receiver<Option<Arc<Replica>>>,
+    asked: mpsc::Sender<sync::Asked>,
+}
+
 /// Talks to the managers: what this host is and shows, and what it needs.
 async fn synchronize(
     settings: Arc<Settings>,
     identity: Identity,
     saved: Option<Replica>,
-    mut host: watch::Receiver<HostView>,
-    realized: watch::Receiver<Option<Arc<Replica>>>,
+    Told { mut host, realized, asked }: Told,
     replica: watch::Sender<Option<Arc<Replica>>>,
     metrics: Arc<Metrics>,
 ) {
@@ -167,8 +179,8 @@ async fn synchronize(
     ports_out.send_replace(Some(first.seen()));
     let (registration_out, registration_in) = watch::channel(registration);
     let managers = settings.managers.iter().filter_map(|manager| manager.parse().ok()).collect();
-    let agent =
-        Agent::start(managers, identity, saved, Inputs { registration: registration_in, ports, realized });
+    let inputs = Inputs { registration: registration_in, ports, realized, questions: asked };
+    let agent = Agent::start(managers, identity, saved, inputs);
     let mut received = agent.replica();
     let mut connection = agent.connection();
     let mut look = tokio::time::interval(UNDERLAY_INTERVAL);

@@ -21,7 +21,7 @@ const OPTION: TlvMapping =
     TlvMapping { class: OPTION_CLASS, kind: OPTION_TYPE, bytes: OPTION_BYTES, index: OPTION_INDEX as u16 };
 
 /// A table that no flow leads to.
-const UNREACHED: TableId = TableId(253);
+pub(crate) const UNREACHED: TableId = TableId(253);
 
 /// Priority of the flow there whose cookie is the revision that the tables were last changed to.
 const MARK: u16 = 1;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use sync::Line;
 use sync::manager::{Head, JoinError, Manager, RegisterError, SessionId};
 use tokio::sync::watch;
 use topology::binding::{Refusal, SeenPort};
@@ -13,6 +14,7 @@ use topology::{DatapathId, Error, NodeId, ObjectRef, Revision};
 
 use crate::hosts::Hosts;
 use crate::plan::Task;
+use crate::questions::Lines;
 use crate::state::HeadReceiver;
 use crate::writer::{WriteError, Writer};
 
@@ -25,6 +27,8 @@ pub struct Agents {
     pub writer: Writer,
     /// Keeps what hosts say.
     pub hosts: Arc<Hosts>,
+    /// Keeps the ways to ask them.
+    pub lines: Arc<Lines>,
 }
 
 impl Agents {
@@ -87,13 +91,15 @@ impl Manager for Agents {
         .boxed()
     }
 
-    fn connected(&self, datapath: DatapathId, session: SessionId) {
+    fn connected(&self, datapath: DatapathId, session: SessionId, line: Line) {
         tracing::info!(%datapath, session = session.0, "an agent is connected");
+        self.lines.opened(datapath.clone(), session.0, line);
         self.hosts.connected(datapath, session.0, Timestamp::now());
     }
 
     fn disconnected(&self, datapath: DatapathId, session: SessionId) {
         tracing::info!(%datapath, session = session.0, "an agent is disconnected");
+        self.lines.closed(&datapath, session.0);
         self.hosts.disconnected(&datapath, session.0, Timestamp::now());
     }
 

@@ -6,6 +6,7 @@
 //! - [`plan`] says what a task would change, and [`writer`] makes it real: one at a time, made durable together.
 //! - [`state`] is what everyone else sees: the newest topology. [`hosts`] is what changes too often to be stored.
 //! - [`problem`] says in words what is wrong with a host.
+//! - [`questions`] asks hosts what only they know, and [`live`] holds it against what the topology says.
 //! - [`api`] serves users, [`agents`] the agents.
 //! - [`metrics`] counts what happens.
 //! - [`manager`] starts and stops all of it.
@@ -13,11 +14,13 @@
 pub mod agents;
 pub mod api;
 pub mod hosts;
+pub mod live;
 pub mod load;
 pub mod manager;
 pub mod metrics;
 pub mod plan;
 pub mod problem;
+pub mod questions;
 pub mod realized;
 pub mod state;
 pub mod writer;

@@ -21,6 +21,7 @@ use crate::api::{self, Api, batch::BATCHES_AT_ONCE, question::QUESTIONS_AT_ONCE}
 use crate::hosts::Hosts;
 use crate::load::{LoadError, load};
 use crate::metrics::Metrics;
+use crate::questions::Lines;
 use crate::state::fresh;
 use crate::writer::Writer;
 
@@ -149,7 +150,9 @@ impl Manager {
         let (sender, head) = watch::channel(fresh(store.id().to_string(), topology));
         let (writer, store, writer_task) =
             Writer::start(store, sender, hosts.clone(), metrics.clone(), stop_writer.clone());
-        let agents = Agents { head: head.clone(), writer: writer.clone(), hosts: hosts.clone() };
+        let lines = Arc::<Lines>::default();
+        let agents =
+            Agents { head: head.clone(), writer: writer.clone(), hosts: hosts.clone(), lines: lines.clone() };
         let sync_stop = stop.clone().cancelled_owned();
         let served = sync::serve(sync_listener, authority.clone(), Arc::new(agents.clone()), sync_stop);
         let failed = CancellationToken::new();
@@ -160,8 +163,9 @@ impl Manager {
         };
         let batches = Arc::new(Semaphore::new(BATCHES_AT_ONCE));
         let questions = Arc::new(Semaphore::new(QUESTIONS_AT_ONCE));
+        let stopping = stop.clone();
         let api =
-            Api { head, writer, store, hosts, authority, metrics, batches, questions, stop: stop.clone() };
+            Api { head, writer, store, hosts, lines, authority, metrics, batches, questions, stop: stopping };
         Ok(Self {
             addresses,
             agents,

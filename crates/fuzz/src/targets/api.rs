@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use vnmgr::api::{self, Api, batch::BATCHES_AT_ONCE};
+use vnmgr::api::{self, Api, batch::BATCHES_AT_ONCE, question::QUESTIONS_AT_ONCE};
 use vnmgr::hosts::Hosts;
 use vnmgr::metrics::Metrics;
 use vnmgr::state::{HeadReceiver, fresh};
@@ -112,7 +112,18 @@ impl Lab {
             Writer::start(Arc::new(MemoryStore::new()), sender, hosts.clone(), metrics.clone(), stop.clone());
         let batches = Arc::new(Semaphore::new(BATCHES_AT_ONCE));
         let (seen, ends) = (head.clone(), stop.clone());
-        let api = Api { head: seen, writer, store, hosts, authority, metrics, batches, stop: ends };
+        let api = Api {
+            head: seen,
+            writer,
+            store,
+            hosts,
+            lines: Arc::default(),
+            authority,
+            metrics,
+            batches,
+            questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
+            stop: ends,
+        };
         Self { router: api::router(api), head, stop }
     }
 }

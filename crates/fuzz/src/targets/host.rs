@@ -7,8 +7,9 @@ use ::topology::datapath::{Datapath, Registration};
 use ::topology::{DatapathId, Edit, NodeId};
 use jiff::Timestamp;
 use prost::Message as _;
-use sync::machines::{AgentMessage, Hello, Ports, Realized, Resume, Said, take_ports};
+use sync::machines::{AgentMessage, Answer, Hello, Ports, Realized, Refused, Resume, Said, take_ports};
 use sync::pki::Authority;
+use sync::question::{FlowRow, KINDS};
 
 use super::world;
 use crate::hex;
@@ -80,16 +81,37 @@ const SIGNED: &str = "
 /// No certificate is longer, in bytes, whatever was asked for.
 const MAX_CERTIFICATE: usize = 16 << 10;
 
+/// A flow, as an agent explains it.
+const FLOW: &str = r#"{"table":"peer","table_number":60,"priority":100,"owner":{"objects":["dp-b"],"what":"host"},
+    "applies_to":"to dp-b","does":"then tunnel_out","packets":7,"bytes":null,"age_s":1,"flow":"cookie=0x3,table=60"}"#;
+
 fn messages() -> Vec<Vec<u8>> {
     let registration = serde_json::to_vec(&world::registration()).expect("JSON");
     let ports = world::ports().iter().map(|port| serde_json::to_vec(port).expect("JSON")).collect();
     let resume = Resume { store_id: "store-1".to_owned(), datapath: "dp-a".to_owned(), revision: 7 };
     let said = [
-        Said::Hello(Hello { protocol: 1, registration: registration.clone(), resume: Some(resume) }),
-        Said::Hello(Hello { protocol: 1, registration, resume: None }),
+        Said::Hello(Hello {
+            protocol: 1,
+            registration: registration.clone(),
+            resume: Some(resume),
+            answers: Vec::new(),
+        }),
+        Said::Hello(Hello {
+            protocol: 1,
+            registration,
+            resume: None,
+            answers: KINDS.map(str::to_owned).into(),
+        }),
         Said::Ports(Ports { ports, last: true }),
         Said::Ports(Ports { ports: Vec::new(), last: false }),
         Said::Realized(Realized { revision: 7 }),
+        Said::Answer(Answer { id: 1, items: vec![FLOW.into()], last: true, total: 3, refusal: None }),
+        Said::Answer(Answer {
+            id: 2,
+            last: true,
+            refusal: Some(Refused { kind: 2, reason: "no such port".to_owned() }),
+            ..Answer::default()
+        }),
     ];
     let encode = |said: &Said| AgentMessage::from(said.clone()).encode_length_delimited_to_vec();
     let mut all: Vec<_> = said.iter().map(encode).collect();
@@ -124,6 +146,11 @@ fn listen(mut bytes: &[u8]) -> bool {
                 if last {
                     seen.report(of.clone(), std::mem::take(&mut ports));
                     seen.bind(&of, &mut edit);
+                }
+            }
+            Some(Said::Answer(part)) => {
+                for item in &part.items {
+                    understood |= serde_json::from_slice::<FlowRow>(item).is_ok();
                 }
             }
             Some(Said::Realized(_)) | None => {}

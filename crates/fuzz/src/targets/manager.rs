@@ -6,7 +6,7 @@ use ::topology::{Object, Topology};
 use prost::Message as _;
 use sha2::{Digest, Sha256};
 use sync::Replica;
-use sync::machines::{Inbox, ManagerMessage, Part, Put, Told, Welcome};
+use sync::machines::{Inbox, ManagerMessage, Part, Put, Question, Told, Welcome};
 
 use super::topology::WORDS;
 use super::world;
@@ -59,11 +59,13 @@ fn messages() -> Vec<Vec<u8>> {
         let deletes = deletes.iter().map(ToString::to_string).collect();
         Told::Part(Part { base, revision: 9, puts: puts.to_vec(), deletes, last })
     };
+    let question = Question { id: 1, question: br#"{"flows":{"owner":"if-a","limit":30}}"#.to_vec() };
     let snapshot = [welcome(), part(None, first, &[], false), part(None, second, &[], true)];
     let delta = [welcome(), part(Some(1), first, &["bindings/if-b", "ip_leases/il-a", "clouds/c-1"], true)];
     let mut all = vec![snapshot.iter().flat_map(encode).collect(), delta.iter().flat_map(encode).collect()];
     // Small ones, so that damage often meets what says how messages follow each other.
     all.extend(delta.iter().chain(&snapshot).map(encode));
+    all.push([encode(&welcome()), encode(&Told::Question(question))].concat());
     all.extend(puts.iter().map(|put| encode(&part(None, std::slice::from_ref(put), &[], true))));
     all
 }

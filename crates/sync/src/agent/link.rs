@@ -19,13 +19,16 @@ use topology::binding::SeenPort;
 use topology::datapath::Registration;
 
 use super::backoff::Backoff;
-use super::{Connection, Inputs};
+use super::{Connection, Inputs, questions};
 use crate::client::Client;
 use crate::inbox::{Fault, Inbox};
+use crate::line::MAX_QUESTIONS;
 use crate::pki::Identity;
+use crate::question;
 use crate::replica::Replica;
 use crate::wire::{
-    AgentMessage, Hello, ManagerMessage, PROTOCOL, Ports, Realized, RenewRequest, Resume, Said, cut,
+    AgentMessage, Hello, ManagerMessage, PROTOCOL, Ports, Question, Realized, RenewRequest, Resume, Said,
+    Told, cut,
 };
 
 /// How long a manager may take to answer a stream, and then to welcome the host, which may need a commit.
@@ -111,8 +114,10 @@ impl Link {
                 let since = Timestamp::now();
                 self.connection.send_replace(Connection::Connected { since });
                 let current = CancellationToken::new();
+                let (asked, questions) = mpsc::channel(MAX_QUESTIONS);
                 tokio::select! {
-                    ended = receive(inbound, inbox, &self.replica, &current) => ended,
+                    ended = receive(inbound, inbox, &self.replica, &current, &asked) => ended,
+                    () = questions::answer(questions, self.inputs.questions.clone(), &outbound) => Ended::Closed,
                     ended = speak(self.inputs.clone(), self.replica.subscribe(), &outbound, &current) => ended,
                     () = renew(&mut self.identity, client) => Ended::Closed,
                 }
@@ -148,6 +153,7 @@ async fn receive(
     mut inbox: Inbox,
     replica: &watch::Sender<Option<Arc<Replica>>>,
     current: &CancellationToken,
+    asked: &mpsc::Sender<Question>,
 ) -> Ended {
     loop {
         let message = match inbound.message().await {
@@ -155,6 +161,11 @@ async fn receive(
             Ok(None) => return Ended::Closed,
             Err(status) => return status.into(),
         };
+        if let Some(Told::Question(question)) = &message.told
+            && asked.try_send(question.clone()).is_err()
+        {
+            tracing::debug!(id = question.id, "more questions than a manager should ask at once");
+        }
         match inbox.on_message(message.told) {
             Ok(Some(newest)) => {
                 replica.send_replace(Some(newest));
@@ -239,7 +250,8 @@ fn hello(registration: &Registration, replica: Option<&Replica>) -> Said {
         revision: replica.topology.revision().0,
     });
     let registration = serde_json::to_vec(registration).expect("a registration has only texts and numbers");
-    Said::Hello(Hello { protocol: PROTOCOL, registration, resume })
+    let answers = question::KINDS.map(str::to_owned).into();
+    Said::Hello(Hello { protocol: PROTOCOL, registration, resume, answers })
 }
 
 /// Renews the certificate whenever it is time. The connection goes on with the old one.

@@ -7,11 +7,12 @@
 mod backoff;
 mod join;
 mod link;
+mod questions;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Uri;
@@ -19,12 +20,13 @@ use topology::binding::SeenPort;
 use topology::datapath::Registration;
 
 pub use join::{JoinError, join};
+pub use questions::Asked;
 
 use crate::pki::Identity;
 use crate::replica::Replica;
 use link::Link;
 
-/// What the host knows, newest values.
+/// What the host knows, newest values, and who answers for it.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     /// Who it is. The node id must be the certificate's.
@@ -33,6 +35,8 @@ pub struct Inputs {
     pub ports: watch::Receiver<Option<Vec<SeenPort>>>,
     /// The replica that its switch has realized.
     pub realized: watch::Receiver<Option<Arc<Replica>>>,
+    /// Takes what a manager asks.
+    pub questions: mpsc::Sender<Asked>,
 }
 
 /// Whether a manager hears the agent.

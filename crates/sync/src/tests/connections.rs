@@ -214,7 +214,7 @@ async fn what_makes_no_sense_ends_the_stream_that_it_came_on() {
         assert_eq!(raw.end().await.code(), expected);
     };
     check(Said::Ports(Ports { ports: vec![b"{".to_vec()], last: true }), Code::InvalidArgument).await;
-    let hello = crate::wire::Hello { protocol: 99, registration: Vec::new(), resume: None };
+    let hello = crate::wire::Hello { protocol: 99, ..crate::wire::Hello::default() };
     check(Said::Hello(hello.clone()), Code::FailedPrecondition).await;
     check(Said::Hello(crate::wire::Hello { protocol: 1, ..hello }), Code::InvalidArgument).await;
     let mut raw = served.open(&host.identity).await.expect("a stream");

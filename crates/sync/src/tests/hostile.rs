@@ -47,7 +47,8 @@ impl One {
             sessions: Arc::default(),
         };
         let registration = serde_json::to_vec(&registration("host1")).expect("JSON");
-        let hello = Said::Hello(Hello { protocol: PROTOCOL, registration, resume: None });
+        let hello =
+            Said::Hello(Hello { protocol: PROTOCOL, registration, resume: None, answers: Vec::new() });
         let said = stream::iter([hello]).chain(said).map(|said| Ok(AgentMessage::from(said)));
         session.run(said, outbound, CancellationToken::new())
     }

@@ -21,8 +21,9 @@ use topology::datapath::{Datapath, Registration, Underlay};
 use topology::host_token::{DEFAULT_LIFETIME, HostToken};
 use topology::{Collection, DatapathId, Dpid, Edit, NodeId, Request, Revision, Topology};
 
-use crate::agent::{Agent, Connection, Inputs, join};
+use crate::agent::{Agent, Asked, Connection, Inputs, join};
 use crate::client::Client;
+use crate::line::Line;
 use crate::manager::{Head, JoinError, Manager, RegisterError, SessionId};
 use crate::pki::{Authority, Identity};
 use crate::replica::Replica;
@@ -44,6 +45,7 @@ pub(super) struct Memory {
     head: watch::Sender<Arc<Head>>,
     seen: Mutex<SeenPorts>,
     heard: watch::Sender<Vec<Heard>>,
+    lines: watch::Sender<Option<Line>>,
 }
 
 impl Memory {
@@ -58,6 +60,7 @@ impl Memory {
             head: watch::Sender::new(Arc::new(head)),
             seen: Mutex::default(),
             heard: watch::Sender::default(),
+            lines: watch::Sender::default(),
         }
     }
 
@@ -115,6 +118,13 @@ impl Memory {
         tokio::time::timeout(DEADLINE, found).await.expect("in time").expect("open");
     }
 
+    /// The line to the agent that was connected last.
+    pub(super) async fn line(&self) -> Line {
+        let mut lines = self.lines.subscribe();
+        let line = tokio::time::timeout(DEADLINE, lines.wait_for(Option::is_some)).await;
+        line.expect("in time").expect("open").clone().expect("a line")
+    }
+
     pub(super) fn all_heard(&self) -> Vec<Heard> {
         self.heard.borrow().clone()
     }
@@ -144,7 +154,8 @@ impl Manager for Memory {
         async move { Ok(self.edit(|edit, _| Datapath::register(edit, registration))?) }.boxed()
     }
 
-    fn connected(&self, datapath: DatapathId, _: SessionId) {
+    fn connected(&self, datapath: DatapathId, _: SessionId, line: Line) {
+        self.lines.send_replace(Some(line));
         self.hear(Heard::Connected(datapath));
     }
 
@@ -258,9 +269,11 @@ impl Raw {
         Ok(Self { outbound, inbound })
     }
 
+    /// As an agent that is older than questions says it.
     pub(super) async fn hello(&mut self, registration: &Registration, resume: Option<Resume>) {
         let registration = serde_json::to_vec(registration).expect("JSON");
-        self.say(Said::Hello(Hello { protocol: PROTOCOL, registration, resume })).await;
+        let answers = Vec::new();
+        self.say(Said::Hello(Hello { protocol: PROTOCOL, registration, resume, answers })).await;
     }
 
     pub(super) async fn say(&mut self, said: Said) {
@@ -289,6 +302,7 @@ pub(super) struct TestAgent {
     pub(super) registration: watch::Sender<Registration>,
     pub(super) ports: watch::Sender<Option<Vec<SeenPort>>>,
     pub(super) realized: watch::Sender<Option<Arc<Replica>>>,
+    pub(super) questions: mpsc::Receiver<Asked>,
 }
 
 impl TestAgent {
@@ -300,9 +314,11 @@ impl TestAgent {
         let (registration, registrations) = watch::channel(registration(host.identity.node().as_str()));
         let (ports, all_ports) = watch::channel(None);
         let (realized, replicas) = watch::channel(None);
-        let inputs = Inputs { registration: registrations, ports: all_ports, realized: replicas };
+        let (asked, questions) = mpsc::channel(1);
+        let inputs =
+            Inputs { registration: registrations, ports: all_ports, realized: replicas, questions: asked };
         let agent = Agent::start(managers, host.identity.clone(), saved, inputs);
-        Self { agent, registration, ports, realized }
+        Self { agent, registration, ports, realized, questions }
     }
 
     /// Waits for a replica.

@@ -5,4 +5,5 @@ mod hostile;
 mod joining;
 mod machines;
 mod manager;
+mod questions;
 mod updates;

@@ -159,7 +159,7 @@ async fn update(raw: &mut Raw) -> (Option<u64>, u64, usize) {
     let mut carried = 0;
     loop {
         match raw.told().await.expect("open") {
-            Told::Welcome(_) => {}
+            Told::Welcome(_) | Told::Question(_) => {}
             Told::Part(part) => {
                 carried += part.puts.len() + part.deletes.len();
                 if part.last {

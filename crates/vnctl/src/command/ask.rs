@@ -15,7 +15,12 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(crate) enum Question {
     /// What becomes of a packet.
-    Trace(Value),
+    Trace {
+        /// As the manager is asked.
+        body: Value,
+        /// Whether the switches are asked, too.
+        live: bool,
+    },
     /// Who can send what to whom.
     Reach(Value),
     /// Whether the policy of a file is kept.
@@ -35,8 +40,11 @@ impl Session<'_> {
     pub(super) fn ask(&mut self, ask: Ask) -> Result<(), Error> {
         let Ask { question, with } = ask;
         match question {
-            Question::Trace(body) => {
-                let answer = self.answer("trace", body, &with)?;
+            Question::Trace { body, live } => {
+                let mut answer = self.answer("trace", body, &with)?;
+                if live {
+                    answer["live"] = self.live(&answer)?;
+                }
                 self.print_trace(&answer)
             }
             Question::Reach(body) => {

@@ -4,7 +4,9 @@ mod ask;
 mod assert;
 mod batch;
 mod change;
+mod flows;
 mod hosts;
+mod live;
 mod reach;
 mod show;
 mod status;
@@ -12,6 +14,7 @@ mod trace;
 
 use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap_complete::Shell;
 use serde_json::Value;
@@ -27,6 +30,7 @@ use crate::grammar::{Options, PROGRAM, grammar};
 use crate::operation::Operation;
 use crate::output::Format;
 use crate::resource::{Part, Resource};
+pub(crate) use flows::FlowFilter;
 
 /// The largest batch or declarative file, in bytes: the manager takes no larger request either.
 const MAX_INPUT: u64 = 64 << 20;
@@ -46,6 +50,8 @@ pub(crate) enum Command {
     Hosts { hosts: Vec<String> },
     /// Make a token with which a host joins.
     HostToken { node_id: Option<String>, lifetime_s: Option<u64>, file: Option<PathBuf> },
+    /// List the flows of a host, or print how they change.
+    Flows { filter: FlowFilter, watch: Option<Duration> },
     /// Run commands from a file.
     Batch { file: String, mode: BatchMode },
     /// Make objects as files describe them.
@@ -110,6 +116,8 @@ impl<'a> Session<'a> {
             Command::Parts { part, uuid } => self.parts(part, &uuid),
             Command::Hosts { hosts } => self.hosts(&hosts),
             Command::HostToken { node_id, lifetime_s, file } => self.host_token(node_id, lifetime_s, file),
+            Command::Flows { filter, watch: None } => self.flows(&filter),
+            Command::Flows { filter, watch: Some(interval) } => self.watch_flows(&filter, interval),
             Command::Batch { file, mode } => self.batch(&file, mode),
             Command::Apply { files, dry_run, prune } => self.apply(&files, dry_run, prune.as_ref()),
             Command::Status => self.status(),

@@ -25,9 +25,13 @@ impl Session<'_> {
                 writeln!(self.out, "\nthe answer:")?;
                 self.print_way(reply)?;
             }
+            if let Some(live) = trace.get("live") {
+                self.print_live(live)?;
+            }
         } else {
             self.format.object(self.out, trace)?;
         }
+        trace.get("live").map_or(Ok(()), super::live::verdict)?;
         let arrives = |way: &Value| text(way, "/arrives") == "always";
         if arrives(trace) && reply.is_none_or(arrives) { Ok(()) } else { Err(Error::No) }
     }

@@ -1,17 +1,25 @@
 //! Commands that are not about one resource: hosts, batches, declarative files, status, completion, the raw API.
 
+use std::time::Duration;
+
 use clap::{Arg, ArgAction, ArgMatches, Command as Grammar, value_parser};
 use clap_complete::Shell;
 use serde_json::Value;
 
 use super::arguments::{labels, labels_flag, switch, truth, word, words};
 use crate::apply::Prune;
-use crate::command::{BatchMode, Command};
+use crate::command::{BatchMode, Command, FlowFilter};
 use crate::error::Error;
+
+/// How often flows are looked at unless told otherwise, in seconds.
+const DEFAULT_INTERVAL_S: u64 = 2;
+
+/// The longest time between two looks, in seconds.
+const MAX_INTERVAL_S: u64 = 3600;
 
 /// These commands.
 pub(super) fn grammars() -> Vec<Grammar> {
-    vec![hosts(), batch(), apply(), status(), completions(), api()]
+    vec![hosts(), flows(), batch(), apply(), status(), completions(), api()]
 }
 
 fn hosts() -> Grammar {
@@ -40,6 +48,32 @@ fn hosts() -> Grammar {
                 .arg(Arg::new("host").value_name("HOST").num_args(0..).help("A node id")),
         )
         .subcommand(token)
+}
+
+fn flows() -> Grammar {
+    Grammar::new("flows")
+        .about("What the switch of a host really does: its flows, whose they are, and their counters")
+        .arg(Arg::new("host").value_name("HOST").required(true).help("A node id, or the id of a datapath"))
+        .arg(
+            Arg::new("owner")
+                .long("owner")
+                .value_name("ID")
+                .help("Only the flows that are there for this object, as in if-a, nw-web or dp-host2"),
+        )
+        .arg(
+            Arg::new("table")
+                .long("table")
+                .value_name("TABLE")
+                .help("Only the flows of this table: its name or number"),
+        )
+        .args(switch("watch", "Print what changes, until interrupted"))
+        .arg(
+            Arg::new("interval")
+                .long("interval")
+                .value_name("SECONDS")
+                .value_parser(value_parser!(u64).range(1..=MAX_INTERVAL_S))
+                .help(format!("How often --watch looks; {DEFAULT_INTERVAL_S} if absent")),
+        )
 }
 
 fn batch() -> Grammar {
@@ -115,6 +149,7 @@ fn lifetime_s(text: &str) -> Result<u64, String> {
 pub(super) fn read(name: &str, matches: &ArgMatches) -> Result<Command, Error> {
     Ok(match name {
         "hosts" => read_hosts(matches),
+        "flows" => read_flows(matches),
         "batch" => Command::Batch { file: word(matches, "file"), mode: batch_mode(matches)? },
         "apply" => Command::Apply {
             files: words(matches, "file"),
@@ -142,6 +177,17 @@ fn read_hosts(matches: &ArgMatches) -> Command {
         Some((_, matches)) => Command::Hosts { hosts: words(matches, "host") },
         None => Command::Hosts { hosts: Vec::new() },
     }
+}
+
+fn read_flows(matches: &ArgMatches) -> Command {
+    let filter = FlowFilter {
+        host: word(matches, "host"),
+        owner: matches.get_one("owner").cloned(),
+        table: matches.get_one("table").cloned(),
+    };
+    let interval = || matches.get_one("interval").copied().unwrap_or(DEFAULT_INTERVAL_S);
+    let watch = truth(matches, "watch").then(|| Duration::from_secs(interval()));
+    Command::Flows { filter, watch }
 }
 
 fn batch_mode(matches: &ArgMatches) -> Result<BatchMode, Error> {

@@ -73,6 +73,7 @@ fn trace() -> Grammar {
         .arg(bare("df", "It must not be fragmented"))
         .arg(flag("fragment", "first|later", "Only this fragment of it").value_parser(["first", "later"]))
         .args(switch("reply", "Follow the receiver's answer, too"))
+        .args(switch("live", "Ask the switches on its way, too, and say where they do something else"))
         .arg(with())
 }
 
@@ -127,7 +128,12 @@ fn icmp_type(text: &str) -> Result<Value, String> {
 /// Reads one of these commands; `None` if it is none of them.
 pub(super) fn read(name: &str, matches: &ArgMatches) -> Result<Option<Command>, Error> {
     let question = match name {
-        "trace" => Question::Trace(read_trace(matches)),
+        "trace" if truth(matches, "live") && !words(matches, "with").is_empty() => {
+            return Err(Error::Usage(
+                "--live asks switches as they are, and --with as if they were not".to_owned(),
+            ));
+        }
+        "trace" => Question::Trace { body: read_trace(matches), live: truth(matches, "live") },
         "reach" => Question::Reach(read_reach(matches)?),
         "assert" => Question::Assert { file: word(matches, "file") },
         _ => return Ok(None),

@@ -10,6 +10,9 @@ use serde::Serialize;
 use topology::{Error, ErrorKind};
 
 use crate::writer::WriteError;
+use sync::AskError;
+use sync::question::Refusal;
+use topology::NodeId;
 
 /// What every refused request is answered with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -99,6 +102,37 @@ impl ApiError {
     /// The store does not take commits, or the manager is stopping.
     pub fn unavailable(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "503", reason)
+    }
+
+    /// Only a host could answer, and its agent is not connected.
+    pub fn away(node: &NodeId) -> Self {
+        Self::unavailable(format!(
+            "the agent of {node} is not connected to this manager: see `vnctl hosts show {node}`"
+        ))
+    }
+
+    /// Only a host could answer, and it does not.
+    pub fn asked(node: &NodeId, error: AskError) -> Self {
+        match error {
+            AskError::TooOld => {
+                let message = format!("the agent of {node} is too old for this question: update vna there");
+                Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "501", message)
+            }
+            AskError::TimedOut => {
+                let message = format!("{node}: {error}; see on the host whether ovs-vswitchd is busy");
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", "504", message)
+            }
+            AskError::Senseless(_) => {
+                Self::new(StatusCode::BAD_GATEWAY, "BadAnswer", "502", format!("{node}: {error}"))
+            }
+            AskError::Refused(Refusal::Invalid(reason)) => {
+                let message = format!("{node}: {reason}");
+                Error { kind: ErrorKind::Argument, field: None, message }.into()
+            }
+            AskError::Refused(Refusal::Unavailable(_)) | AskError::Busy | AskError::Gone => {
+                Self::unavailable(format!("{node}: {error}"))
+            }
+        }
     }
 
     /// The same error, about the operation of a batch.

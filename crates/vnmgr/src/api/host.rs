@@ -173,7 +173,8 @@ fn token_spec(input: &Input) -> Result<(Option<NodeId>, SignedDuration)> {
     Ok((node, lifetime))
 }
 
-fn find<'a>(topology: &'a Topology, id: &str) -> Option<&'a Datapath> {
+/// A host, by the id of its datapath or the name of its agent.
+pub(super) fn find<'a>(topology: &'a Topology, id: &str) -> Option<&'a Datapath> {
     let by_datapath = id.parse::<DatapathId>().ok().and_then(|id| topology.datapaths().get(&id));
     let by_node = || id.parse::<NodeId>().ok().and_then(|id| topology.datapath_of_node(&id));
     by_datapath.or_else(by_node).map(AsRef::as_ref)

@@ -127,7 +127,8 @@ fn text_of(value: Option<&Value>) -> String {
     }
 }
 
-fn number(name: &str, text: &str, max: usize) -> Result<usize, ApiError> {
+/// A whole number, at most so large.
+pub(super) fn number(name: &str, text: &str, max: usize) -> Result<usize, ApiError> {
     let number = text.parse().ok().filter(|number| *number <= max);
     let reason = || match max {
         usize::MAX => "must be a whole number".to_owned(),

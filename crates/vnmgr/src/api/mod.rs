@@ -3,8 +3,7 @@
 //! One noun, one file: [`datapath`], [`network`], [`segment`], [`interface`], [`interface_port`], [`mac_lease`],
 //! [`ip_lease`], [`route_link`], [`route`], [`network_service`], [`dns_service`],
 //! [`dns_record`], [`translation`], [`static_address`], [`filter`], [`security_group`], [`host`], [`batch`], [`trace`],
-//! [`reach`], [`policy`]. What they share
-//! is in [`resource`], [`part`], [`input`], [`question`], [`list`], [`look`] and [`reply`].
+//! [`reach`], [`policy`], and what only hosts know: [`flows`], [`live`]. What they share is in [`resource`], [`part`], [`input`], [`question`], [`list`], [`look`] and [`reply`].
 //!
 //! # Conventions
 //! - Every response names the revision it is true of in `OpenVNet-Revision`.
@@ -22,6 +21,7 @@ pub mod dns_record;
 pub mod dns_service;
 pub mod error;
 pub mod filter;
+pub mod flows;
 mod health;
 pub mod host;
 pub mod input;
@@ -29,6 +29,7 @@ pub mod interface;
 pub mod interface_port;
 pub mod ip_lease;
 pub mod list;
+pub mod live;
 pub mod look;
 pub mod mac_lease;
 mod measure;
@@ -74,6 +75,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::hosts::Hosts;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, Task};
+use crate::questions::Lines;
 use crate::realized::{self, Realized};
 use crate::state::HeadReceiver;
 use crate::writer::{StoreReceiver, WriteError, Writer};
@@ -125,6 +127,8 @@ pub struct Api {
     pub store: StoreReceiver,
     /// What hosts said.
     pub hosts: Arc<Hosts>,
+    /// Asks hosts.
+    pub lines: Arc<Lines>,
     /// Makes tokens for hosts that join.
     pub authority: Authority,
     /// Counts what happens.
@@ -218,7 +222,9 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(trace::routes())
         .merge(reach::routes())
         .merge(policy::routes())
-        .merge(host::routes());
+        .merge(host::routes())
+        .merge(flows::routes())
+        .merge(live::routes());
     OpenApiRouter::with_openapi(Document::openapi()).nest(rewrite::BASE, routes)
 }
 

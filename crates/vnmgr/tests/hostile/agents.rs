@@ -43,7 +43,9 @@ impl Good {
         let (_, ports) = watch::channel(Some(vec![port("tap0", None)]));
         let (_, realized) = watch::channel(None);
         let managers = vec![joined.manager.parse().expect("an address")];
-        let agent = Agent::start(managers, joined.identity, None, Inputs { registration, ports, realized });
+        let questions = tokio::sync::mpsc::channel(1).0;
+        let inputs = Inputs { registration, ports, realized, questions };
+        let agent = Agent::start(managers, joined.identity, None, inputs);
         Self { agent }
     }
 
@@ -146,8 +148,8 @@ async fn a_host_that_says_it_is_another_is_refused_and_logged() {
     let mut raw = liar.hello(&liar.registration).await.expect("a stream");
     raw.told().await.expect("welcome");
     let registration = serde_json::to_vec(&claimed).expect("JSON");
-    raw.say(sync::machines::Said::Hello(sync::machines::Hello { protocol: 1, registration, resume: None }))
-        .await;
+    let hello = sync::machines::Hello { protocol: 1, registration, ..Default::default() };
+    raw.say(sync::machines::Said::Hello(hello)).await;
     assert_eq!(raw.end().await.code(), Code::PermissionDenied);
     // A switch that is another host's is another way to say it.
     let mut stolen = liar.registration.clone();

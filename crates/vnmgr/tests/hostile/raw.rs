@@ -76,7 +76,7 @@ impl Joined {
         let channel = self.connect().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let registration = serde_json::to_vec(registration).expect("JSON");
         let mut raw = Raw::open(channel).await?;
-        raw.say(Said::Hello(Hello { protocol: 1, registration, resume: None })).await;
+        raw.say(Said::Hello(Hello { protocol: 1, registration, ..Hello::default() })).await;
         Ok(raw)
     }
 }

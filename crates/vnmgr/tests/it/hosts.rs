@@ -28,7 +28,8 @@ impl Host {
         let (registration_sender, registration) = watch::channel(registration);
         let (ports_sender, ports) = watch::channel(Some(Vec::new()));
         let (realized_sender, realized) = watch::channel(None);
-        let inputs = Inputs { registration, ports, realized };
+        let questions = tokio::sync::mpsc::channel(1).0;
+        let inputs = Inputs { registration, ports, realized, questions };
         let agent = Agent::start(vec![uri(manager)], identity, None, inputs);
         let mut replica = agent.replica();
         let realizing = tokio::spawn(async move {

@@ -49,6 +49,7 @@ fn every_route_is_described() {
     let others = [
         "assert",
         "batch",
+        "datapaths/{uuid}/flows",
         "filters/{uuid}/static",
         "hosts",
         "hosts/tokens",
@@ -60,6 +61,7 @@ fn every_route_is_described() {
         "reach",
         "revision",
         "trace",
+        "trace/live",
         "translations/{uuid}/static_address",
         "security_groups/{uuid}/rules",
     ];

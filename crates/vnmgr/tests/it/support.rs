@@ -62,7 +62,7 @@ impl Lab {
         };
         let agents = self.manager.agents();
         let datapath = agents.register(registration).await.expect("it can register");
-        agents.connected(datapath.clone(), SessionId(u64::from(number)));
+        agents.connected(datapath.clone(), SessionId(u64::from(number)), sync::Line::closed());
         Host { lab: self, datapath, session: SessionId(u64::from(number)) }
     }
 
