@@ -22,8 +22,8 @@ pub(super) fn look_up(walker: &mut Walker<'_>, at: Journey) {
     if let Some((by, answer)) = service::answers(walker, &at) {
         return walker.answer(&at, by, answer, None);
     }
-    if let Some(question) = asked_of_simulated(walker, &at) {
-        return question;
+    if asked_of_simulated(walker, &at).is_some() {
+        return;
     }
     if at.packet.destination.is_multicast() {
         return for_all(walker, at);
@@ -60,11 +60,10 @@ fn asked_of_simulated(walker: &mut Walker<'_>, at: &Journey) -> Option<()> {
     let known = resolution::known(walker, at, question.target())?;
     let ObjectRef::Interface(by) = &known.by else { return None };
     walker.interface(by).filter(|interface| interface.mode == InterfaceMode::Simulated)?;
-    if at.from_wire {
-        resolution::reply(walker, at, &question, known);
-        return wire::answered(walker, at);
-    }
     resolution::reply(walker, at, &question, known);
+    if at.from_wire {
+        wire::answered(walker, at);
+    }
     Some(())
 }
 

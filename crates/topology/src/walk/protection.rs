@@ -56,7 +56,7 @@ pub(super) fn passes(
         return true;
     }
     let tracks = has_groups || filter.is_some_and(Filter::is_stateful);
-    let state = if tracks { state(walker, at, interface) } else { State::Untracked };
+    let state = if tracks { state_of(walker, at, interface) } else { State::Untracked };
     if let State::Fragment = state {
         let remedy = "send the packet's other fragments: connections are tracked of whole packets";
         walker.drop(at, interface.uuid.clone(), Reason::Incomplete, remedy);
@@ -112,10 +112,7 @@ pub(super) fn filter_of<'a>(walker: &Walker<'a>, interface: &Interface) -> Optio
     walker.topology.filters().get(&id).map(AsRef::as_ref)
 }
 
-fn state(walker: &Walker<'_>, at: &Journey, interface: &Interface) -> State {
-    state_of(walker, at, interface)
-}
-
+/// What the interface's tracker makes of a packet.
 fn state_of(walker: &Walker<'_>, at: &Journey, interface: &Interface) -> State {
     let Some(ip) = at.packet.ip() else { return State::Untracked };
     if !ip.is_ipv4() && ip.icmp().is_some_and(|(kind, _)| UNTRACKED.contains(&kind)) {
@@ -204,10 +201,7 @@ fn by_filter(
         walker.step(at, filter.uuid.clone(), Decision::FilterPasses { rule: number, direction });
         return Some(rule.is_some_and(|(_, rule)| rule.action == FilterAction::Conn));
     }
-    if let Some((number, rule)) = rule
-        && rule.action == FilterAction::Reject
-    {
-        let _ = number;
+    if rule.is_some_and(|(_, rule)| rule.action == FilterAction::Reject) {
         walker.answer(at, filter.uuid.clone(), Answer::Rejected, None);
         return None;
     }

@@ -4,8 +4,6 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::outcome::Answer;
 use super::{Decision, Journey, Reason, Walker, domain, simulated, translation, wire};
 use crate::graph::DomainId;
@@ -178,9 +176,4 @@ pub(super) fn tell(
         _ => "add a route, or lease the next hop's address",
     };
     walker.drop(at, by, reason, remedy);
-}
-
-/// How specific a prefix is.
-pub(super) fn length(prefix: IpNet) -> u8 {
-    prefix.prefix_len()
 }

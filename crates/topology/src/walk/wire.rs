@@ -98,15 +98,15 @@ fn to_legs(walker: &mut Walker<'_>, at: Journey) {
     domain::look_up(walker, at);
 }
 
-/// An answer to somebody outside goes out by where the question came in.
-pub(super) fn answered(walker: &mut Walker<'_>, at: &Journey) -> Option<()> {
-    let Some(Outcome::Answered { packet: Some(packet), .. }) = walker.walk.outcomes.pop() else {
-        return None;
+/// An answer to somebody outside goes out by where the question came in. What an agent writes is told as it is.
+pub(super) fn answered(walker: &mut Walker<'_>, at: &Journey) {
+    let Some(Outcome::Answered { packet: Some(packet), .. }) = walker.walk.outcomes.last().cloned() else {
+        return;
     };
+    walker.walk.outcomes.pop();
     let at = Journey { packet, ..at.clone() };
     let uplink = at.source.clone();
     out_of_edge(walker, at, &uplink);
-    Some(())
 }
 
 /// The edge of a segment that forwards.
@@ -170,6 +170,6 @@ pub(super) fn behind_another_leg(
         walker.topology.domain_of_network(&route.network_uuid).as_ref() != Some(&at.domain)
             && route.prefix.0.contains(&source)
     });
-    let best = elsewhere.max_by_key(|route| router::length(route.prefix.0))?;
-    (router::length(best.prefix.0) > router::length(taken)).then(|| best.uuid.clone())
+    let best = elsewhere.max_by_key(|route| route.prefix.0.prefix_len())?;
+    (best.prefix.0.prefix_len() > taken.prefix_len()).then(|| best.uuid.clone())
 }
