@@ -6,7 +6,7 @@
 //!      └───────── Waiting <──Answer, Answer, …─┘
 //! ```
 //! # Bounds
-//! An agent is asked [`MAX_QUESTIONS`] at once. Who asks waits for [`LIMIT`], and what comes later is passed over. What an
+//! An agent is asked `MAX_QUESTIONS` at once. Who asks waits for `LIMIT`, and what comes later is passed over. What an
 //! agent says without having been asked costs nothing.
 
 use std::collections::HashMap;

@@ -172,7 +172,7 @@ pub struct Answer {
 /// Why there is no answer.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Refused {
-    /// [`REFUSED_UNAVAILABLE`] or [`REFUSED_INVALID`].
+    /// `REFUSED_UNAVAILABLE` or `REFUSED_INVALID`.
     #[prost(uint32, tag = "1")]
     pub kind: u32,
     /// The reason, for people.
