@@ -6,55 +6,8 @@ mod support;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{Outcome, vnctl, vnctl_with_input};
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use support::manager::RunningManager;
 use vnctl::Exit;
-use vnmgr::manager::{Manager, Options};
-
-/// A manager on a store of its own. It ends when it is dropped.
-struct RunningManager {
-    runtime: Runtime,
-    manager: Option<Manager>,
-    address: String,
-    _state: TempDir,
-}
-
-impl RunningManager {
-    fn start() -> Self {
-        let runtime = Runtime::new().expect("threads");
-        let state = tempfile::tempdir().expect("a folder");
-        let any = "127.0.0.1:0".parse().expect("an address");
-        let options = Options { state_dir: state.path().to_owned(), api_listen: any, sync_listen: any };
-        let manager = runtime.block_on(Manager::start(&options)).expect("a manager");
-        let address = manager.addresses().api.to_string();
-        Self { runtime, manager: Some(manager), address, _state: state }
-    }
-
-    fn vnctl(&self, line: &str) -> Outcome {
-        vnctl(&self.address, line)
-    }
-
-    fn with_input(&self, line: &str, input: &str) -> Outcome {
-        vnctl_with_input(&self.address, line, input)
-    }
-
-    fn json(&self, line: &str) -> Value {
-        self.vnctl(&format!("{line} --output json")).json()
-    }
-
-    fn revision(&self) -> u64 {
-        self.json("api GET revision")["revision"].as_u64().expect("a revision")
-    }
-}
-
-impl Drop for RunningManager {
-    fn drop(&mut self) {
-        if let Some(manager) = self.manager.take() {
-            self.runtime.block_on(manager.stop()).ok();
-        }
-    }
-}
 
 /// The tutorial "single network", word for word, with the datapath of the installation before it.
 const TUTORIAL: &str = "\

@@ -4,11 +4,9 @@
 mod support;
 
 use serde_json::Value;
-use support::{Outcome, vnctl, vnctl_with_input};
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use support::Outcome;
+use support::manager::RunningManager;
 use vnctl::Exit;
-use vnmgr::manager::{Manager, Options};
 
 /// Two networks and a router; a member of each of two groups, and one of none.
 const TOPOLOGY: &str = "\
@@ -39,59 +37,30 @@ routes:
 - {uuid: r-b6, interface_uuid: if-leg-b, network_uuid: nw-b, route_link_uuid: rl-a, ipv6_network: 'fd00:2::'}
 ";
 
-/// A manager on a store of its own that knows [`TOPOLOGY`]. It ends when it is dropped.
-struct Lab {
-    runtime: Runtime,
-    manager: Option<Manager>,
-    address: String,
-    state: TempDir,
-}
+/// A manager that knows [`TOPOLOGY`].
+struct Lab(RunningManager);
 
 impl Lab {
     fn start() -> Self {
-        let runtime = Runtime::new().expect("threads");
-        let state = tempfile::tempdir().expect("a folder");
-        let any = "127.0.0.1:0".parse().expect("an address");
-        let options = Options { state_dir: state.path().to_owned(), api_listen: any, sync_listen: any };
-        let manager = runtime.block_on(Manager::start(&options)).expect("a manager");
-        let address = manager.addresses().api.to_string();
-        vnctl_with_input(&address, "apply -f -", TOPOLOGY).printed();
-        Self { runtime, manager: Some(manager), address, state }
-    }
-
-    fn vnctl(&self, line: &str) -> Outcome {
-        vnctl(&self.address, line)
-    }
-
-    /// A file with this text.
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.state.path().join(name);
-        std::fs::write(&path, text).expect("a file");
-        path.display().to_string()
+        let manager = RunningManager::start();
+        manager.with_input("apply -f -", TOPOLOGY).printed();
+        Self(manager)
     }
 
     /// Asks, and checks how that ends and that the answer has these texts.
     fn check(&self, line: &str, exit: Exit, texts: &[&str]) {
-        let outcome = self.vnctl(line);
-        assert_eq!(outcome.exit, exit, "{line}\n{}{}", outcome.out, outcome.err);
-        let said = format!("{}{}", outcome.out, outcome.err);
-        assert!(texts.iter().all(|text| said.contains(text)), "{line}: {texts:?} in {said}");
+        check(&self.0.vnctl(line), line, exit, texts);
     }
 
     fn policy(&self, statements: &str, exit: Exit, texts: &[&str]) {
-        let outcome = vnctl_with_input(&self.address, "assert -f -", statements);
-        assert_eq!(outcome.exit, exit, "{statements}\n{}{}", outcome.out, outcome.err);
-        let said = format!("{}{}", outcome.out, outcome.err);
-        assert!(texts.iter().all(|text| said.contains(text)), "{statements}: {texts:?} in {said}");
+        check(&self.0.with_input("assert -f -", statements), statements, exit, texts);
     }
 }
 
-impl Drop for Lab {
-    fn drop(&mut self) {
-        if let Some(manager) = self.manager.take() {
-            self.runtime.block_on(manager.stop()).ok();
-        }
-    }
+fn check(outcome: &Outcome, asked: &str, exit: Exit, texts: &[&str]) {
+    assert_eq!(outcome.exit, exit, "{asked}\n{}{}", outcome.out, outcome.err);
+    let said = format!("{}{}", outcome.out, outcome.err);
+    assert!(texts.iter().all(|text| said.contains(text)), "{asked}: {texts:?} in {said}");
 }
 
 #[test]
@@ -115,7 +84,7 @@ fn a_trace_says_what_becomes_of_a_packet_and_what_would_help() {
 #[test]
 fn a_trace_is_told_to_programs() {
     let lab = Lab::start();
-    let outcome = lab.vnctl("trace if-web --to if-app --tcp 8080 --ttl 3 --source-port 7 --output json");
+    let outcome = lab.0.vnctl("trace if-web --to if-app --tcp 8080 --ttl 3 --source-port 7 --output json");
     let trace: Value = serde_json::from_str(&outcome.out).expect("JSON");
     assert_eq!(trace["arrives"], "never");
     assert_eq!(trace["packet"]["destination"], "02:00:00:00:0a:01", "its router's leg");
@@ -127,7 +96,7 @@ fn a_trace_is_told_to_programs() {
 fn reachability_is_what_groups_and_routers_allow_on_any_port() {
     let lab = Lab::start();
     let row = |line: &str, from: &str, to: &str| {
-        let said = lab.vnctl(line).printed();
+        let said = lab.0.vnctl(line).printed();
         let row =
             said.lines().find(|row| row.starts_with(from) && row.split_whitespace().any(|word| word == to));
         row.map(|row| row.split("  ").last().unwrap_or_default().trim().to_owned())
@@ -176,8 +145,8 @@ fn a_policy_is_kept_or_one_packet_shows_that_it_is_not() {
 #[test]
 fn a_policy_is_held_against_a_topology_before_it_is_applied() {
     let lab = Lab::start();
-    let policy = lab.file("policy.yaml", "- {name: closed, from: any, to: if-any, never: tcp 22}\n");
-    let closed = lab.file(
+    let policy = lab.0.file("policy.yaml", "- {name: closed, from: any, to: if-any, never: tcp 22}\n");
+    let closed = lab.0.file(
         "closed.yaml",
         "security_groups: [{uuid: sg-shut, rules: []}]\n\
          interfaces: [{uuid: if-any, security_groups: sg-shut}]\n",
@@ -186,6 +155,6 @@ fn a_policy_is_held_against_a_topology_before_it_is_applied() {
     lab.check(&format!("assert -f {policy} --with {closed}"), Exit::Success, &["closed: holds"]);
     lab.check(&format!("assert -f {policy}"), Exit::No, &["closed: VIOLATED"]);
     lab.check(&format!("reach --to if-any --with {closed}"), Exit::Success, &["nobody reaches anybody"]);
-    let wrong = lab.file("wrong.yaml", "networks: [{uuid: nw-a, ipv4_network: 10.9.0.0}]\n");
+    let wrong = lab.0.file("wrong.yaml", "networks: [{uuid: nw-a, ipv4_network: 10.9.0.0}]\n");
     lab.check(&format!("trace if-web --to if-any --with {wrong}"), Exit::Refused, &[]);
 }

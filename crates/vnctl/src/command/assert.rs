@@ -22,15 +22,12 @@ impl Session<'_> {
 
     /// Prints whether a policy is kept. Fails if it is not.
     pub(super) fn print_policy(&mut self, judged: &Value) -> Result<(), Error> {
-        let holds = judged.get("holds") == Some(&Value::Bool(true));
-        if self.format != Format::Table {
+        if self.format == Format::Table {
+            list(judged, "/statements").iter().try_for_each(|statement| self.print_statement(statement))?;
+        } else {
             self.format.object(self.out, judged)?;
-            return if holds { Ok(()) } else { Err(Error::No) };
         }
-        for statement in list(judged, "/statements") {
-            self.print_statement(statement)?;
-        }
-        if holds { Ok(()) } else { Err(Error::No) }
+        if judged.get("holds") == Some(&Value::Bool(true)) { Ok(()) } else { Err(Error::No) }
     }
 
     fn print_statement(&mut self, statement: &Value) -> Result<(), Error> {

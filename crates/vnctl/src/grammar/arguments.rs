@@ -82,6 +82,11 @@ pub(super) fn attributes(resource: &'static Resource, matches: &ArgMatches) -> A
     resource.all_attributes().filter_map(given).collect::<Map<_, _>>()
 }
 
+/// Names a file to read: `-f FILE`.
+pub(super) fn file_flag(help: &'static str) -> Arg {
+    Arg::new("file").long("file").short('f').required(true).value_name("FILE").help(help)
+}
+
 /// `--label name=value`, repeatable.
 pub(super) fn labels_flag(help: &'static str) -> Arg {
     pairs_flag("label", help)

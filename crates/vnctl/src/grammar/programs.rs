@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command as Grammar, value_parser};
 use clap_complete::Shell;
 use serde_json::Value;
 
-use super::arguments::{labels, labels_flag, switch, truth, word, words};
+use super::arguments::{file_flag, labels, labels_flag, switch, truth, word, words};
 use crate::apply::Prune;
 use crate::command::{BatchMode, Command, FlowFilter};
 use crate::error::Error;
@@ -87,15 +87,7 @@ fn batch() -> Grammar {
 fn apply() -> Grammar {
     Grammar::new("apply")
         .about("Make objects as YAML or JSON files describe them; do nothing if they are")
-        .arg(
-            Arg::new("file")
-                .long("file")
-                .short('f')
-                .required(true)
-                .value_name("FILE")
-                .action(ArgAction::Append)
-                .help("A file, or - for standard input; repeatable"),
-        )
+        .arg(file_flag("A file, or - for standard input; repeatable").action(ArgAction::Append))
         .args(switch("dry_run", "Print the plan and let the manager judge it, without doing it"))
         .args(switch("prune", "Delete objects that have the labels given and are in no file"))
         .arg(labels_flag("What --prune may delete; repeatable"))

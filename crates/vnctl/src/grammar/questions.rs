@@ -4,7 +4,7 @@ use clap::builder::ValueRange;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command as Grammar, value_parser};
 use serde_json::{Map, Value, json};
 
-use super::arguments::{switch, truth, word, words};
+use super::arguments::{file_flag, switch, truth, word, words};
 use crate::command::{Ask, Command, Question};
 use crate::error::Error;
 
@@ -103,14 +103,7 @@ fn reach() -> Grammar {
 fn assert() -> Grammar {
     Grammar::new("assert")
         .about("Say whether a policy is kept: who reaches whom, and who does not")
-        .arg(
-            Arg::new("file")
-                .long("file")
-                .short('f')
-                .required(true)
-                .value_name("FILE")
-                .help("The policy, or - for standard input"),
-        )
+        .arg(file_flag("The policy, or - for standard input"))
         .arg(with())
 }
 

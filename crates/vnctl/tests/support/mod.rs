@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 
 pub(crate) mod fake;
+pub(crate) mod manager;
 
 use std::ffi::OsString;
 use std::path::Path;
