@@ -1,8 +1,19 @@
 //! The agent of a hypervisor host: makes its Open vSwitch equal to the topology.
 //!
-//! Pure: [`host`] (what the switch's database shows and what is wanted of it), [`course`] (what the tables are to become),
-//! [`answers`] (packets that flows cannot answer), [`advertisements`] (what routers tell unasked), [`neighbours`] and [`gateways`] (what the wires of physical networks are asked and told), [`monitors`] (which hosts are watched), [`waiting`] (whose packet is next), [`metrics`]. Adapters: [`bridge`] (the database), [`switch`] and [`reconciler`]
-//! (the tables), [`control`] (the datapath), [`underlay`] (the host's devices), [`forwarder`] (name servers), [`advertiser`], [`streams`] (what guests open TCP connections for), [`status`] (who looks after the host), [`questions`] (what a manager asks of the switch). Between them go the newest values, never events:
+//! Pure:
+//! - [`host`]: what the switch's database shows and what is wanted of it; [`course`]: what the tables are to become;
+//! - [`answers`]: packets that flows cannot answer; [`waiting`]: whose packet is next; [`advertisements`]: what routers tell
+//!   unasked;
+//! - [`neighbours`] and [`gateways`]: what the wires of physical networks are asked and told; [`monitors`]: which hosts are
+//!   watched; [`metrics`].
+//!
+//! Adapters:
+//! - [`bridge`] (the database), [`switch`] and [`reconciler`] (the tables), [`control`] (the datapath), [`underlay`] (the
+//!   host's devices);
+//! - [`forwarder`] (name servers), [`advertiser`], [`streams`] (what guests open TCP connections for);
+//! - [`status`] (who looks after the host), [`questions`] (what a manager asks of the switch).
+//!
+//! Between them go the newest values, never events:
 //!
 //! ```text
 //! manager <──ports, realized──┐                        ┌─── ports wanted ───┐

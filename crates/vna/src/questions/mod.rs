@@ -1,8 +1,9 @@
 //! What a manager asks of the switch, answered by asking the switch itself.
 //!
 //! `flows` tells which flows there are, whose they are and what they do; `trace` what would become of a packet;
-//! `names` and `words` say so in the user's words. Nothing here changes the switch, and nothing waits for it: the tables are asked over a connection that is
-//! there already, one question at a time, so that who looks for a fault does not become one.
+//! `names` and `words` say so in the user's words. Nothing here changes the switch, and nothing waits for it: the tables
+//! are asked over a connection that is there already, one question at a time, so that who looks for a fault does not
+//! become one.
 
 mod flows;
 mod names;

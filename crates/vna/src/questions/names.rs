@@ -95,10 +95,10 @@ impl<'a> Names<'a> {
 
     /// The groups that an identity stands for.
     pub(super) fn groups(&self, key: IdentityKey) -> Vec<String> {
-        let groups = self.topology.identities().find(|(of, _)| *of == key).map(|(_, groups)| groups);
-        groups.map_or_else(
+        let member = self.topology.interface_of_identity(key);
+        member.map_or_else(
             || vec![format!("groups {}", key.0)],
-            |groups| groups.iter().map(ToString::to_string).collect(),
+            |member| member.security_groups.iter().map(ToString::to_string).collect(),
         )
     }
 

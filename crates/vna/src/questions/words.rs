@@ -66,18 +66,25 @@ fn term_in_words(names: &Names<'_>, term: &Term) -> Option<Vec<String>> {
     }
     let said = match term.field {
         Field::InPort => format!("from {}", names.port(OfPort(word?))),
-        Field::Metadata => format!("in {}", names.domain(DomainKey(word?))),
-        Field::Reg(SOURCE_INTERFACE) => format!("sent by {}", names.interface(InterfaceKey(word?))),
-        Field::Reg(DESTINATION_INTERFACE) if word? == 0 => "to all".to_owned(),
-        Field::Reg(DESTINATION_INTERFACE) => format!("to {}", names.interface(InterfaceKey(word?))),
-        Field::Reg(DESTINATION_HOST) if word? == 0 => "to this host".to_owned(),
-        Field::Reg(DESTINATION_HOST) => format!("to host {}", names.host(HostKey(word?))),
         Field::Reg(DESTINATION_IDENTITY) if word? == 0 => "to no security group".to_owned(),
         Field::Reg(DESTINATION_IDENTITY) => format!("to {}", names.groups(IdentityKey(word?)).join("+")),
-        Field::Reg(ROUTE_LINK) => format!("in router {}", names.router(RouteLinkKey(word?))),
-        _ => return None,
+        field => way(names, field, word?)?,
     };
     Some(vec![said])
+}
+
+/// Where a packet comes from and goes to, as the field that says so has it.
+fn way(names: &Names<'_>, field: Field, word: u32) -> Option<String> {
+    Some(match field {
+        Field::Metadata => format!("in {}", names.domain(DomainKey(word))),
+        Field::Reg(SOURCE_INTERFACE) => format!("sent by {}", names.interface(InterfaceKey(word))),
+        Field::Reg(DESTINATION_INTERFACE) if word == 0 => "to all".to_owned(),
+        Field::Reg(DESTINATION_INTERFACE) => format!("to {}", names.interface(InterfaceKey(word))),
+        Field::Reg(DESTINATION_HOST) if word == 0 => "to this host".to_owned(),
+        Field::Reg(DESTINATION_HOST) => format!("to host {}", names.host(HostKey(word))),
+        Field::Reg(ROUTE_LINK) => format!("in router {}", names.router(RouteLinkKey(word))),
+        _ => return None,
+    })
 }
 
 /// Flags and the sender's groups, each behind the first prefix if it is set and else behind the second.
@@ -159,20 +166,13 @@ fn writes(names: &Names<'_>, set: &SetField) -> Option<String> {
         return None;
     }
     Some(match set.field() {
-        Field::Metadata => format!("in {}", names.domain(DomainKey(word?))),
-        Field::Reg(SOURCE_INTERFACE) => format!("sent by {}", names.interface(InterfaceKey(word?))),
-        Field::Reg(DESTINATION_INTERFACE) if word? == 0 => "to all".to_owned(),
-        Field::Reg(DESTINATION_INTERFACE) => format!("to {}", names.interface(InterfaceKey(word?))),
-        Field::Reg(DESTINATION_HOST) if word? == 0 => "to this host".to_owned(),
-        Field::Reg(DESTINATION_HOST) => format!("to host {}", names.host(HostKey(word?))),
-        Field::Reg(ROUTE_LINK) => format!("in router {}", names.router(RouteLinkKey(word?))),
         Field::Xreg(RESOLVED_MAC) => format!("the answer is {}", mac(set.value())),
         Field::Xxreg(RESOLVE_ADDRESS) => {
             let address = Ipv6Addr::from_bits(set.value());
             let address = address.to_ipv4_mapped().map_or_else(|| address.to_string(), |of| of.to_string());
             format!("asking for {address}")
         }
-        _ => return None,
+        field => way(names, field, word?)?,
     })
 }
 
