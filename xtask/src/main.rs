@@ -10,6 +10,7 @@ mod fuzz_dataplane;
 mod licences;
 mod run;
 mod setup;
+mod suite;
 mod test;
 
 use clap::{Parser, Subcommand};

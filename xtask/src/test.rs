@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use crate::run::{cargo, run};
 use crate::setup::{is_root, setup};
+use crate::suite::run_suite;
 
 /// Faults of a long run: half an hour with all else.
 const LONG_COUNT: usize = 200;
@@ -43,6 +44,10 @@ pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
     if options.level == Level::Faults {
         return faults(options);
     }
+    if options.level == Level::All && options.arguments.is_empty() {
+        prepare()?;
+        return run_suite();
+    }
     let whole = if options.arguments.iter().any(|it| it == "-p" || it == "--package") {
         None
     } else {
@@ -69,8 +74,7 @@ fn run_tests<'a>(
     arguments: impl IntoIterator<Item = &'a str>,
     variables: impl IntoIterator<Item = (&'static str, String)>,
 ) -> anyhow::Result<()> {
-    setup()?;
-    run(cargo(["build", "--workspace", "--bins"]))?;
+    prepare()?;
     let mut tests = cargo(["test"]);
     if !is_root() {
         // Only the tests themselves are root's; what cargo builds stays the caller's.
@@ -78,4 +82,10 @@ fn run_tests<'a>(
     }
     tests.args(arguments).envs(variables);
     run(tests)
+}
+
+/// Installs and builds what labs start.
+fn prepare() -> anyhow::Result<()> {
+    setup()?;
+    run(cargo(["build", "--workspace", "--bins"]))
 }
