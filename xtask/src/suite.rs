@@ -1,7 +1,8 @@
 //! The whole suite: every test program, some of them side by side.
 //!
 //! `cargo test` runs one program after the other. Labs wait for switches and guests more than they compute, so processors
-//! would be idle. What a program prints is kept together, and shown only if it fails.
+//! would be idle: here a lane takes programs from the end that labs are at, the next one from the other. What a program
+//! prints is kept together, and shown only if it fails.
 
 use std::collections::VecDeque;
 use std::io::BufReader;
@@ -61,7 +62,9 @@ fn build() -> anyhow::Result<Vec<Program>> {
     if !building.wait()?.success() {
         bail!("the tests cannot be built");
     }
-    Ok(programs?.into_iter().flatten().collect())
+    let mut programs: Vec<_> = programs?.into_iter().flatten().collect();
+    programs.sort_by_key(|program| program.folder.ends_with("lab"));
+    Ok(programs)
 }
 
 /// A message of cargo, as far as it matters here (`cargo help build`, --message-format).
@@ -98,11 +101,12 @@ fn run_programs(programs: Vec<Program>, lanes: usize) -> anyhow::Result<Vec<Stri
     let waiting = Mutex::new(VecDeque::from(programs));
     let (ended, all_ended) = mpsc::channel();
     thread::scope(|scope| {
-        for _ in 0..lanes {
+        for lane in 0..lanes {
             let (ended, waiting) = (ended.clone(), &waiting);
+            let take = if lane % 2 == 0 { VecDeque::pop_back } else { VecDeque::pop_front };
             scope.spawn(move || {
                 loop {
-                    let next = waiting.lock().ok().and_then(|mut waiting| waiting.pop_front());
+                    let next = waiting.lock().ok().and_then(|mut waiting| take(&mut waiting));
                     let Some(program) = next else { return };
                     // Nobody listens any more once a program could not be started.
                     if ended.send(run_program(program)).is_err() {
