@@ -13,6 +13,7 @@ use topology::{DomainId, DomainKey, HostKey, InterfaceKey, MacAddr};
 use crate::base::{DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, ROUTER_SOLICITATION};
 use crate::cookie::Owner;
 use crate::layout::*;
+use crate::router::hairpin;
 use crate::security::shared_macs;
 use crate::view::{Place, View, asking_for, flagged, in_domain, to_address};
 use crate::{edge, physical, simulated};
@@ -144,15 +145,27 @@ fn metadata(view: View<'_>, domain: &DomainId, key: DomainKey, has_members: bool
         };
         let ask = Instructions::apply(to_agent(Question::Metadata));
         let ask = Flow::new(OWN, 110, to_port.tcp().tcp_dst(METADATA_PORT), ask);
-        let meet = Instructions::apply([set(DESTINATION_INTERFACE, server.key.0)]).then_goto(OWN);
+        let meet = match is_here {
+            true => Instructions::apply([set(DESTINATION_INTERFACE, server.key.0)]).then_goto(OWN),
+            false => to_elsewhere(mac),
+        };
         let meet = Flow::new(SIMULATED, 450, to_address(in_domain(key), address), meet);
         let in_segment = matches!(domain, DomainId::Segment(_)).then(|| simulated::answer(key, address));
-        let here = [ask, meet].into_iter().filter(move |_| is_here);
-        std::iter::once(found).chain(in_segment).chain(here)
+        [found, meet].into_iter().chain(in_segment).chain(is_here.then_some(ask))
     };
     // Who has leased it to an interface wants it to be there.
     let flows = addresses.into_iter().filter(|address| !taken(*address)).flat_map(of_address);
     flows.map(|flow| flow.with_cookie(Owner::Domain(key).cookie())).collect()
+}
+
+/// From a router to a server that is on its owner's host alone, perhaps by the tunnel that the packet has come by.
+fn to_elsewhere(server: MacAddr) -> Instructions {
+    Instructions::apply([
+        Action::set_field(Field::EthDst, server.0),
+        Action::set_field_masked(Field::Reg(FLAGS), 0_u32, FROM_TUNNEL),
+        hairpin(),
+        Action::resubmit(DESTINATION),
+    ])
 }
 
 /// The interface that serves metadata in a domain, the first if there are several, and its MAC address there.

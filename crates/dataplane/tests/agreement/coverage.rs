@@ -10,11 +10,11 @@ use crate::scene::Story;
 /// How many pairs were about what.
 #[derive(Default)]
 pub(crate) struct Coverage {
-    counts: BTreeMap<&'static str, u64>,
+    counts: BTreeMap<&'static str, usize>,
 }
 
 /// What has to be covered, in pairs of ten thousand.
-const LEAST: [(&str, u64); 17] = [
+const LEAST: [(&str, usize); 17] = [
     ("address resolution", 150),
     ("broadcast or multicast", 150),
     ("delivered", 1000),
@@ -62,8 +62,13 @@ impl Coverage {
         }
     }
 
+    /// Counts what others have counted, too.
+    pub(crate) fn add(&mut self, other: &Self) {
+        other.counts.iter().for_each(|(what, count)| *self.counts.entry(what).or_default() += count);
+    }
+
     /// Whether nothing was left out.
-    pub(crate) fn is_enough(&self, pairs: u64) {
+    pub(crate) fn is_enough(&self, pairs: usize) {
         let lacking: Vec<_> = LEAST
             .iter()
             .filter(|(what, least)| self.counts.get(what).copied().unwrap_or(0) * 10_000 < least * pairs)

@@ -1,6 +1,6 @@
 //! Hosts with their switches, kept over topologies, and the wire between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dataplane::layout::Question;
 use dataplane::{FlowKey, Program};
@@ -62,7 +62,7 @@ impl Fleet {
     /// Makes every switch hold its program, and forgets all connections.
     pub(crate) fn install(&mut self, mut program: impl FnMut(u8) -> Program) {
         for (host, switch) in &mut self.switches {
-            switch.replace(program(*host));
+            switch.replace(program(*host)).expect("a program that the switch takes");
             switch.forget_connections();
             let _ = switch.done();
         }
@@ -77,14 +77,16 @@ impl Fleet {
     pub(crate) fn send(&mut self, host: u8, port: &str, frame: &[u8]) -> Observed {
         self.switches[&host].receive(port, frame);
         let mut observed = Observed::default();
+        let mut touched = BTreeSet::from([host]);
         for _ in 0..MAX_ROUNDS {
             let mut crossing = Vec::new();
-            for (host, switch) in &mut self.switches {
+            for host in std::mem::take(&mut touched) {
+                let Some(switch) = self.switches.get_mut(&host) else { continue };
                 let done = switch.done();
                 observed.frames.extend(done.guests);
                 let questions =
                     done.questions.iter().filter_map(|asked| Question::of_userdata(&asked.userdata));
-                observed.questions.extend(questions.map(|question| (*host, question)));
+                observed.questions.extend(questions.map(|question| (host, question)));
                 crossing.extend(done.underlay);
             }
             if crossing.is_empty() {
@@ -92,7 +94,9 @@ impl Fleet {
                 return observed;
             }
             for frame in &crossing {
-                self.switches[&underlay_host(frame)].receive_underlay(frame);
+                let host = underlay_host(frame);
+                self.switches[&host].receive_underlay(frame);
+                touched.insert(host);
             }
         }
         panic!("a packet goes round between hosts");

@@ -129,7 +129,8 @@ fn not_answered(reason: Reason) -> &'static [Question] {
         Reason::Expired => &[Question::TimeExceeded],
         Reason::Unreachable => &[Question::NoRoute, Question::HostUnreachable],
         Reason::NotServed => &[Question::PortUnreachable],
-        Reason::Unasked => &[Question::NeighbourFound],
+        // An agent hears what answers a question of its own, also while another host is the gateway.
+        Reason::Unasked | Reason::NotGateway => &[Question::NeighbourFound],
         _ => &[],
     }
 }

@@ -10,12 +10,13 @@ use dataplane::layout::{AGENT, LOG, QUESTION, TUNNEL_OUT};
 use dataplane::{FlowKey, Owner, Program};
 use openflow::{Action, Field, Flow, Instructions};
 
+use crate::campaign::PACKETS;
 use crate::fleet::{Fleet, HOSTS, PORTS, port_number};
 use crate::packets::Author;
 use crate::random::Random;
 use crate::scene::{Scene, Story};
 use crate::switch::underlay_ipv4;
-use crate::{PACKETS, topologies};
+use crate::topologies;
 
 /// Mutants of one scene.
 const MUTANTS: usize = 3;

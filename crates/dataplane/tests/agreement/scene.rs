@@ -21,6 +21,9 @@ pub(crate) const UNDERLAY_MTU: u16 = 1500;
 /// What happens, in a form that can be kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Scene {
+    /// Why it is kept.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) why: String,
     /// How each host sends.
     pub(crate) hosts: Vec<Encapsulation>,
     /// The underlay is IPv6.

@@ -87,7 +87,14 @@ pub(crate) fn any(random: &mut Random) -> Scene {
         [ipv4(0, *number), ipv6(0, *number)]
             .map(|address| ("nw-out".to_owned(), address.parse().expect("an address"), mac_outside(*number)))
     });
-    Scene { hosts, over_ipv6, asks: asks.asks, neighbours: neighbours.collect(), sent: Vec::new() }
+    Scene {
+        why: String::new(),
+        hosts,
+        over_ipv6,
+        asks: asks.asks,
+        neighbours: neighbours.collect(),
+        sent: Vec::new(),
+    }
 }
 
 impl Asks {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use dataplane::layout::*;
 use dataplane::{FlowKey, Owner, Program};
 use openflow::{
-    Action, Config, Connection, Endpoint, Event, Events, Field, FlowSelection, Message, Meter, MeterMod,
-    PacketIn, SwitchConfig, TlvMapping, TlvTableMod,
+    Action, BundleError, Config, Connection, Endpoint, Event, Events, Field, FlowSelection, Message, Meter,
+    MeterMod, PacketIn, SwitchConfig, TlvMapping, TlvTableMod,
 };
 use tokio::runtime::Runtime;
 
@@ -20,6 +20,8 @@ pub(crate) struct Control {
     connection: Connection,
     events: Events,
     runtime: Runtime,
+    /// What the switch was told to hold.
+    told: Program,
 }
 
 impl Control {
@@ -30,7 +32,7 @@ impl Control {
         let bridge = Endpoint::Unix(socket);
         let connecting = Connection::connect(&bridge, Config::default());
         let (connection, events) = runtime.block_on(connecting).expect("a connection");
-        let control = Self { connection, events, runtime };
+        let control = Self { connection, events, runtime, told: Program::default() };
         control
             .send(Message::SetConfig(SwitchConfig { flags: FRAGMENT_HANDLING, miss_send_length: u16::MAX }));
         let option = TlvMapping {
@@ -44,36 +46,38 @@ impl Control {
     }
 
     /// Installs a program, and checks that the switch gives back what it was given.
+    pub(crate) fn install(&mut self, program: Program, host: u8) {
+        self.put(program, host).expect("a program that the switch takes");
+        let held = self.held();
+        assert!(held.difference(&self.told).is_empty(), "{:#?}", held.difference(&self.told));
+    }
+
+    /// Installs a program. What the switch refuses, it refuses as a whole, meters aside.
     ///
     /// A dummy underlay knows no address to be local, and so routes no packet whose source is given. The host's is
     /// cleared instead, also of what came from a tunnel; the route gives the same.
-    pub(crate) fn install(&self, mut program: Program, host: u8) {
-        let cleared = |action: &Action| match action {
-            of if *of == Action::set_field(Field::TunSrc, underlay_ipv4(host)) => {
-                Action::set_field(Field::TunSrc, Ipv4Addr::UNSPECIFIED)
+    pub(crate) fn put(&mut self, mut program: Program, host: u8) -> Result<(), BundleError> {
+        let cleared = |action: &mut Action| {
+            if *action == Action::set_field(Field::TunSrc, underlay_ipv4(host)) {
+                *action = Action::set_field(Field::TunSrc, Ipv4Addr::UNSPECIFIED);
+            } else if *action == Action::set_field(Field::TunIpv6Src, underlay_ipv6(host)) {
+                *action = Action::set_field(Field::TunIpv6Src, Ipv6Addr::UNSPECIFIED);
             }
-            of if *of == Action::set_field(Field::TunIpv6Src, underlay_ipv6(host)) => {
-                Action::set_field(Field::TunIpv6Src, Ipv6Addr::UNSPECIFIED)
-            }
-            other => other.clone(),
         };
-        for flow in program.flows.values_mut() {
-            flow.instructions.apply = flow.instructions.apply.iter().map(cleared).collect();
-        }
-        let delta = self.held().difference(&program);
+        program.flows.values_mut().for_each(|flow| flow.instructions.apply.iter_mut().for_each(cleared));
+        let delta = self.told.difference(&program);
         for meter in &delta.add_meters {
             self.send(Message::MeterMod(MeterMod::Add(meter.clone())));
         }
-        let bundle = self.connection.bundle(delta.items());
-        self.runtime.block_on(bundle).expect("a program that the switch takes");
+        self.runtime.block_on(self.connection.bundle(delta.items()))?;
         for meter in &delta.modify_meters {
             self.send(Message::MeterMod(MeterMod::Modify(meter.clone())));
         }
         for meter in &delta.delete_meters {
             self.send(Message::MeterMod(MeterMod::Delete(*meter)));
         }
-        let held = self.held();
-        assert!(held.difference(&program).is_empty(), "{:#?}", held.difference(&program));
+        self.told = program;
+        Ok(())
     }
 
     /// What the switch holds.

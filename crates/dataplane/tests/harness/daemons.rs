@@ -1,6 +1,7 @@
 //! An `ovs-vswitchd` and its database, in a folder of their own. They end with their value.
 
-use std::io::Write as _;
+use std::cell::RefCell;
+use std::io::{BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +21,8 @@ const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
 /// Both daemons.
 pub(crate) struct Daemons {
+    /// To `ovs-vswitchd`. Kept: a packet costs less than a connection.
+    calls: RefCell<BufReader<UnixStream>>,
     _switch: Process,
     _database: Process,
     folder: TempDir,
@@ -37,8 +40,10 @@ impl Daemons {
         let remote = format!("unix:{}", at("db.sock"));
         let switch = ["--enable-dummy=system".to_owned(), "--disable-system".to_owned(), remote];
         let switch = Process::spawn("ovs-vswitchd", folder.path(), "switch.ctl", &switch);
-        await_socket(&folder.path().join("switch.ctl"));
-        Self { _switch: switch, _database: database, folder }
+        let calls = await_socket(&folder.path().join("switch.ctl"));
+        calls.set_read_timeout(Some(LIMIT)).expect("a limit");
+        let calls = RefCell::new(BufReader::new(calls));
+        Self { calls, _switch: switch, _database: database, folder }
     }
 
     /// Where something is in their folder.
@@ -56,11 +61,10 @@ impl Daemons {
 
     /// Calls `ovs-vswitchd` as ovs-appctl(8) does.
     pub(crate) fn call(&self, method: &str, arguments: &[&str]) {
-        let mut stream = UnixStream::connect(self.path("switch.ctl")).expect("the switch's socket");
-        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+        let mut calls = self.calls.borrow_mut();
         let request = json!({"id": 0, "method": method, "params": arguments});
-        stream.write_all(request.to_string().as_bytes()).expect("a request");
-        let mut replies = serde_json::Deserializer::from_reader(stream).into_iter::<Value>();
+        calls.get_mut().write_all(request.to_string().as_bytes()).expect("a request");
+        let mut replies = serde_json::Deserializer::from_reader(&mut *calls).into_iter::<Value>();
         let reply = replies.next().expect("a reply").expect("a reply in time");
         assert_eq!(reply["error"], Value::Null, "{method} {arguments:?}");
     }
@@ -89,10 +93,13 @@ impl Drop for Process {
     }
 }
 
-/// Waits until somebody listens, which is later than the file appears.
-fn await_socket(path: &Path) {
+/// Waits until somebody listens, which is later than the file appears, and connects.
+fn await_socket(path: &Path) -> UnixStream {
     let deadline = Instant::now() + LIMIT;
-    while UnixStream::connect(path).is_err() {
+    loop {
+        if let Ok(stream) = UnixStream::connect(path) {
+            return stream;
+        }
         assert!(Instant::now() < deadline, "nobody listens at {}", path.display());
         std::thread::park_timeout(POLL);
     }

@@ -1,8 +1,8 @@
 //! A host's switch: ports of guests, tunnels, and an underlay with one port.
 //!
 //! # When a packet is through
-//! The switch's main thread takes turns: packets received, then commands. A command that is answered after the one that
-//! injected a packet finds the packet dealt with, so nothing here waits.
+//! The switch's main thread takes turns: packets received, then messages of OpenFlow, then commands. A message that is answered after
+//! the command that injected a packet finds the packet dealt with, so nothing here waits.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use dataplane::{FlowKey, Owner, Program};
-use openflow::{OfPort, PacketIn};
+use openflow::{BundleError, OfPort, PacketIn};
 use topology::datapath::Encapsulation;
 
 use crate::control::Control;
@@ -108,7 +108,7 @@ impl Switch {
                 daemons.call("tnl/neigh/set", &[UNDERLAY, &address, &mac_text(other)]);
             }
         }
-        let control = Control::connect(daemons.path(&format!("{BRIDGE}.mgmt")));
+        let mut control = Control::connect(daemons.path(&format!("{BRIDGE}.mgmt")));
         control.install(program, host);
         let ports = guests.iter().map(|(port, _)| port.as_str()).chain([UPLINK]);
         let captures = ports.map(|port| Capture::new(port, daemons.path(port))).collect();
@@ -116,16 +116,17 @@ impl Switch {
     }
 
     /// Makes it hold another program.
-    pub(crate) fn change(&self, program: Program) {
+    pub(crate) fn change(&mut self, program: Program) {
         self.control.install(program, self.host);
         // Flows of the datapath would go on as they were for a moment.
         self.daemons.call("revalidator/wait", &[]);
     }
 
-    /// The same, at once: without flows of the datapath, none goes on as it was.
-    pub(crate) fn replace(&self, program: Program) {
-        self.control.install(program, self.host);
+    /// The same, at once, unread: without flows of the datapath, none goes on as it was.
+    pub(crate) fn replace(&mut self, program: Program) -> Result<(), BundleError> {
+        self.control.put(program, self.host)?;
         self.daemons.call("revalidator/purge", &[]);
+        Ok(())
     }
 
     /// Gives a guest's frame to its port.
@@ -157,8 +158,6 @@ impl Switch {
 
     /// What it did since this was last asked.
     pub(crate) fn done(&mut self) -> Done {
-        // Answered after all packets so far.
-        self.daemons.call("version", &[]);
         let mut done = Done { questions: self.control.questions(), ..Done::default() };
         for capture in &mut self.captures {
             let frames = capture.news();

@@ -56,12 +56,13 @@ impl World {
     /// The same, and one host alone hears of it.
     pub(crate) fn update_at(&mut self, host: u8, resource: &str, uuid: &str, attributes: serde_json::Value) {
         self.plan.update(resource, uuid, attributes);
-        self.switches[&host].change(self.plan.program(host));
+        let program = self.plan.program(host);
+        self.switches.get_mut(&host).expect("a host").change(program);
     }
 
     /// Every host hears of everything.
-    pub(crate) fn catch_up(&self) {
-        for (host, switch) in &self.switches {
+    pub(crate) fn catch_up(&mut self) {
+        for (host, switch) in &mut self.switches {
             switch.change(self.plan.program(*host));
         }
     }

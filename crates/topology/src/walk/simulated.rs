@@ -1,5 +1,6 @@
 //! What reaches a simulated interface: it answers for its own addresses, and takes the rest to its router.
 
+use super::member::Place;
 use super::packet::{Content, Fragment, Icmp, IpPacket, Payload};
 use super::protection;
 use super::{
@@ -19,14 +20,19 @@ const ECHO: (u8, u8) = (8, 0);
 const ECHO_V6: (u8, u8) = (128, 129);
 
 /// Takes a frame that a simulated interface gets, on the host where it is.
-pub(super) fn meet(walker: &mut Walker<'_>, at: Journey, interface: &Interface) {
+pub(super) fn meet(walker: &mut Walker<'_>, mut at: Journey, interface: &Interface) {
     let Some(ip) = at.packet.ip() else {
         let remedy = "nothing can: a simulated interface takes IP packets";
         return walker.drop(&at, interface.uuid.clone(), Reason::NotRouted, remedy);
     };
     let destination = ip.destination;
-    if let Some((server, _)) = service::metadata_at(walker, &at, destination) {
-        return own(walker, at, server);
+    if let Some((server, mac)) = service::metadata_at(walker, &at, destination) {
+        let is_elsewhere = matches!(walker.place(server), Some(Place::On(host)) if host != at.host);
+        if !is_elsewhere {
+            return own(walker, at, server);
+        }
+        at.packet.destination = mac;
+        return domain::look_up(walker, at);
     }
     let attachments = walker.attachments(&interface.uuid);
     let is_leased = attachments.iter().any(|of| of.addresses.contains(&destination));

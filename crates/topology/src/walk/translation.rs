@@ -115,11 +115,14 @@ pub(super) fn outward(walker: &mut Walker<'_>, at: &mut Journey, leg: &Interface
 /// Takes in what comes to a leg from outside.
 pub(super) fn inward(walker: &mut Walker<'_>, mut at: Journey, leg: &Interface) {
     let Some(ip) = at.packet.ip().cloned() else { return };
-    // RFC 1812, section 5.3.1. Before the address changes, since the sender knows only this one.
-    if ip.hops <= 1 {
+    let taken = taken_in(walker, &at, leg, &ip);
+    // RFC 1812, section 5.3.1. Before the address changes, since the sender knows only this one. What the leg answers itself goes
+    // no further.
+    let is_answered = matches!(taken, In::Own) && is_echo_request(&ip);
+    if ip.hops <= 1 && !is_answered {
         return router::tell(walker, &at, leg.uuid.clone(), Answer::TimeExceeded, Reason::Expired);
     }
-    match taken_in(walker, &at, leg, &ip) {
+    match taken {
         In::Own => simulated::own(walker, at, leg),
         In::At(host, taken) => {
             if domain::cross(walker, &mut at, &host) {
