@@ -5,7 +5,7 @@
 //!
 //! - [`converge`]: how long until every host has a topology, and then a change of it.
 //! - [`api`]: how much the Web API does in a second.
-//! - [`workload`] is what both systems are asked for, [`machine`] what the kernel says of their processes,
+//! - [`ovn`]: the peer. [`workload`] is what both systems are asked for, [`machine`] what the kernel says of their processes,
 //!   [`figures`] how many measurements become one figure, [`report`] and [`chart`] how figures are shown.
 
 mod api;
@@ -14,11 +14,15 @@ mod converge;
 mod figures;
 mod machine;
 mod manager;
+mod ovn;
 mod report;
 mod web;
 mod workload;
 
 use clap::{Parser, Subcommand};
+
+/// The bridge that guests are plugged into, by whichever system.
+const BRIDGE: &str = "br-int";
 
 /// Benchmarks beside a peer.
 #[derive(Debug, Parser)]

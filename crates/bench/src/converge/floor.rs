@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use vna::control::wait_for_datapath;
 use vna::switch::{Mark, Switch};
 
-use super::hosts::BRIDGE;
+use crate::BRIDGE;
 
 /// What the switches of a lab hold, ready to be installed again.
 pub(crate) struct Floor {

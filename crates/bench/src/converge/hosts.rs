@@ -5,11 +5,9 @@ use anyhow::Context;
 use lab::{Host, Lab, Namespace, in_parallel};
 use tempfile::TempDir;
 
+use crate::BRIDGE;
 use crate::manager::DISK;
 use crate::workload::{Port, Workload};
-
-/// The bridge that both systems use.
-pub(crate) const BRIDGE: &str = "br-int";
 
 /// Ports that one command makes: a command line has room for them.
 const PORTS_AT_ONCE: usize = 200;
