@@ -28,6 +28,14 @@ impl Times {
     }
 }
 
+/// The middle one, or the mean of the two in the middle. Not a number if there are none.
+pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut figures: Vec<_> = figures.into_iter().collect();
+    figures.sort_unstable_by(f64::total_cmp);
+    let middle = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);
+    f64::midpoint(middle(figures.len().saturating_sub(1) / 2), middle(figures.len() / 2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +53,13 @@ mod tests {
         check(&[1000, 2000], 99, 2.0);
         check(&(1..=200).map(|n| n * 1000).collect::<Vec<_>>(), 99, 198.0);
         check(&[1000], 1, 1.0);
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median([]).is_nan());
     }
 
     #[test]

@@ -52,6 +52,15 @@ impl Sub for Used {
     }
 }
 
+/// Seconds of a processor that a process's first thread has used, exact to less than a tick (proc_pid_schedstat, in the
+/// kernel's documentation of scheduler statistics: the first field, in nanoseconds).
+pub(crate) fn main_thread_seconds(pid: u32) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat"))
+        .with_context(|| format!("process {pid}"))?;
+    let nanoseconds: f64 = text.split(' ').next().context("an empty file")?.parse()?;
+    Ok(nanoseconds / 1e9)
+}
+
 /// Fields 14 and 15 of proc_pid_stat(5), the 12th and 13th behind the name.
 fn cpu_seconds(stat: &str) -> anyhow::Result<f64> {
     let (_, fields) = stat.rsplit_once(") ").context("a name in parentheses")?;

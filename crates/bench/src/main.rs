@@ -4,6 +4,7 @@
 //! the same means; what is judged is the ratio.
 //!
 //! - [`converge`]: how long until every host has a topology, and then a change of it.
+//! - [`datapath`]: what guests notice of the flows: throughput, round trips, new connections.
 //! - [`api`]: how much the Web API does in a second.
 //! - [`ovn`]: the peer. [`workload`] is what both systems are asked for, [`machine`] what the kernel says of their processes,
 //!   [`figures`] how many measurements become one figure, [`report`] and [`chart`] how figures are shown.
@@ -11,6 +12,7 @@
 mod api;
 mod chart;
 mod converge;
+mod datapath;
 mod figures;
 mod machine;
 mod manager;
@@ -36,6 +38,8 @@ struct Cli {
 enum Benchmark {
     /// How long until every host has a topology, and then a change of it
     Converge(converge::Options),
+    /// What guests notice of the flows: throughput, round trips and new connections, beside OVN and a plain switch
+    Datapath(datapath::Options),
     /// How much the Web API does in a second, by so many clients over so many objects
     Api(api::Options),
 }
@@ -43,6 +47,7 @@ enum Benchmark {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().benchmark {
         Benchmark::Converge(options) => converge::run(&options),
+        Benchmark::Datapath(options) => datapath::run(&options),
         Benchmark::Api(options) => api::run(&options),
     }
 }

@@ -73,8 +73,9 @@ pub(crate) fn print_table(title: &str, names: &[&str], columns: &[Column<'_>]) {
 
 /// Prints every figure on a line of its own.
 pub(crate) fn print_list(title: &str, figures: &Figures) {
+    let width = figures.iter().map(|(name, _)| name.len()).fold(34, usize::max);
     println!("\n{title}");
-    figures.iter().for_each(|(name, figure)| println!("{name:<34} {:>14}", show(name, figure)));
+    figures.iter().for_each(|(name, figure)| println!("{name:<width$} {:>14}", show(name, figure)));
 }
 
 /// Writes what was measured, with what it was measured on.
