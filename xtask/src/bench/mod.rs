@@ -36,6 +36,9 @@ enum Benchmark {
     /// How long until every host has a topology, and then a change of it; beside OVN and the floor
     #[command(disable_help_flag = true)]
     Converge(Beside),
+    /// What guests notice of the flows: throughput, round trips and new connections; beside OVN and a plain switch
+    #[command(disable_help_flag = true)]
+    Datapath(Beside),
     /// How much the Web API does in a second, by so many clients over so many objects
     #[command(disable_help_flag = true)]
     Api(Beside),
@@ -56,6 +59,7 @@ pub(crate) fn bench(options: &Options) -> anyhow::Result<()> {
         }
         Benchmark::Flood(options) => flood::flood(options),
         Benchmark::Converge(beside) => beside.run("converge"),
+        Benchmark::Datapath(beside) => beside.run("datapath"),
         Benchmark::Api(beside) => beside.run("api"),
     }
 }
