@@ -54,6 +54,7 @@ fn counted(
     work: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<Counted> {
     let hosts = stand.lab().hosts();
+    stand.forget_connections()?;
     for host in hosts {
         host.ovs_appctl(["revalidator/purge"])?;
         host.ovs_appctl(["dpif-netdev/pmd-stats-clear"])?;

@@ -17,6 +17,7 @@ mod traffic;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use serde_json::json;
 
 use self::cell::Cell;
@@ -38,7 +39,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u16).range(1..))]
     round_trips: u16,
     /// Connections that a measurement opens
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
     /// Measure this system too
     #[arg(long)]
@@ -70,20 +71,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         .collect::<anyhow::Result<Vec<_>>>()?;
     let cells: Vec<_> = Cell::all().filter(|cell| cell.to_string().contains(&options.cells)).collect();
     let mut results = Results::default();
-    for system in &systems {
-        for cell in cells.iter().filter(|cell| system.kind.has(cell.protection)) {
-            let counted = counters::count(&system.stand, system.stand.ends(*cell)?)?;
-            results.counted.insert((*cell, system.kind), counted);
-        }
-    }
-    for round in 1..=options.rounds {
-        eprintln!("round {round} of {}", options.rounds);
-        for cell in &cells {
-            measure(&systems, *cell, options.amount(), &mut results)?;
-        }
-        systems.rotate_left(1);
-    }
+    let outcome = measure_all(&mut systems, &cells, options, &mut results);
+    // Also what there is of a run that did not come to its end.
     results.print();
+    outcome?;
     if let Some(file) = &options.output {
         let measured =
             json!({"rounds": options.rounds, "cells": results.cells(), "systems": results.systems()});
@@ -102,12 +93,35 @@ impl Options {
     }
 }
 
+/// Counts once what does not change, and measures the rest in rounds.
+fn measure_all(
+    systems: &mut [System],
+    cells: &[Cell],
+    options: &Options,
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    for system in &*systems {
+        for cell in cells.iter().filter(|cell| system.kind.has(cell.protection)) {
+            let counted = counters::count(&system.stand, system.stand.ends(*cell)?)?;
+            results.counted.insert((*cell, system.kind), counted);
+        }
+    }
+    for round in 1..=options.rounds {
+        eprintln!("round {round} of {}", options.rounds);
+        cells.iter().try_for_each(|cell| measure(systems, *cell, options.amount(), results))?;
+        systems.rotate_left(1);
+    }
+    Ok(())
+}
+
 /// Measures a cell in every system, by one kind of traffic after the other.
 fn measure(systems: &[System], cell: Cell, amount: Amount, results: &mut Results) -> anyhow::Result<()> {
     for traffic in Traffic::ALL {
         for system in systems.iter().filter(|system| system.kind.has(cell.protection)) {
+            system.stand.forget_connections()?;
             let before = system.stand.switch_seconds()?;
-            let done = traffic.run(system.stand.ends(cell)?, amount)?;
+            let what = || format!("{} of {cell} by {}", traffic.name(), system.kind.name());
+            let done = traffic.run(system.stand.ends(cell)?, amount).with_context(what)?;
             let spent = system.stand.switch_seconds()? - before;
             let key = Key { traffic, cell, system: system.kind };
             results.add(key, done.rate, spent / done.units);

@@ -79,6 +79,12 @@ impl Stand {
         Ok(Ends { client, server, address: cell.server().address() })
     }
 
+    /// Empties the connection trackers, so that nobody meets what an earlier measurement has left there.
+    pub(crate) fn forget_connections(&self) -> anyhow::Result<()> {
+        let mut hosts = self.lab.hosts().iter();
+        Ok(hosts.try_for_each(|host| host.ovs_appctl(["dpctl/flush-conntrack"]).map(drop))?)
+    }
+
     /// Processor time that the switches have used, in seconds. Their main threads forward packets; others look after flows.
     pub(crate) fn switch_seconds(&self) -> anyhow::Result<f64> {
         let pids =

@@ -1,12 +1,20 @@
 //! What guests do while they are measured.
+//!
+//! # Ports
+//! In a measurement no client uses a port a second time. Linux does so as soon as the server has closed the connection, and a
+//! connection tracker then sees one begin that it still waits for the end of: the `ovs-vswitchd` of Open vSwitch 3.1 aborts
+//! where that one has met a `nat` action (`conn_update_state`), as those of OVN have.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
+use nix::sys::socket::sockopt::{ReceiveTimeout, ReuseAddr, SendTimeout};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket};
 use nix::sys::time::TimeVal;
 
 use super::stand::Ends;
@@ -19,7 +27,13 @@ pub(crate) const IPERF_PORT: u16 = 5201;
 pub(crate) const PORT: u16 = 7000;
 
 /// Longest wait for the other end.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: TimeVal = TimeVal::new(10, 0);
+
+/// The first port of clients, above those of servers.
+const FIRST_CLIENT_PORT: u16 = 10_000;
+
+/// Ports of clients: several times what one measurement opens.
+const CLIENT_PORTS: u16 = 50_000;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +97,7 @@ impl Traffic {
 
 /// The times of round trips over one connection.
 pub(crate) fn round_trips(ends: Ends<'_>, count: usize) -> anyhow::Result<Times> {
-    let ask = |to: SocketAddr| -> io::Result<Times> {
+    let ask = |to: SocketAddrV4| -> io::Result<Times> {
         let mut stream = connect(to)?;
         (0..count)
             .map(|_| {
@@ -106,7 +120,7 @@ pub(crate) fn round_trips(ends: Ends<'_>, count: usize) -> anyhow::Result<Times>
 
 /// How long it takes to open and close that many connections.
 pub(crate) fn connections(ends: Ends<'_>, count: usize) -> anyhow::Result<Duration> {
-    let open = |to: SocketAddr| -> io::Result<Duration> {
+    let open = |to: SocketAddrV4| -> io::Result<Duration> {
         let started = Instant::now();
         for _ in 0..count {
             // The server closes at once. Who hears of it has seen the whole of the connection's life.
@@ -120,23 +134,35 @@ pub(crate) fn connections(ends: Ends<'_>, count: usize) -> anyhow::Result<Durati
 /// Has a client and a server do their parts at the same time.
 fn between<T: Send>(
     ends: Ends<'_>,
-    client: impl FnOnce(SocketAddr) -> io::Result<T> + Send,
+    client: impl FnOnce(SocketAddrV4) -> io::Result<T> + Send,
     server: impl FnOnce(&TcpListener) -> io::Result<()> + Send,
 ) -> anyhow::Result<T> {
     let listener = ends.server.tcp_listen((Ipv4Addr::UNSPECIFIED, PORT).into())?;
-    let limit = TimeVal::new(i64::try_from(LIMIT.as_secs())?, 0);
     // socket(7): of a socket that listens, this limits accept(2).
-    setsockopt(&listener, ReceiveTimeout, &limit)?;
+    setsockopt(&listener, ReceiveTimeout, &LIMIT)?;
     thread::scope(|scope| {
         let serving = scope.spawn(|| server(&listener));
-        let asked = ends.client.within(|| client((ends.address, PORT).into()))?.context("the client");
-        serving.join().expect("the server does not panic").context("the server")?;
-        asked
+        let asked = ends.client.within(|| client(SocketAddrV4::new(ends.address, PORT)))?;
+        let served = serving.join().expect("the server does not panic");
+        // Of two that wait for each other, the client says more.
+        let asked = asked.context("the client")?;
+        served.context("the server")?;
+        Ok(asked)
     })
 }
 
-fn connect(to: SocketAddr) -> io::Result<TcpStream> {
-    prepare(TcpStream::connect_timeout(&to, LIMIT)?)
+/// Connects from a port of its own.
+fn connect(to: SocketAddrV4) -> io::Result<TcpStream> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let port = FIRST_CLIENT_PORT + NEXT.fetch_add(1, Ordering::Relaxed) % CLIENT_PORTS;
+    let client = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    // What `iperf3` has used may be there still (TIME_WAIT).
+    setsockopt(&client, ReuseAddr, &true)?;
+    bind(client.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)))?;
+    // socket(7): before there is a connection, this limits connect(2).
+    setsockopt(&client, SendTimeout, &LIMIT)?;
+    nix::sys::socket::connect(client.as_raw_fd(), &SockaddrIn::from(to))?;
+    prepare(client.into())
 }
 
 fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
@@ -145,6 +171,6 @@ fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
 
 fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(LIMIT))?;
+    setsockopt(&stream, ReceiveTimeout, &LIMIT)?;
     Ok(stream)
 }
