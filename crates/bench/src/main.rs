@@ -6,6 +6,7 @@
 //! - [`converge`]: how long until every host has a topology, and then a change of it.
 //! - [`datapath`]: what guests notice of the flows: throughput, round trips, new connections.
 //! - [`api`]: how much the Web API does in a second.
+//! - [`scale`]: how many agents and interfaces one manager serves.
 //! - [`ovn`]: the peer. [`workload`] is what both systems are asked for, [`machine`] what the kernel says of their processes,
 //!   [`figures`] how many measurements become one figure, [`report`] and [`chart`] how figures are shown.
 
@@ -18,6 +19,7 @@ mod machine;
 mod manager;
 mod ovn;
 mod report;
+mod scale;
 mod web;
 mod workload;
 
@@ -42,6 +44,11 @@ enum Benchmark {
     Datapath(datapath::Options),
     /// How much the Web API does in a second, by so many clients over so many objects
     Api(api::Options),
+    /// How many agents and interfaces one manager serves, and what each of them costs
+    Scale(scale::Options),
+    /// The agents of such a measurement
+    #[command(hide = true)]
+    ScaleAgents,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -49,5 +56,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Converge(options) => converge::run(&options),
         Benchmark::Datapath(options) => datapath::run(&options),
         Benchmark::Api(options) => api::run(&options),
+        Benchmark::Scale(options) => scale::run(&options),
+        Benchmark::ScaleAgents => scale::serve(),
     }
 }

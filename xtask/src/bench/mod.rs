@@ -42,6 +42,9 @@ enum Benchmark {
     /// How much the Web API does in a second, by so many clients over so many objects
     #[command(disable_help_flag = true)]
     Api(Beside),
+    /// How many agents and interfaces one manager serves, and what each of them costs
+    #[command(disable_help_flag = true)]
+    Scale(Beside),
 }
 
 /// A benchmark of the crate `bench`, which knows its flags: `--help` shows them.
@@ -61,6 +64,7 @@ pub(crate) fn bench(options: &Options) -> anyhow::Result<()> {
         Benchmark::Converge(beside) => beside.run("converge"),
         Benchmark::Datapath(beside) => beside.run("datapath"),
         Benchmark::Api(beside) => beside.run("api"),
+        Benchmark::Scale(beside) => beside.run("scale"),
     }
 }
 
