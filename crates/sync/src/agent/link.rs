@@ -4,6 +4,8 @@
 //! Connecting and the manager's first answers have limits; from then on HTTP/2 keep-alives tell within seconds that a
 //! manager is gone. Nothing else is limited: silence is what a topology that does not change sounds like.
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +20,7 @@ use topology::Revision;
 use topology::binding::SeenPort;
 use topology::datapath::Registration;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Failure};
 use super::{Connection, Inputs, questions};
 use crate::client::Client;
 use crate::inbox::{Fault, Inbox};
@@ -61,6 +63,20 @@ enum Ended {
     Closed,
 }
 
+impl Ended {
+    fn failure(&self) -> Failure {
+        let Self::Connect(error) = self else { return Failure::Other };
+        let causes = std::iter::successors(error.source(), |error| (**error).source());
+        let mut kinds = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+        // connect(2): "no-one listening on the remote address".
+        if kinds.any(|kind| kind == io::ErrorKind::ConnectionRefused) {
+            Failure::Unheard
+        } else {
+            Failure::Other
+        }
+    }
+}
+
 /// An agent's connection, whether or not there is one.
 pub(super) struct Link {
     identity: Identity,
@@ -93,7 +109,7 @@ impl Link {
             if started.elapsed() >= STABLE {
                 backoff.reset();
             }
-            sleep(backoff.next(rand::random())).await;
+            sleep(backoff.next(ended.failure(), rand::random())).await;
         }
     }
 
@@ -272,10 +288,7 @@ async fn renew(identity: &mut Identity, mut client: Client) {
     }
 }
 
-async fn renewed(
-    identity: &Identity,
-    client: &mut Client,
-) -> Result<Identity, Box<dyn std::error::Error + Send + Sync>> {
+async fn renewed(identity: &Identity, client: &mut Client) -> Result<Identity, Box<dyn Error + Send + Sync>> {
     let answer = client.renew(RenewRequest { request: identity.request()? }).await?;
     let new = identity.renewed(&answer.certificate)?;
     new.save()?;
@@ -283,7 +296,7 @@ async fn renewed(
 }
 
 /// An error and what caused it.
-fn causes(error: &dyn std::error::Error) -> String {
+fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -291,4 +304,30 @@ fn causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tonic::transport::ClientTlsConfig;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn where_nobody_listens_is_told_from_where_somebody_does_not_answer_as_a_manager() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let attempt = || async {
+            let uri = format!("https://{address}").parse().expect("an address");
+            Client::connect(uri, ClientTlsConfig::new())
+                .await
+                .map_err(Ended::Connect)
+                .expect_err("no manager")
+        };
+        let (ended, accepted) = tokio::join!(attempt(), async { listener.accept().await.map(drop) });
+        accepted.expect("connected");
+        assert_eq!(ended.failure(), Failure::Other);
+        drop(listener);
+        assert_eq!(attempt().await.failure(), Failure::Unheard);
+    }
 }
