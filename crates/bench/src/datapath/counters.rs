@@ -42,7 +42,7 @@ pub(crate) fn count(stand: &Stand, ends: Ends<'_>) -> anyhow::Result<Figures> {
     let each = CONNECTIONS as f64;
     figures.set("packets_per_connection", all.packets / each);
     figures.set("tables_per_connection", all.tables / each);
-    figures.set("recirculations_per_connection", all.recirculations / each);
+    figures.set("recirculations_per_opening_packet", all.recirculations / all.packets);
     figures.set("upcalls_per_connection", (all.upcalls - one.upcalls) / (each - 1.0));
     figures.set("megaflows_per_connection", (all.megaflows - one.megaflows) / (each - 1.0));
     Ok(figures)

@@ -36,14 +36,14 @@ const COUNTS: [&str; 7] = [
     "tables_per_packet",
     "recirculations_per_packet",
     "megaflows",
-    "recirculations_per_connection",
+    "recirculations_per_opening_packet",
     "tables_per_connection",
     "upcalls_per_connection",
     "megaflows_per_connection",
 ];
 
 /// Counts of which ours may be no more than the peer's.
-const BOUNDED: [&str; 2] = ["recirculations_per_packet", "recirculations_per_connection"];
+const BOUNDED: [&str; 2] = ["recirculations_per_packet", "recirculations_per_opening_packet"];
 
 impl Results {
     /// Adds what one round has given.
