@@ -86,12 +86,22 @@ impl Edit {
 
     /// The changes, each object once; empty if nothing differs from the start.
     pub fn into_changes(self) -> Vec<Change> {
+        self.finish().1
+    }
+
+    /// The topology that a commit of the changes leads to, and the changes, each object once. If nothing differs from
+    /// the start, that, and none.
+    pub fn finish(self) -> (Topology, Vec<Change>) {
         let change = |reference: ObjectRef| match (self.base.get(&reference), self.topology.get(&reference)) {
             (old, new) if old == new => None,
             (_, Some(new)) => Some(Change::Put(new)),
             (_, None) => Some(Change::Delete(reference)),
         };
-        self.changed.into_iter().filter_map(change).collect()
+        let changes: Vec<_> = self.changed.into_iter().filter_map(change).collect();
+        match changes.as_slice() {
+            [] => (self.base, changes),
+            _ => (self.topology.at(self.base.revision().next()), changes),
+        }
     }
 
     pub(crate) fn put(&mut self, object: impl Into<Object>) {

@@ -432,7 +432,7 @@ impl Topology {
             touched.extend(owner(object));
             touched.extend(self.mac_holder(object));
         }
-        touched.iter().for_each(|interface| self.derive(interface, Index::forget));
+        let were: Vec<_> = touched.iter().map(|interface| self.place(interface)).collect();
         if let Some(old) = &old {
             self.index.note(old, false);
         }
@@ -440,7 +440,16 @@ impl Topology {
         if let Some(new) = new {
             self.index.note(new, true);
         }
-        touched.iter().for_each(|interface| self.derive(interface, Index::learn));
+    /// The same at another revision.
+    pub(crate) fn at(self, revision: Revision) -> Self {
+        Self { revision, ..self }
+    }
+
+        let moved = touched.iter().zip(were).map(|(interface, was)| (interface, was, self.place(interface)));
+        let moved: Vec<_> = moved.filter(|(_, was, is)| was != is).collect();
+        // All leave before any comes: a MAC lease that goes from one to another is the same in both places.
+        moved.iter().for_each(|(interface, was, _)| self.index.forget(interface, was));
+        moved.iter().for_each(|(interface, _, is)| self.index.learn(interface, is));
         touched
     }
 
@@ -460,11 +469,7 @@ impl Topology {
         new: Option<&Object>,
     ) -> BTreeSet<InterfaceId> {
         let ObjectRef::Network(id) = of else { return BTreeSet::new() };
-        let segment = |object: Option<&Object>| match object {
-            Some(Object::Network(network)) => Some(network.segment_uuid.clone()),
-            _ => None,
-        };
-        if segment(old) == segment(new) {
+        if segment_of(old) == segment_of(new) {
             return BTreeSet::new();
         }
         let leases = self.index.ip_leases_of_network.iter(id).filter_map(|id| self.ip_leases.get(id));
@@ -491,21 +496,27 @@ impl Topology {
         with_kinds!(put);
     }
 
-    /// Works out an interface's place from all objects that have a say, and hands it to `update`.
-    fn derive(&mut self, id: &InterfaceId, update: fn(&mut Index, &InterfaceId, &Place)) {
+    /// Works out an interface's place from all objects that have a say.
+    fn place(&self, id: &InterfaceId) -> Place {
         let leases =
             self.index.mac_leases_of_interface.iter(id).filter_map(|lease| self.mac_leases.get(lease));
         let addresses: Vec<_> = leases
             .map(|lease| (lease.uuid.clone(), lease.mac_address, self.domain_of_mac_lease(lease)))
             .collect();
-        let named = self.interfaces.get(id).and_then(|interface| self.domain_named_by(interface));
         let mut domains: BTreeSet<_> = addresses.iter().filter_map(|(_, _, domain)| domain.clone()).collect();
         if addresses.is_empty() {
-            domains.extend(named);
+            domains.extend(interface.and_then(|interface| self.domain_named_by(interface)));
         }
         let host = self.host_of_interface(id).cloned();
-        let mode = self.interfaces.get(id).map(|of| of.mode);
-        update(&mut self.index, id, &Place { addresses, domains, host, mode });
+        Place { addresses, domains, host, mode: interface.map(|of| of.mode) }
+    }
+}
+
+/// The segment of a network, if the object is one.
+fn segment_of(object: Option<&Object>) -> Option<Option<&SegmentId>> {
+    match object {
+        Some(Object::Network(network)) => Some(network.segment_uuid.as_ref()),
+        _ => None,
     }
 }
 
@@ -519,3 +530,4 @@ fn owner(object: &Object) -> Option<InterfaceId> {
         _ => None,
     }
 }
+        let interface = self.interfaces.get(id);

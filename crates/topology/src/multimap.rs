@@ -10,6 +10,15 @@ enum Members<V> {
     Many(OrdSet<V>),
 }
 
+impl<V: Clone + Ord> Members<V> {
+    fn insert(&mut self, value: V) {
+        match self {
+            Self::One(one) => *self = Self::Many(OrdSet::from_iter([one.clone(), value])),
+            Self::Many(many) => drop(many.insert(value)),
+        }
+    }
+}
+
 /// A persistent map from a key to an ordered set of values.
 #[derive(Clone)]
 pub(crate) struct MultiMap<K, V> {
@@ -24,30 +33,28 @@ impl<K, V> Default for MultiMap<K, V> {
 
 impl<K: Clone + Eq + Hash, V: Clone + Ord> MultiMap<K, V> {
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        let members = match self.entries.remove(&key) {
-            None => Members::One(value),
-            Some(Members::One(one)) if one == value => Members::One(one),
-            Some(Members::One(one)) => Members::Many(OrdSet::from_iter([one, value])),
-            Some(Members::Many(mut many)) => {
-                many.insert(value);
-                Members::Many(many)
+        // What changes nothing must not copy what is shared with other clones.
+        if self.contains(&key, &value) {
+            return;
+        }
+        match self.entries.get_mut(&key) {
+            Some(members) => members.insert(value),
+            None => {
+                self.entries.insert(key, Members::One(value));
             }
-        };
-        self.entries.insert(key, members);
+        }
     }
 
     pub(crate) fn remove(&mut self, key: &K, value: &V) {
-        match self.entries.get_mut(key) {
-            Some(Members::Many(many)) => {
-                many.remove(value);
-                if many.is_empty() {
-                    self.entries.remove(key);
-                }
-            }
-            Some(Members::One(one)) if one == value => {
-                self.entries.remove(key);
-            }
-            _ => {}
+        if !self.contains(key, value) {
+            return;
+        }
+        if let Some(Members::Many(many)) = self.entries.get_mut(key)
+            && many.len() > 1
+        {
+            many.remove(value);
+        } else {
+            self.entries.remove(key);
         }
     }
 

@@ -79,11 +79,7 @@ impl Plan {
         let subjects = carry_out(task, &mut edit, seen)?;
         // A record that appears after its port is bound by the commit that brings it.
         seen.rebind(&mut edit);
-        let changes = edit.into_changes();
-        let mut after = before.clone();
-        if !changes.is_empty() {
-            after.commit(before.revision().next(), &changes);
-        }
+        let (after, changes) = edit.finish();
         Ok(Self { before: before.clone(), after, changes: Arc::new(changes), subjects })
     }
 

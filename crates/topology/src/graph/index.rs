@@ -66,7 +66,7 @@ pub(super) struct Index {
     pub(super) security_groups_naming: MultiMap<SecurityGroupId, SecurityGroupId>,
     pub(super) interfaces_claimed_by: MultiMap<DatapathId, InterfaceId>,
     pub(super) interfaces_on: MultiMap<DatapathId, InterfaceId>,
-    // From several objects together: see `Topology::derive`.
+    // From several objects together: see `Topology::place`.
     pub(super) domains_of_interface: MultiMap<InterfaceId, DomainId>,
     pub(super) interfaces_in_domain: MultiMap<DomainId, InterfaceId>,
     pub(super) simulated_in_domain: MultiMap<DomainId, InterfaceId>,
@@ -78,6 +78,7 @@ pub(super) struct Index {
 }
 
 /// Where an interface stands in the graph.
+#[derive(PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) addresses: Vec<(MacLeaseId, MacAddr, Option<DomainId>)>,
     pub(super) domains: BTreeSet<DomainId>,
