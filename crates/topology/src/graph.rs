@@ -9,16 +9,18 @@
 //! object that is not there answers nothing, and takes its place in the indexes once it comes.
 
 mod index;
+mod joined;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use ipnet::IpNet;
 
 use self::index::{Index, Place};
+use self::joined::Joined;
 use crate::address::{
     DomainKey, Dpid, HostKey, IdentityKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
     TranslationKey, TranslationZone,
@@ -82,6 +84,7 @@ pub struct Topology {
     host_tokens: Table<HostTokenId, HostToken>,
     sequences: Arc<Sequences>,
     index: Index,
+    joined: Arc<OnceLock<Joined>>,
 }
 
 impl std::fmt::Debug for Topology {
@@ -279,13 +282,12 @@ impl Topology {
         keys.filter_map(|key| Some((*key, &self.interface_of_identity(*key)?.security_groups)))
     }
 
-    /// Whether a member of a security group is in one of these domains.
-    pub(crate) fn is_group_within(&self, group: &SecurityGroupId, domains: &BTreeSet<DomainId>) -> bool {
-        let mut members = self.index.interfaces_of_security_group.iter(group);
-        members.any(|member| {
-            let mut of_member = self.index.domains_of_interface.iter(member);
-            of_member.any(|domain| domains.contains(domain))
-        })
+    /// The L2 domains that members of a security group are in.
+    pub(crate) fn domains_of_security_group(&self, group: &SecurityGroupId) -> Vec<DomainId> {
+        let members = self.index.interfaces_of_security_group.iter(group);
+        let domains: BTreeSet<_> =
+            members.flat_map(|member| self.index.domains_of_interface.iter(member)).collect();
+        domains.into_iter().cloned().collect()
     }
 
     /// The routes with an address as next hop.
@@ -306,6 +308,21 @@ impl Topology {
     /// Whether a host has an interface in a domain.
     pub fn is_domain_on(&self, domain: &DomainId, datapath: &DatapathId) -> bool {
         self.index.hosts_of_domain.contains(domain, datapath)
+    }
+
+    /// Whether the same L2 domains are on a host as in another topology.
+    pub(crate) fn agrees_on_host(&self, other: &Self, datapath: &DatapathId) -> bool {
+        self.index.domains_on.agrees(&other.index.domains_on, datapath)
+    }
+
+    /// The domains that routers join to one, itself among them; none if no router has a leg in it.
+    pub(crate) fn joined_with(&self, domain: &DomainId) -> &[DomainId] {
+        self.joined.get_or_init(|| Joined::of(self)).group(domain)
+    }
+
+    /// Whether no router joins or parts domains between this topology and a relative of it.
+    pub(crate) fn agrees_on_routers(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.joined, &other.joined)
     }
 
     /// The claim that says where an interface lives.
@@ -423,10 +440,18 @@ impl Topology {
         changes.iter().flat_map(|change| self.apply(change)).collect()
     }
 
+    /// The same at another revision.
+    pub(crate) fn at(self, revision: Revision) -> Self {
+        Self { revision, ..self }
+    }
+
     /// Applies one change, and gives back the interfaces whose place in the graph may have changed.
     pub(crate) fn apply(&mut self, change: &Change) -> BTreeSet<InterfaceId> {
         let reference = change.reference();
         let (old, new) = (self.get(&reference), if let Change::Put(new) = change { Some(new) } else { None });
+        if self.joins(old.as_ref(), new) {
+            self.joined = Arc::default();
+        }
         let mut touched = self.touched_by(&reference, old.as_ref(), new);
         for object in new.into_iter().chain(&old) {
             touched.extend(owner(object));
@@ -440,11 +465,6 @@ impl Topology {
         if let Some(new) = new {
             self.index.note(new, true);
         }
-    /// The same at another revision.
-    pub(crate) fn at(self, revision: Revision) -> Self {
-        Self { revision, ..self }
-    }
-
         let moved = touched.iter().zip(were).map(|(interface, was)| (interface, was, self.place(interface)));
         let moved: Vec<_> = moved.filter(|(_, was, is)| was != is).collect();
         // All leave before any comes: a MAC lease that goes from one to another is the same in both places.
@@ -459,6 +479,21 @@ impl Topology {
         let Object::IpLease(of) = object else { return None };
         let mac_lease = self.mac_leases.get(&of.holder.as_ref()?.mac_lease_uuid)?;
         Some(mac_lease.interface_uuid.clone())
+    }
+
+    /// Whether a change may join or part domains: a route does, and a network with routes that goes to another domain.
+    fn joins(&self, old: Option<&Object>, new: Option<&Object>) -> bool {
+        let ends = |object: Option<&Object>| match object {
+            Some(Object::Route(route)) => Some((route.route_link_uuid.clone(), route.network_uuid.clone())),
+            _ => None,
+        };
+        match new.or(old) {
+            Some(Object::Network(network)) => {
+                segment_of(old) != segment_of(new)
+                    && self.index.routes_of_network.first(&network.uuid).is_some()
+            }
+            _ => ends(old) != ends(new),
+        }
     }
 
     /// The interfaces in a network whose domain changes.
@@ -504,6 +539,7 @@ impl Topology {
             .map(|lease| (lease.uuid.clone(), lease.mac_address, self.domain_of_mac_lease(lease)))
             .collect();
         let mut domains: BTreeSet<_> = addresses.iter().filter_map(|(_, _, domain)| domain.clone()).collect();
+        let interface = self.interfaces.get(id);
         if addresses.is_empty() {
             domains.extend(interface.and_then(|interface| self.domain_named_by(interface)));
         }
@@ -530,4 +566,3 @@ fn owner(object: &Object) -> Option<InterfaceId> {
         _ => None,
     }
 }
-        let interface = self.interfaces.get(id);

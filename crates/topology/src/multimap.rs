@@ -78,6 +78,14 @@ impl<K: Clone + Eq + Hash, V: Clone + Ord> MultiMap<K, V> {
         self.iter(key).next()
     }
 
+    /// Whether a key has the same values here and there.
+    pub(crate) fn agrees(&self, other: &Self, key: &K) -> bool {
+        match (self.entries.get(key), other.entries.get(key)) {
+            (Some(Members::Many(ours)), Some(Members::Many(theirs))) => ours.ptr_eq(theirs) || ours == theirs,
+            _ => self.iter(key).eq(other.iter(key)),
+        }
+    }
+
     pub(crate) fn contains(&self, key: &K, value: &V) -> bool {
         match self.entries.get(key) {
             None => false,

@@ -5,14 +5,15 @@
 //! an interface on the host, and those that routers join to them. Whatever else there is does not concern it. A secret goes no
 //! further than it must: to the hosts with an interface in one of its domains.
 //!
-//! # Cost
-//! [`delta`] looks at the objects that changed and those whose place hangs on them, and at the domains within reach,
-//! never at the whole scope, unless a domain comes within reach or leaves it.
+//! What a commit changes is looked at once, whatever the number of hosts: see [`Difference`].
+
+mod difference;
 
 use std::collections::BTreeSet;
 
+pub use self::difference::Difference;
 use crate::graph::{DomainId, Topology};
-use crate::id::{DatapathId, InterfaceId, NetworkId, NetworkServiceId, RouteId, RouteLinkId};
+use crate::id::{DatapathId, InterfaceId, NetworkId, NetworkServiceId, RouteId};
 use crate::object::{Change, Object, ObjectRef};
 
 /// Every object that a host needs.
@@ -22,76 +23,20 @@ pub fn snapshot(topology: &Topology, host: &DatapathId) -> Vec<Object> {
     references.insert(ObjectRef::Datapath(host.clone()));
     let groups = groups(topology, &references);
     references.extend(groups);
-    let own = own(topology, host);
-    references
-        .retain(|of| !is_secret(of) || domains_of(topology, of).iter().any(|domain| own.contains(domain)));
+    references.retain(|of| {
+        !is_secret(of) || domains_of(topology, of).iter().any(|domain| topology.is_domain_on(domain, host))
+    });
     references.iter().filter_map(|reference| topology.get(reference)).collect()
 }
 
 /// What turns a host's scope of `before` into that of `after`, where `changes` turn `before` into `after`.
 pub fn delta(before: &Topology, after: &Topology, changes: &[Change], host: &DatapathId) -> Vec<Change> {
-    let mut candidates = BTreeSet::new();
-    for change in changes {
-        let reference = change.reference();
-        for topology in [before, after] {
-            relatives(topology, &reference, &mut candidates);
-        }
-        candidates.insert(reference);
-    }
-    let changed: BTreeSet<_> = changes.iter().map(Change::reference).collect();
-    let (had, has) = (reach(before, host), reach(after, host));
-    had.difference(&has).for_each(|domain| candidates.extend(part(before, domain)));
-    has.difference(&had).for_each(|domain| candidates.extend(part(after, domain)));
-    let (owned, owns) = (own(before, host), own(after, host));
-    for domain in owned.symmetric_difference(&owns) {
-        [before, after].into_iter().for_each(|topology| candidates.extend(secrets(topology, domain)));
-    }
-    let groups: BTreeSet<_> = [before, after].iter().flat_map(|of| groups(of, &candidates)).collect();
-    candidates.extend(groups);
-    let needs = |topology: &Topology, (within, own): (&BTreeSet<_>, &BTreeSet<_>), reference: &ObjectRef| {
-        let is_in = |within: &BTreeSet<DomainId>| {
-            domains_of(topology, reference).iter().any(|domain| within.contains(domain))
-        };
-        match reference {
-            ObjectRef::Datapath(id) if id == host => true,
-            ObjectRef::SecurityGroup(id) => topology.is_group_within(id, within),
-            ObjectRef::MetadataSecret(_) => is_in(own),
-            _ => is_in(within),
-        }
-    };
-    let change = |reference: ObjectRef| {
-        let needed = before.get(&reference).is_some() && needs(before, (&had, &owned), &reference);
-        match after.get(&reference).filter(|_| needs(after, (&has, &owns), &reference)) {
-            Some(object) if !needed || changed.contains(&reference) => Some(Change::Put(object)),
-            Some(_) => None,
-            None => needed.then_some(Change::Delete(reference)),
-        }
-    };
-    candidates.into_iter().filter_map(change).collect()
+    Difference::new(before, after, changes).of(host)
 }
 
 /// The hosts that a commit may concern.
 pub fn concerned(before: &Topology, after: &Topology, changes: &[Change]) -> BTreeSet<DatapathId> {
-    let mut hosts = BTreeSet::new();
-    let mut candidates = BTreeSet::new();
-    for change in changes {
-        let reference = change.reference();
-        for topology in [before, after] {
-            relatives(topology, &reference, &mut candidates);
-        }
-        candidates.insert(reference);
-    }
-    for topology in [before, after] {
-        let mut domains = BTreeSet::new();
-        for reference in &candidates {
-            if let ObjectRef::Datapath(id) = reference {
-                hosts.insert(id.clone());
-            }
-            domains.extend(domains_of(topology, reference));
-        }
-        hosts.extend(joined(topology, domains).iter().flat_map(|domain| topology.hosts_of_domain(domain)));
-    }
-    hosts
+    Difference::new(before, after, changes).concerned()
 }
 
 /// The L2 domains within a host's reach.
@@ -99,9 +44,10 @@ fn reach(topology: &Topology, host: &DatapathId) -> BTreeSet<DomainId> {
     joined(topology, topology.domains_on(host))
 }
 
-/// The L2 domains with an interface on a host.
-fn own(topology: &Topology, host: &DatapathId) -> BTreeSet<DomainId> {
-    topology.domains_on(host).into_iter().collect()
+/// Whether an L2 domain is within a host's reach.
+fn is_within(topology: &Topology, host: &DatapathId, domain: &DomainId) -> bool {
+    let is_on = |domain: &DomainId| topology.is_domain_on(domain, host);
+    is_on(domain) || topology.joined_with(domain).iter().any(is_on)
 }
 
 fn is_secret(reference: &ObjectRef) -> bool {
@@ -117,27 +63,14 @@ fn secrets(topology: &Topology, domain: &DomainId) -> Vec<ObjectRef> {
 
 /// These domains, and those that routers join to them, over however many routers.
 fn joined(topology: &Topology, domains: impl IntoIterator<Item = DomainId>) -> BTreeSet<DomainId> {
-    let mut found: BTreeSet<_> = domains.into_iter().collect();
-    let mut routers = BTreeSet::new();
-    let mut ahead: Vec<_> = found.iter().cloned().collect();
-    while let Some(domain) = ahead.pop() {
-        for router in routers_of(topology, &domain) {
-            if routers.insert(router.clone()) {
-                let behind = domains_of(topology, &router.into());
-                ahead.extend(behind.into_iter().filter(|domain| found.insert(domain.clone())));
-            }
+    let mut found = BTreeSet::new();
+    for domain in domains {
+        // One that is there already has brought those that it is joined with.
+        if found.insert(domain.clone()) {
+            found.extend(topology.joined_with(&domain).iter().cloned());
         }
     }
     found
-}
-
-/// The routers with a leg in a domain.
-fn routers_of(topology: &Topology, domain: &DomainId) -> BTreeSet<RouteLinkId> {
-    let routes = topology
-        .networks_of_domain(domain)
-        .into_iter()
-        .flat_map(|network| topology.routes_of_network(&network));
-    routes.filter_map(|route| Some(topology.routes().get(&route)?.route_link_uuid.clone())).collect()
 }
 
 /// The L2 domains an object has to do with.
@@ -182,9 +115,7 @@ fn domains_of(topology: &Topology, reference: &ObjectRef) -> Vec<DomainId> {
         ObjectRef::Filter(id) => {
             topology.filters().get(id).map_or_else(Vec::new, |filter| interface(&filter.interface_uuid))
         }
-        ObjectRef::SecurityGroup(id) => {
-            topology.interfaces_of_security_group(id).iter().flat_map(interface).collect()
-        }
+        ObjectRef::SecurityGroup(id) => topology.domains_of_security_group(id),
         ObjectRef::HostToken(_) | ObjectRef::Sequences => Vec::new(),
     }
 }
