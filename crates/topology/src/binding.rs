@@ -7,6 +7,7 @@
 //! not fight over it, and both are on record.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +80,26 @@ impl Binding {
         self.claims.last()
     }
 
+    /// Makes the binding of an interface that nobody else claims.
+    fn begin(interface: &InterfaceId, claim: Claim, edit: &mut Edit) {
+        let project = edit.topology().interfaces().get(interface).map(|found| found.meta.project.clone());
+        let meta = edit.new_meta(MetaSpec { project, labels: None }).expect("a stored project is valid");
+        edit.put(Self { interface_uuid: interface.clone(), meta, claims: vec![claim] });
+    }
+
+    /// Takes a claim in place of the same datapath's, as the newest, unless it is known.
+    fn with(&self, claim: Claim, edit: &mut Edit) {
+        if self.claims.contains(&claim) {
+            return;
+        }
+        let mut claims = self.claims.clone();
+        claims.retain(|of| of.datapath_uuid != claim.datapath_uuid);
+        claims.push(claim);
+        let excess = claims.len().saturating_sub(MAX_CLAIMS);
+        claims.drain(..excess);
+        self.store(claims, edit);
+    }
+
     /// Drops the claim of a datapath.
     pub(crate) fn without(&self, datapath: &DatapathId, edit: &mut Edit) {
         let mut claims = self.claims.clone();
@@ -98,9 +119,10 @@ impl Binding {
 /// What every host last said of its ports.
 #[derive(Clone, Default)]
 pub struct SeenPorts {
-    hosts: BTreeMap<DatapathId, Vec<SeenPort>>,
-    /// The hosts with a port of a name, or with an `iface-id`: where to look when a record appears after its port.
-    hosts_by_text: MultiMap<String, DatapathId>,
+    /// Each host's ports, in its own order. Shared by clones: a host that reports copies no other's.
+    hosts: BTreeMap<DatapathId, Arc<[SeenPort]>>,
+    /// The ports of a name, or with an `iface-id`, each by its host and its place there: where to look when a record changes.
+    by_text: MultiMap<String, (DatapathId, usize)>,
 }
 
 /// Why a port that names an interface does not bind it.
@@ -117,22 +139,22 @@ impl SeenPorts {
     pub fn report(&mut self, datapath: DatapathId, mut ports: Vec<SeenPort>) {
         ports.truncate(MAX_PORTS_SEEN);
         self.forget(&datapath);
-        for text in ports.iter().flat_map(texts) {
-            self.hosts_by_text.insert(text, datapath.clone());
+        for (place, port) in ports.iter().enumerate() {
+            texts(port).for_each(|text| self.by_text.insert(text, (datapath.clone(), place)));
         }
-        self.hosts.insert(datapath, ports);
+        self.hosts.insert(datapath, ports.into());
     }
 
     /// Forgets a host. Its claims stay: a host that cannot be heard still forwards.
     pub fn forget(&mut self, datapath: &DatapathId) {
-        for port in self.hosts.remove(datapath).unwrap_or_default() {
-            texts(&port).for_each(|text| self.hosts_by_text.remove(&text, datapath));
+        for (place, port) in self.hosts.remove(datapath).iter().flat_map(|ports| ports.iter().enumerate()) {
+            texts(port).for_each(|text| self.by_text.remove(&text, &(datapath.clone(), place)));
         }
     }
 
     /// The ports of one host.
     pub fn of(&self, datapath: &DatapathId) -> &[SeenPort] {
-        self.hosts.get(datapath).map_or(&[], Vec::as_slice)
+        self.hosts.get(datapath).map_or(&[], |ports| ports)
     }
 
     /// The hosts that have reported.
@@ -142,53 +164,63 @@ impl SeenPorts {
 
     /// Brings the bindings of one host's interfaces in line with what it shows.
     pub fn bind(&self, datapath: &DatapathId, edit: &mut Edit) {
-        let Some(ports) = self.hosts.get(datapath) else { return };
-        // One that is deleted claims nothing any more, whatever its host still shows.
-        if !edit.topology().datapaths().contains_key(datapath) {
-            return;
-        }
-        let mut shown: BTreeMap<InterfaceId, Claim> = BTreeMap::new();
-        for port in ports {
-            if let Ok(Some(interface)) = match_port(edit.topology(), datapath, port) {
-                let (port_name, instance) = (port.name.clone(), port.instance.clone());
-                let claim = Claim { datapath_uuid: datapath.clone(), port_name, instance };
-                shown.entry(interface).or_insert(claim);
-            }
-        }
-        for interface in edit.topology().interfaces_claimed_by(datapath) {
-            if !shown.contains_key(&interface)
-                && let Some(binding) = edit.topology().bindings().get(&interface).cloned()
-            {
-                binding.without(datapath, edit);
-            }
-        }
-        for (interface, claim) in shown {
-            bind_one(edit, interface, claim);
-        }
+        let shown = self.of(datapath).iter().filter_map(|port| bound_by(edit.topology(), datapath, port));
+        let claimed = edit.topology().interfaces_claimed_by(datapath);
+        let interfaces: BTreeSet<_> = shown.chain(claimed).collect();
+        interfaces.iter().for_each(|interface| self.bind_one(datapath, interface, edit));
     }
 
     /// Brings bindings in line with the interfaces and datapaths that an edit has changed, so that a record which
     /// comes after its port is bound by the commit that brings it.
+    ///
+    /// Looks at the ports that these records have to do with, and not at all that their hosts have.
     pub fn rebind(&self, edit: &mut Edit) {
         let mut hosts = BTreeSet::new();
+        let mut places = BTreeSet::new();
         for reference in edit.changed() {
             match reference {
-                ObjectRef::Datapath(id) => hosts.extend([id.clone()]),
-                ObjectRef::Interface(id) => {
-                    // As it was, too: a port that it no longer has may be another's now.
-                    for interface in
-                        [edit.base(), edit.topology()].map(|topology| topology.interfaces().get(id))
-                    {
-                        let ports = interface.map_or(&[][..], |interface| interface.ports.as_slice());
-                        hosts.extend(self.hosts_that_may_show(id, ports));
-                    }
-                    let claims = edit.topology().bindings().get(id).map(|binding| binding.claims.clone());
-                    hosts.extend(claims.into_iter().flatten().map(|claim| claim.datapath_uuid));
-                }
+                ObjectRef::Datapath(id) => drop(hosts.insert(id.clone())),
+                ObjectRef::Interface(id) => places.extend(self.touched_with(id, edit)),
                 _ => {}
             }
         }
         hosts.iter().for_each(|host| self.bind(host, edit));
+        places.iter().for_each(|(host, interface)| self.bind_one(host, interface, edit));
+    }
+
+    /// The interfaces that a host may have to bind otherwise when one of them changes: a port that is no longer its may be
+    /// another's now.
+    fn touched_with(&self, id: &InterfaceId, edit: &Edit) -> BTreeSet<(DatapathId, InterfaceId)> {
+        let topologies = [edit.base(), edit.topology()];
+        let claims = edit.topology().bindings().get(id).map(|binding| binding.claims.as_slice());
+        let claims = claims.unwrap_or_default().iter().map(|claim| (claim.datapath_uuid.clone(), id.clone()));
+        let shown = topologies.iter().flat_map(|topology| self.shown(topology, id));
+        let bound = shown.flat_map(|(host, port)| {
+            topologies.map(|topology| Some((host.clone(), bound_by(topology, host, port)?)))
+        });
+        bound.flatten().chain(claims).collect()
+    }
+
+    /// Has a host claim an interface by the first port that shows it, or no more.
+    fn bind_one(&self, datapath: &DatapathId, interface: &InterfaceId, edit: &mut Edit) {
+        // A host that is deleted claims nothing any more, whatever it still shows; one that was not heard keeps its claims.
+        let topology = edit.topology();
+        if !self.hosts.contains_key(datapath) || !topology.datapaths().contains_key(datapath) {
+            return;
+        }
+        let mut own = self.shown(topology, interface).into_iter().filter(|(host, _)| *host == datapath);
+        let port = own.find(|(_, port)| bound_by(topology, datapath, port).as_ref() == Some(interface));
+        let claim = port.map(|(_, port)| Claim {
+            datapath_uuid: datapath.clone(),
+            port_name: port.name.clone(),
+            instance: port.instance.clone(),
+        });
+        match (claim, topology.bindings().get(interface).cloned()) {
+            (Some(claim), Some(binding)) => binding.with(claim, edit),
+            (Some(claim), None) => Binding::begin(interface, claim, edit),
+            (None, Some(binding)) => binding.without(datapath, edit),
+            (None, None) => {}
+        }
     }
 
     /// The ports of one host that name an interface and do not bind it.
@@ -196,19 +228,31 @@ impl SeenPorts {
         self.of(datapath).iter().filter_map(|port| match_port(topology, datapath, port).err()).collect()
     }
 
-    /// Why a port that names an interface does not bind it, if there is one. Looks only at hosts that may show it.
+    /// Why a port that names an interface does not bind it, if there is one.
     pub fn refusal_of(&self, topology: &Topology, interface: &InterfaceId) -> Option<Refusal> {
-        let of = topology.interfaces().get(interface)?;
-        let hosts = self.hosts_that_may_show(interface, &of.ports);
-        let refusals = hosts.iter().flat_map(|host| self.refusals_on(topology, host));
-        refusals.into_iter().find(|refusal| refusal.interface == *interface)
+        topology.interfaces().get(interface)?;
+        let shown = self.shown(topology, interface).into_iter();
+        let mut refusals = shown.filter_map(|(host, port)| match_port(topology, host, port).err());
+        refusals.find(|refusal| refusal.interface == *interface)
     }
 
-    /// The hosts with a port of an interface's id or port names, and those that its record names.
-    fn hosts_that_may_show(&self, id: &InterfaceId, ports: &[InterfacePort]) -> BTreeSet<DatapathId> {
-        let names = ports.iter().filter_map(|port| port.port_name.clone());
-        let shown = names.chain([id.to_string()]).flat_map(|text| self.hosts_by_text.collect(&text));
-        shown.chain(ports.iter().filter_map(|port| port.datapath_uuid.clone())).collect()
+    /// The ports that may be an interface's, in the order of hosts and theirs: those of its id and of its ports' names, and
+    /// the bridges' own of hosts that it names.
+    fn shown(&self, topology: &Topology, interface: &InterfaceId) -> Vec<(&DatapathId, &SeenPort)> {
+        let ports = topology.interfaces().get(interface).map_or(&[][..], |of| of.ports.as_slice());
+        let names = ports.iter().filter_map(|port| port.port_name.clone()).chain([interface.to_string()]);
+        let named = names.flat_map(|text| self.by_text.collect(&text));
+        let bridges = ports.iter().filter_map(|port| {
+            let host = port.datapath_uuid.as_ref()?;
+            let place = self.of(host).iter().position(|seen| seen.name == LOCAL_PORT)?;
+            Some((host.clone(), place))
+        });
+        let places: BTreeSet<_> = named.chain(bridges).collect();
+        let port = |(host, place)| {
+            let (host, ports) = self.hosts.get_key_value(&host)?;
+            Some((host, ports.get(place)?))
+        };
+        places.into_iter().filter_map(port).collect()
     }
 }
 
@@ -216,22 +260,9 @@ fn texts(port: &SeenPort) -> impl Iterator<Item = String> + use<> {
     [Some(port.name.clone()), port.iface_id.clone()].into_iter().flatten()
 }
 
-fn bind_one(edit: &mut Edit, interface: InterfaceId, claim: Claim) {
-    let Some(old) = edit.topology().bindings().get(&interface).cloned() else {
-        let project = edit.topology().interfaces().get(&interface).map(|found| found.meta.project.clone());
-        let meta = edit.new_meta(MetaSpec { project, labels: None }).expect("a stored project is valid");
-        edit.put(Binding { interface_uuid: interface, meta, claims: vec![claim] });
-        return;
-    };
-    if old.claims.contains(&claim) {
-        return;
-    }
-    let mut claims = old.claims.clone();
-    claims.retain(|of| of.datapath_uuid != claim.datapath_uuid);
-    claims.push(claim);
-    let excess = claims.len().saturating_sub(MAX_CLAIMS);
-    claims.drain(..excess);
-    old.store(claims, edit);
+/// The interface that a port on a host binds.
+fn bound_by(topology: &Topology, datapath: &DatapathId, port: &SeenPort) -> Option<InterfaceId> {
+    match_port(topology, datapath, port).ok().flatten()
 }
 
 /// The interface that a port on a host belongs to: by `iface-id`, the convention of hypervisors, else by its name. One

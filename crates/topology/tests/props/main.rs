@@ -13,7 +13,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use topology::binding::{LOCAL_PORT, SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
-use topology::{Change, DatapathId, Dpid, Edit, Error, Object, ObjectRef, Request, Topology, scope};
+use topology::{
+    Change, DatapathId, DomainId, Dpid, Edit, Error, Object, ObjectRef, Request, Topology, scope,
+};
 
 /// Hosts of the world. The last one registers only when it happens to.
 const HOSTS: [&str; 3] = ["host1", "host2", "host3"];
@@ -116,9 +118,20 @@ impl World {
             return;
         }
         self.seen.rebind(&mut edit);
-        let changes = edit.into_changes();
-        self.topology.commit(before.revision().next(), &changes);
+        let (after, changes) = edit.finish();
+        if !changes.is_empty() {
+            self.topology.commit(before.revision().next(), &changes);
+        }
+        assert_eq!(after.changes_since(&self.topology), [], "edited, and committed");
+        if before.revision().0 % 8 == 0 {
+            let all: Vec<_> = self.topology.objects().map(Change::Put).collect();
+            let mut anew = Topology::default();
+            anew.commit(self.topology.revision(), &all);
+            assert_eq!(index(&anew), index(&after), "loaded, and edited: {changes:?}");
+            assert_eq!(index(&anew), index(&self.topology), "loaded, and committed: {changes:?}");
+        }
         self.check(&before, &changes);
+        self.check_bindings();
     }
 
     fn run(&mut self, event: Event, edit: &mut Edit) -> Result<(), Error> {
@@ -134,6 +147,13 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    /// What was bound with the records that changed is what is bound when every host is looked at.
+    fn check_bindings(&self) {
+        let mut edit = Edit::new(&self.topology, Timestamp::UNIX_EPOCH, 0);
+        HOSTS.iter().for_each(|host| self.seen.bind(&datapath(host), &mut edit));
+        assert_eq!(edit.into_changes(), []);
     }
 
     fn check(&mut self, before: &Topology, changes: &[Change]) {
@@ -153,6 +173,42 @@ impl World {
             assert_eq!(*replica, snapshot(&self.topology, host), "the replica of {host}");
         }
     }
+}
+
+/// How everything hangs together, as a topology's indexes have it.
+fn index(topology: &Topology) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::from([("revision".to_owned(), topology.revision().to_string())]);
+    let networks = topology.networks().keys().cloned().map(DomainId::Network);
+    for domain in networks.chain(topology.segments().keys().cloned().map(DomainId::Segment)) {
+        let held = (
+            topology.interfaces_in_domain(&domain),
+            topology.simulated_in_domain(&domain),
+            topology.uplinks_of_domain(&domain),
+            topology.hosts_of_domain(&domain),
+        );
+        found.insert(format!("{domain:?}"), format!("{held:?}"));
+        for host in HOSTS.map(datapath) {
+            found.insert(
+                format!("{domain:?} on {host}"),
+                format!("{:?}", topology.members(&(domain.clone(), host))),
+            );
+        }
+    }
+    for lease in topology.mac_leases().values() {
+        let owners = topology
+            .domain_of_mac_lease(lease)
+            .map(|of| topology.mac_leases_of_address(&of, lease.mac_address));
+        found.insert(format!("{} owners", lease.uuid), format!("{owners:?}"));
+    }
+    for host in HOSTS.map(datapath) {
+        let held = (
+            topology.domains_on(&host),
+            topology.interfaces_on(&host),
+            topology.interfaces_claimed_by(&host),
+        );
+        found.insert(format!("on {host}"), format!("{held:?}"));
+    }
+    found
 }
 
 /// Applies a change, which must be one: an object that is not there cannot go.
