@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use dataplane::layout::Question;
-use topology::walk::{Answer, Outcome, Packet, Payload, Reason};
-use topology::{DatapathId, MacAddr};
+use topology::walk::{Answer, Decision, Outcome, Packet, Payload, Reason};
+use topology::{DatapathId, MacAddr, ObjectRef};
 
 use crate::scene::{Sent, Story, number_of};
 
@@ -28,7 +28,8 @@ pub(crate) type Settled = ((IpAddr, u16), u16);
 
 /// Compares, and says what trackers were free to choose.
 pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Vec<Settled>, String> {
-    let ways = ways(&story.walk.outcomes);
+    let lost = is_spoiled(story, sent).then(Vec::new);
+    let ways: Vec<_> = ways(&story.walk.outcomes).into_iter().chain(lost).collect();
     let fitting = ways.iter().find_map(|outcomes| {
         let expected: Vec<_> = outcomes.iter().map(|outcome| expected(story, sent, outcome)).collect();
         fits(story, &expected)
@@ -164,7 +165,33 @@ fn fits(story: &Story, expected: &[Expected]) -> Option<Vec<Settled>> {
             }
         }
     }
-    (frames.is_empty() && asked.is_empty()).then_some(settled)
+    let is_copy = |question: &Question| *question == Question::TooBig && is_offered_to_all(story);
+    let is_all = asked.iter().all(|(_, question)| is_copy(question));
+    (frames.is_empty() && is_all).then_some(settled)
+}
+
+/// What names no port, and is for an address that many hosts share, goes to all of them, and some copies may be too large for their
+/// tunnels. The walk knows which host has the connection.
+fn is_offered_to_all(story: &Story) -> bool {
+    let by_leg = |object: &ObjectRef| matches!(object, ObjectRef::Interface(_));
+    let unknown = |outcome: &Outcome| matches!(outcome, Outcome::Dropped { reason: Reason::UnknownConnection, by, .. } if by_leg(by));
+    let translated = story
+        .walk
+        .steps
+        .iter()
+        .any(|step| matches!(step.what, Decision::Translated { entry: None }) && by_leg(&step.object));
+    translated || story.walk.outcomes.iter().any(unknown)
+}
+
+/// Whether an ICMPv6 error has been translated, and is looked at by a tracker once more: to that the error is of no connection, because of
+/// what [`mend_quotation`] tells.
+fn is_spoiled(story: &Story, sent: &Sent) -> bool {
+    let is_error = sent.packet.ip().is_some_and(|ip| {
+        !ip.is_ipv4() && matches!(&ip.payload, Payload::Icmp(icmp) if icmp.about.is_some())
+    });
+    let steps = story.walk.steps.iter().map(|step| &step.what);
+    let mut looks = steps.skip_while(|what| !matches!(what, Decision::Translated { .. })).skip(1);
+    is_error && looks.any(|what| matches!(what, Decision::Translated { .. } | Decision::Tracked { .. }))
 }
 
 /// Whether a frame is a packet, and which source port it got, if that was left open.

@@ -16,6 +16,8 @@ pub mod protocol {
     pub const TCP: u8 = 6;
     /// UDP (RFC 768).
     pub const UDP: u8 = 17;
+    /// A fragment of an IPv6 packet (RFC 8200, section 4.5).
+    pub const FRAGMENT: u8 = 44;
     /// ICMPv6 (RFC 4443).
     pub const ICMPV6: u8 = 58;
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::connection::{Ends, Tuple};
-use super::packet::{Arp, IpPacket, protocol};
+use super::packet::{Arp, Fragment, IpPacket, protocol};
 use crate::filter::FilterRule;
 use crate::security_group::GroupRule;
 use crate::traffic::{Direction, Ports, Protocol};
@@ -25,7 +25,10 @@ impl From<&IpPacket> for Said {
     fn from(ip: &IpPacket) -> Self {
         let (source, destination) = (ip.source, ip.destination);
         let (ports, icmp) = (ip.ports(), ip.icmp());
-        Self { is_arp: false, protocol: ip.protocol(), source, destination, ports, icmp }
+        // RFC 8200, section 4.5: what a later fragment says of its protocol need not be true, and counts nowhere.
+        let is_part = !ip.is_ipv4() && ip.fragment == Fragment::Later;
+        let protocol = if is_part { protocol::FRAGMENT } else { ip.protocol() };
+        Self { is_arp: false, protocol, source, destination, ports, icmp }
     }
 }
 
