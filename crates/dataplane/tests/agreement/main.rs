@@ -15,6 +15,7 @@ mod coverage;
 #[path = "../harness/daemons.rs"]
 mod daemons;
 mod fleet;
+mod forms;
 mod judge;
 mod mutants;
 mod packets;

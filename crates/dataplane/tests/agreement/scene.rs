@@ -12,6 +12,7 @@ use topology::walk::{Connections, Packet, Walk, walk};
 use topology::{DatapathId, DomainId, Dpid, Edit, InterfaceId, MacAddr, Request, Topology};
 
 use crate::fleet::{Fleet, Observed, PORTS, port_name, port_number};
+use crate::forms::Form;
 use crate::judge;
 use crate::switch::{tunnel_port, underlay_ipv4, underlay_ipv6};
 
@@ -45,6 +46,9 @@ pub(crate) struct Sent {
     pub(crate) from: InterfaceId,
     /// The packet.
     pub(crate) packet: Packet,
+    /// How it is written.
+    #[serde(default)]
+    pub(crate) form: Form,
 }
 
 /// A scene that is being played.
@@ -179,7 +183,7 @@ impl Story {
         self.scene.sent.push(sent.clone());
         let before = std::mem::replace(&mut self.connections, self.walk.connections.clone());
         self.observed = match host_of(&sent.from) {
-            Some(host) => fleet.send(host, &sent.from.to_string(), &sent.packet.to_bytes()),
+            Some(host) => fleet.send(host, &sent.from.to_string(), &sent.form.of(sent.packet.to_bytes())),
             None => Observed::default(),
         };
         let settled = judge::compare(self, &sent)?;

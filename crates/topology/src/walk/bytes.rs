@@ -14,9 +14,9 @@ use crate::address::MacAddr;
 pub const FILL: u8 = 7;
 
 /// EtherTypes (IEEE 802).
-const ARP: u16 = 0x0806;
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
+pub(super) const ARP: u16 = 0x0806;
+pub(super) const IPV4: u16 = 0x0800;
+pub(super) const IPV6: u16 = 0x86dd;
 const TAGS: [u16; 2] = [0x8100, 0x88a8];
 
 /// Header of a fragment (RFC 8200, section 4.5).

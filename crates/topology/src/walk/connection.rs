@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::packet::{Fragment, IpPacket, Payload};
+use super::packet::{Fragment, IpPacket, Payload, protocol};
 use crate::id::{DatapathId, InterfaceId};
 use crate::traffic::Direction;
 
@@ -117,6 +117,8 @@ impl Tuple {
                 Ends::Echo { kind: icmp.kind, code: icmp.code, identifier: icmp.identifier }
             }
             Payload::Icmp(_) | Payload::Neighbour(_) => return None,
+            // Cut off before what tells its connections apart.
+            Payload::Other { protocol } if has_ends(*protocol, packet.is_ipv4()) => return None,
             Payload::Other { .. } => Ends::None,
         };
         let (source, destination) = (packet.source, packet.destination);
@@ -141,6 +143,16 @@ impl Tuple {
         };
         let (source, destination) = (self.destination, self.source);
         Some(Self { source, destination, ends, ..self })
+    }
+}
+
+/// Whether what a protocol carries begins with what tells connections apart.
+fn has_ends(number: u8, is_ipv4: bool) -> bool {
+    match number {
+        protocol::TCP | protocol::UDP => true,
+        protocol::ICMP => is_ipv4,
+        protocol::ICMPV6 => !is_ipv4,
+        _ => false,
     }
 }
 

@@ -47,7 +47,7 @@ pub enum Content {
     Arp(Arp),
     /// An IPv4 or IPv6 packet: its addresses tell which, and are of one family.
     Ip(IpPacket),
-    /// Anything else.
+    /// Anything else, and what does not hold what its type promises.
     Other {
         /// The frame's EtherType.
         ether_type: u16,

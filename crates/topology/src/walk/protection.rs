@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use super::bytes;
 use super::connection::{Connection, Ends, Tracker, Tuple, Way};
 use super::packet::{Content, Fragment, IpPacket, Payload, protocol};
 use super::rule::{Pattern, Said};
@@ -114,7 +115,12 @@ pub(super) fn filter_of<'a>(walker: &Walker<'a>, interface: &Interface) -> Optio
 
 /// What the interface's tracker makes of a packet.
 fn state_of(walker: &Walker<'_>, at: &Journey, interface: &Interface) -> State {
-    let Some(ip) = at.packet.ip() else { return State::Untracked };
+    let ip = match &at.packet.content {
+        Content::Ip(ip) => ip,
+        // No tracker can read it.
+        Content::Other { ether_type: bytes::IPV4 | bytes::IPV6 } => return State::Invalid,
+        Content::Arp(_) | Content::Other { .. } => return State::Untracked,
+    };
     if !ip.is_ipv4() && ip.icmp().is_some_and(|(kind, _)| UNTRACKED.contains(&kind)) {
         return State::Untracked;
     }
@@ -158,7 +164,7 @@ fn judged(at: &Journey, state: &State, direction: Direction) -> Option<Judged> {
             let said = match &at.packet.content {
                 Content::Ip(ip) => ip.into(),
                 Content::Arp(arp) => arp.into(),
-                Content::Other { .. } => return None,
+                Content::Other { ether_type } => Said::of_malformed(*ether_type)?,
             };
             Some(Judged { said, direction })
         }

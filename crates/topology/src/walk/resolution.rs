@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::bytes;
 use super::packet::{Content, IpPacket, Payload};
 use super::protection::filter_of;
 use super::rule::{Pattern, Said};
@@ -96,7 +97,7 @@ enum Speech {
 
 fn speaks_of(packet: &Packet) -> Speech {
     match &packet.content {
-        Content::Arp(_) => Speech::Answer,
+        Content::Arp(_) | Content::Other { ether_type: bytes::ARP } => Speech::Answer,
         Content::Ip(ip) if !ip.is_ipv4() => match ip.icmp() {
             Some((SOLICITATION | ADVERTISEMENT, _)) => Speech::Answer,
             Some((ROUTER_ADVERTISEMENT | REDIRECT, _)) => Speech::Router,

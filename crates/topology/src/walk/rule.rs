@@ -1,9 +1,10 @@
 //! What a rule says of packets: one description for filters and security groups, of packets and of connections.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use super::bytes;
 use super::connection::{Ends, Tuple};
 use super::packet::{Arp, Fragment, IpPacket, protocol};
 use crate::filter::FilterRule;
@@ -48,6 +49,19 @@ impl From<&Arp> for Said {
     fn from(arp: &Arp) -> Self {
         let (source, destination) = (arp.sender_ip.into(), arp.target_ip.into());
         Self { is_arp: true, protocol: 0, source, destination, ports: None, icmp: None }
+    }
+}
+
+impl Said {
+    /// By a frame that says it is ARP or IP, and is not: nothing more than that. `None` if it says something else.
+    pub(super) fn of_malformed(ether_type: u16) -> Option<Self> {
+        let nobody = match ether_type {
+            bytes::ARP | bytes::IPV4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            bytes::IPV6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            _ => return None,
+        };
+        let (is_arp, source, destination) = (ether_type == bytes::ARP, nobody, nobody);
+        Some(Self { is_arp, protocol: 0, source, destination, ports: None, icmp: None })
     }
 }
 

@@ -6,11 +6,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::bytes;
 use super::member::Place;
 use super::packet::{Content, IpPacket, Payload};
 use super::{
     Answer, Decision, Journey, Outcome, Packet, Reason, Walker, protection, resolution, service, wire,
 };
+use crate::address::MacAddr;
 use crate::graph::DomainId;
 use crate::id::InterfaceId;
 use crate::interface::Interface;
@@ -193,6 +195,8 @@ fn refused_on_segment(walker: &Walker<'_>, at: &Journey, interface: &Interface) 
             Payload::Neighbour(of) => of.link_layer,
             _ => None,
         },
+        // It says of nobody that he has sent it.
+        Content::Other { ether_type: bytes::ARP } => Some(MacAddr([0; 6])),
         Content::Other { .. } => None,
     };
     let is_own = |mac| {

@@ -303,6 +303,11 @@ fn track(
     }
     let Some(reply) = begin(tuple) else { return Tracked::Unknown };
     let Some(becomes) = reply.turned() else { return Tracked::Unknown };
+    // What has no ports cannot be told apart by another one.
+    let is_taken = || walker.walk.connections.find(&tracker, reply).is_some();
+    if !matches!(tuple.ends, Ends::Ports { .. }) && is_taken() {
+        return Tracked::Unknown;
+    }
     rewrite(ip, becomes);
     walker.walk.connections.insert(Connection { tracker, began, original: tuple, reply });
     Tracked::Began

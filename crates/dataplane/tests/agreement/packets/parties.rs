@@ -1,0 +1,50 @@
+//! Who there is to send packets, and to get them.
+
+use std::net::IpAddr;
+
+use topology::interface::{AdminState, InterfaceMode};
+use topology::{DomainId, InterfaceId, MacAddr, Topology};
+
+use crate::scene::host_of;
+
+/// Somebody with addresses in a domain.
+#[derive(Clone)]
+pub(super) struct Party {
+    pub(super) interface: InterfaceId,
+    pub(super) domain: DomainId,
+    pub(super) mac: MacAddr,
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) is_simulated: bool,
+}
+
+/// Whoever is up and has MAC addresses.
+pub(super) fn parties(topology: &Topology) -> Vec<Party> {
+    let mut parties = Vec::new();
+    for interface in topology.interfaces().values().filter(|of| of.admin_state == AdminState::Up) {
+        let is_simulated = interface.mode == InterfaceMode::Simulated;
+        if !is_simulated && host_of(&interface.uuid).is_none() {
+            continue;
+        }
+        for id in topology.mac_leases_of_interface(&interface.uuid) {
+            let Some(lease) = topology.mac_leases().get(&id) else { continue };
+            let Some(domain) = topology.domain_of_mac_lease(lease) else { continue };
+            let leases = topology.ip_leases_of_mac_lease(&id).into_iter();
+            let leases = leases.filter_map(|id| topology.ip_leases().get(&id).cloned());
+            let mut addresses: Vec<_> = leases.map(|lease| lease.address.ip()).collect();
+            addresses.extend(interface.allowed_addresses.iter().filter_map(|allowed| allowed.single()));
+            let (interface, mac) = (interface.uuid.clone(), lease.mac_address);
+            parties.push(Party { interface, domain, mac, addresses, is_simulated });
+        }
+    }
+    parties
+}
+
+pub(super) fn is_leg(topology: &Topology, party: &Party) -> bool {
+    topology.interfaces().get(&party.interface).is_some_and(|interface| interface.enable_routing)
+}
+
+pub(super) fn uplinks(topology: &Topology) -> Vec<(InterfaceId, DomainId)> {
+    let uplinks = topology.interfaces().values().filter(|interface| interface.mode.is_uplink());
+    let domain = |id: &InterfaceId| topology.domains_of_interface(id).into_iter().next();
+    uplinks.filter_map(|uplink| Some((uplink.uuid.clone(), domain(&uplink.uuid)?))).collect()
+}
