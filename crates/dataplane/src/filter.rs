@@ -27,6 +27,7 @@ use crate::base::{REQUEST, drop, flow, resolve_ipv4};
 use crate::cookie::{Owner, Purpose};
 use crate::layout::*;
 use crate::rule::{By, IN, OUT, Pattern, Stage, began, go, reverse};
+use crate::security::allowed_addresses;
 use crate::view::{Place, View, flagged, from_interface, in_domain};
 use crate::{identity, limit};
 
@@ -141,8 +142,12 @@ fn questions(view: View<'_>, interface: &Interface, filter: Option<&Filter>) -> 
     let answered =
         |passes| if passes { resolve_ipv4() } else { Instructions::apply([Action::resubmit(REFUSED_IN)]) };
     let mut flows = Vec::new();
-    let attachments = view.attachments(&interface.uuid).into_iter();
-    for of in attachments.filter(|of| matches!(of.domain, DomainId::Network(_))) {
+    let mut attachments = view.attachments(&interface.uuid);
+    let allowed = attachments.first().map(|of| allowed_addresses(interface, of, &attachments));
+    if let Some(of) = attachments.first_mut() {
+        of.addresses.extend(allowed.unwrap_or_default().into_keys());
+    }
+    for of in attachments.iter().filter(|of| matches!(of.domain, DomainId::Network(_))) {
         for address in of.addresses.iter().filter_map(|address| match address {
             IpAddr::V4(address) => Some(*address),
             IpAddr::V6(_) => None,

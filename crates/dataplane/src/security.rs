@@ -12,6 +12,7 @@
 //! virtual router's). Who has it now nobody says, so what is for it goes to all ([`shared_macs`]).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use openflow::{Flow, Instructions, Match, OfPort};
 use topology::interface::Interface;
@@ -91,6 +92,23 @@ fn admitted(interface: &Interface, port: OfPort, of: &Attachment, attachments: &
     flows
 }
 
+/// Allowed addresses, each for itself, that are not leased to the interface, and behind which MAC address they are. Of two the first
+/// answers.
+pub(crate) fn allowed_addresses(
+    interface: &Interface,
+    of: &Attachment,
+    attachments: &[Attachment],
+) -> BTreeMap<IpAddr, MacAddr> {
+    let mut addresses = BTreeMap::new();
+    for allowed in &interface.allowed_addresses {
+        let leased = |address: &_| attachments.iter().any(|of| of.addresses.contains(address));
+        if let Some(address) = allowed.single().filter(|address| !leased(address)) {
+            addresses.entry(address).or_insert(allowed.mac.unwrap_or(of.mac));
+        }
+    }
+    addresses
+}
+
 /// How a network finds it.
 fn known(interface: &Interface, place: Place, of: &Attachment, attachments: &[Attachment]) -> Vec<Flow> {
     let next = match place {
@@ -101,15 +119,7 @@ fn known(interface: &Interface, place: Place, of: &Attachment, attachments: &[At
     let behind = |mac: MacAddr| Attachment { mac, ..of.clone() };
     let macs = macs(interface, attachments);
     let mut flows: Vec<_> = macs.iter().map(|mac| destination(&behind(*mac), next.clone())).collect();
-    // Of two MAC addresses with one address the first answers.
-    let mut addresses = BTreeMap::new();
-    for allowed in &interface.allowed_addresses {
-        let leased = |address: &_| attachments.iter().any(|of| of.addresses.contains(address));
-        if let Some(address) = allowed.single().filter(|address| !leased(address)) {
-            addresses.entry(address).or_insert(allowed.mac.unwrap_or(of.mac));
-        }
-    }
-    for (address, mac) in addresses {
+    for (address, mac) in allowed_addresses(interface, of, attachments) {
         flows.push(resolve(interface, &behind(mac), address));
         if let Place::Here(_) = place {
             flows.push(asks_for_itself(interface.key, of, address));

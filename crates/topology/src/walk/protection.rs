@@ -304,7 +304,7 @@ fn rules_of<'a>(
 /// What no group can forbid: address resolution, and asking for an address.
 fn is_always_allowed(at: &Journey, direction: Direction) -> bool {
     match &at.packet.content {
-        Content::Arp(_) => true,
+        Content::Arp(_) | Content::Other { ether_type: bytes::ARP } => true,
         Content::Ip(ip) => match (&ip.payload, ip.is_ipv4()) {
             (Payload::Udp { source_port: 68, destination_port: 67 }, true)
             | (Payload::Udp { source_port: 546, destination_port: 547 }, false) => {
