@@ -97,10 +97,9 @@ fn compare_one(
         findings.disagreements
     };
     if let Some(difference) = difference {
-        println!("seed {seed}, topology {number}:\n{difference}");
-        if earlier <= setting("AGREEMENT_SHRUNK").unwrap_or(MAX_SHRUNK) {
-            println!("as small as it goes:\n{}", shrink::smallest(fleet, story.scene()));
-        }
+        let small = (earlier <= setting("AGREEMENT_SHRUNK").unwrap_or(MAX_SHRUNK))
+            .then(|| format!("\nas small as it goes:\n{}", shrink::smallest(fleet, story.scene())));
+        println!("seed {seed}, topology {number}:\n{difference}{}", small.unwrap_or_default());
     }
     compared
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dataplane::layout::Question;
-use dataplane::{FlowKey, Program};
-use openflow::OfPort;
+use dataplane::{FlowKey, Program, Purpose};
+use openflow::{BundleError, OfPort};
 
 use crate::switch::{Switch, underlay_host};
 
@@ -42,6 +42,8 @@ pub(crate) struct Observed {
     pub(crate) frames: Vec<(String, Vec<u8>)>,
     /// Questions to agents.
     pub(crate) questions: Vec<(u8, Question)>,
+    /// Frames go round between hosts.
+    pub(crate) is_endless: bool,
 }
 
 impl Fleet {
@@ -60,17 +62,28 @@ impl Fleet {
     }
 
     /// Makes every switch hold its program, and forgets all connections.
-    pub(crate) fn install(&mut self, mut program: impl FnMut(u8) -> Program) {
+    pub(crate) fn install(&mut self, mut program: impl FnMut(u8) -> Program) -> Result<(), BundleError> {
         for (host, switch) in &mut self.switches {
-            switch.replace(program(*host)).expect("a program that the switch takes");
+            switch.replace(program(*host))?;
             switch.forget_connections();
             let _ = switch.done();
         }
+        Ok(())
     }
 
     /// The flows of a host that packets have met since they were put there.
     pub(crate) fn met(&self, host: u8) -> Vec<FlowKey> {
         self.switches[&host].met()
+    }
+
+    /// Brings a host's counters up to date.
+    pub(crate) fn count(&self, host: u8) {
+        self.switches[&host].count();
+    }
+
+    /// Packets that a host has dropped for some of these reasons.
+    pub(crate) fn dropped(&self, host: u8, purposes: &[Purpose]) -> u64 {
+        self.switches[&host].dropped(purposes)
     }
 
     /// Gives a frame to a port, and carries on until nothing moves.
@@ -94,11 +107,16 @@ impl Fleet {
                 return observed;
             }
             for frame in &crossing {
-                let host = underlay_host(frame);
-                self.switches[&host].receive_underlay(frame);
-                touched.insert(host);
+                // A wrong address is nobody's.
+                if let Some((host, switch)) =
+                    underlay_host(frame).and_then(|host| self.switches.get_key_value(&host))
+                {
+                    switch.receive_underlay(frame);
+                    touched.insert(*host);
+                }
             }
         }
-        panic!("a packet goes round between hosts");
+        observed.is_endless = true;
+        observed
     }
 }

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use dataplane::Purpose;
 use dataplane::layout::Question;
-use topology::walk::{Answer, Content, Decision, Outcome, Packet, Payload, Reason};
-use topology::{DatapathId, MacAddr, ObjectRef};
+use topology::walk::{Answer, Content, Decision, Outcome, Packet, Payload, Reason, Walk};
+use topology::{DatapathId, MacAddr, ObjectRef, Topology};
 
 use crate::forms::Form;
 use crate::scene::{Sent, Story, number_of};
@@ -29,6 +30,9 @@ pub(crate) type Settled = ((IpAddr, u16), u16);
 
 /// Compares, and says what trackers were free to choose.
 pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Vec<Settled>, String> {
+    if story.observed.is_endless {
+        return Err(format!("sent by {}: {:?}\ngoes round between hosts", sent.from, sent.packet));
+    }
     let lost = is_spoiled(story, sent).then(Vec::new);
     let ways: Vec<_> = ways(&story.walk.outcomes).into_iter().chain(lost).collect();
     let fitting = ways.iter().find_map(|outcomes| {
@@ -54,6 +58,89 @@ pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Vec<Settled>, String
             frames.join("\n")
         )
     })
+}
+
+/// Of what each host is to count a drop, as the walk says: by reasons any of which will do.
+pub(crate) fn counted(topology: &Topology, walk: &Walk) -> Vec<(u8, &'static [Purpose])> {
+    let drops = walk.outcomes.iter().filter_map(|outcome| match outcome {
+        // Who is behind another leg is dropped by the network's own flows, before any says that no route takes him.
+        Outcome::Dropped { by, reason: Reason::NotRouted, .. } if is_outside(topology, by) => None,
+        Outcome::Dropped { host: Some(host), reason, .. } => Some((number_of(host)?, purposes(*reason))),
+        // Its sender is told, and it is dropped all the same.
+        Outcome::Answered { host, answer: Answer::Rejected, .. } => {
+            Some((number_of(host)?, &[Purpose::FilteredOut, Purpose::FilteredIn][..]))
+        }
+        _ => None,
+    });
+    let mut drops: Vec<_> = drops.filter(|(_, purposes)| !purposes.is_empty()).collect();
+    drops.sort_unstable();
+    drops.dedup();
+    drops
+}
+
+/// Whether an interface is on the wire of a physical network.
+fn is_outside(topology: &Topology, by: &ObjectRef) -> bool {
+    let ObjectRef::Interface(id) = by else { return false };
+    topology.domains_of_interface(id).iter().any(|domain| topology.physical_network(domain).is_some())
+}
+
+/// Whether the drops were counted.
+pub(crate) fn is_counted(
+    story: &Story,
+    sent: &Sent,
+    counted: &[(u8, &'static [Purpose])],
+    (before, after): (&[u64], &[u64]),
+) -> Result<(), String> {
+    let counts = counted.iter().zip(before.iter().zip(after));
+    let mut lacking = counts.filter(|(_, (before, after))| before == after);
+    // Some packets that nobody may be told about are an agent's to drop.
+    // Those of filters are not.
+    let is_agents = story.observed.questions.iter().any(|(_, question)| *question != Question::Rejected);
+    match lacking.next().filter(|_| !is_agents) {
+        None => Ok(()),
+        Some(((host, purposes), _)) => Err(format!(
+            "sent by {}, {:?}: {:?}\nthe walk says: {:?}\nand host {host} counts no {purposes:?}",
+            sent.from, sent.form, sent.packet, story.walk.outcomes
+        )),
+    }
+}
+
+/// As what drops are counted. Not all of them are: some flows that drop are an object's own, and some drops are no flow's.
+fn purposes(reason: Reason) -> &'static [Purpose] {
+    match reason {
+        Reason::SourceMac => &[Purpose::UnknownSource],
+        Reason::SourceAddress => &[Purpose::SourceAddress],
+        // A port that is an edge for one VLAN knows no sender in another.
+        Reason::Tagged => &[Purpose::Tagged, Purpose::TaggedOutside, Purpose::UnknownSource],
+        Reason::SeveralTags => &[Purpose::Hidden],
+        Reason::FalseSender => &[Purpose::SenderHardware],
+        Reason::Unasked => &[Purpose::Unasked],
+        Reason::NotRouter => &[Purpose::NotRouter],
+        // A filter may refuse its own interface's question before it is seen to be for itself.
+        Reason::Unresolved => &[Purpose::Unresolved, Purpose::FilteredIn],
+        Reason::UnknownDestination => &[Purpose::UnknownDestination],
+        Reason::UnknownHost => &[Purpose::UnknownHost],
+        Reason::NotRouted => &[Purpose::NotRouted],
+        Reason::NotForwarded => &[Purpose::NotForwarded],
+        // Cut off before its type, ICMP has type 0, that of an echo reply, and may be of a translated connection.
+        Reason::NotServed => &[Purpose::NotServed, Purpose::UnknownConnection],
+        // An address that stands for nobody is taken, and by no connection.
+        Reason::Untranslated => &[Purpose::Untranslated, Purpose::UnknownConnection],
+        Reason::UnknownConnection => &[Purpose::UnknownConnection],
+        Reason::FilteredOut => &[Purpose::FilteredOut],
+        Reason::FilteredIn => &[Purpose::FilteredIn],
+        Reason::NotAllowedOut => &[Purpose::NotAllowedOut],
+        Reason::NotAllowedIn => &[Purpose::NotAllowedIn],
+        Reason::NotGateway => &[Purpose::NotGateway],
+        Reason::Silent
+        | Reason::ToItself
+        | Reason::Incomplete
+        | Reason::Absent
+        | Reason::TooBig
+        | Reason::Expired
+        | Reason::Unreachable
+        | Reason::Pretender => &[],
+    }
 }
 
 /// All that may become of a packet, each without anything undecided in it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use dataplane::{Compiler, Local, Program};
+use openflow::BundleError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use topology::binding::{SeenPort, SeenPorts};
@@ -11,7 +12,7 @@ use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
 use topology::walk::{Connections, Packet, Walk, walk};
 use topology::{DatapathId, DomainId, Dpid, Edit, InterfaceId, MacAddr, Request, Topology};
 
-use crate::fleet::{Fleet, Observed, PORTS, port_name, port_number};
+use crate::fleet::{Fleet, HOSTS, Observed, PORTS, port_name, port_number};
 use crate::forms::Form;
 use crate::judge;
 use crate::switch::{tunnel_port, underlay_ipv4, underlay_ipv6};
@@ -51,6 +52,14 @@ pub(crate) struct Sent {
     pub(crate) form: Form,
 }
 
+/// What a scene comes to.
+#[derive(Clone)]
+pub(crate) struct Stage {
+    pub(crate) topology: Topology,
+    /// What each host's switch shall hold.
+    pub(crate) programs: BTreeMap<u8, Program>,
+}
+
 /// A scene that is being played.
 pub(crate) struct Story {
     scene: Scene,
@@ -65,17 +74,17 @@ pub(crate) struct Story {
 impl Scene {
     /// The topology that comes of the requests.
     pub(crate) fn topology(&self) -> Topology {
-        let mut stage = Stage::default();
+        let mut draft = Draft::default();
         for (host, encapsulation) in (0..).zip(&self.hosts) {
             let address: IpAddr =
                 if self.over_ipv6 { underlay_ipv6(host).into() } else { underlay_ipv4(host).into() };
             let underlay = Underlay { encapsulation: *encapsulation, address, mtu: UNDERLAY_MTU };
             let node_id = format!("host{host}").parse().expect("a node id");
             let registration = Registration { node_id, dpid: Dpid(u64::from(host) + 1), underlay };
-            stage.edit(|edit, _| Datapath::register(edit, registration).is_ok());
+            draft.edit(|edit, _| Datapath::register(edit, registration).is_ok());
         }
-        self.asks.iter().for_each(|ask| stage.ask(ask));
-        stage.topology
+        self.asks.iter().for_each(|ask| draft.ask(ask));
+        draft.topology
     }
 
     /// What a host's switch shall hold.
@@ -113,13 +122,13 @@ impl Scene {
 
 /// A topology in the making.
 #[derive(Default)]
-struct Stage {
+struct Draft {
     topology: Topology,
     seen: SeenPorts,
     ports: BTreeMap<u8, Vec<SeenPort>>,
 }
 
-impl Stage {
+impl Draft {
     /// Carries a request out, if it may be.
     fn ask(&mut self, ask: &Value) {
         let request: Request = serde_json::from_value(ask.clone()).expect("a well-formed request");
@@ -154,22 +163,28 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// Of a scene.
+    pub(crate) fn of(scene: &Scene) -> Self {
+        let topology = scene.topology();
+        let programs = (0..HOSTS).map(|host| (host, scene.program(&topology, host))).collect();
+        Self { topology, programs }
+    }
+}
+
 impl Story {
     /// Sets the scene. Packets that it holds are not sent yet.
     pub(crate) fn begin(fleet: &mut Fleet, scene: Scene) -> Self {
-        Self::begin_with(fleet, scene, |_, _| ())
+        let stage = Stage::of(&scene);
+        Self::on(fleet, &stage, scene).expect("programs that the switches take")
     }
 
-    /// The same, with programs that were changed.
-    fn begin_with(fleet: &mut Fleet, scene: Scene, mut change: impl FnMut(u8, &mut Program)) -> Self {
-        let topology = scene.topology();
-        fleet.install(|host| {
-            let mut program = scene.program(&topology, host);
-            change(host, &mut program);
-            program
-        });
+    /// The same, with these programs.
+    pub(crate) fn on(fleet: &mut Fleet, stage: &Stage, scene: Scene) -> Result<Self, BundleError> {
+        fleet.install(|host| stage.programs[&host].clone())?;
         let (walk, observed) = (Walk::default(), Observed::default());
-        Self { scene, topology, connections: Connections::default(), walk, observed }
+        let (scene, topology) = (Scene { sent: Vec::new(), ..scene }, stage.topology.clone());
+        Ok(Self { scene, topology, connections: Connections::default(), walk, observed })
     }
 
     /// The scene with all packets sent so far.
@@ -182,29 +197,33 @@ impl Story {
         self.walk = walk(&self.topology, &sent.from, &sent.packet, &self.connections);
         self.scene.sent.push(sent.clone());
         let before = std::mem::replace(&mut self.connections, self.walk.connections.clone());
+        let counted = judge::counted(&self.topology, &self.walk);
+        let counts = |fleet: &Fleet| -> Vec<_> {
+            counted.iter().map(|(host, purposes)| fleet.dropped(*host, purposes)).collect()
+        };
+        let counts_before = counts(fleet);
         self.observed = match host_of(&sent.from) {
-            Some(host) => fleet.send(host, &sent.from.to_string(), &sent.form.of(sent.packet.to_bytes())),
+            Some(host) => {
+                let frame = sent.form.of(sent.packet.to_bytes());
+                fleet.send(host, &sent.from.to_string(), &frame)
+            }
             None => Observed::default(),
         };
         let settled = judge::compare(self, &sent)?;
+        let mut counts_now = counts(fleet);
+        if counts_now.iter().zip(&counts_before).any(|(now, before)| now == before) {
+            // What flows of the datapath have dropped is counted later.
+            counted.iter().for_each(|(host, _)| fleet.count(*host));
+            counts_now = counts(fleet);
+        }
         settled.into_iter().for_each(|(assumed, taken)| self.connections.settle(&before, assumed, taken));
-        Ok(())
+        judge::is_counted(self, &sent, &counted, (&counts_before, &counts_now))
     }
 
     /// Plays a whole scene, to the first packet that the walk and the switches do not agree about.
     pub(crate) fn play(fleet: &mut Fleet, scene: &Scene) -> Result<(), String> {
-        Self::play_with(fleet, scene, |_, _| ()).map(drop)
-    }
-
-    /// The same, with programs that were changed.
-    pub(crate) fn play_with(
-        fleet: &mut Fleet,
-        scene: &Scene,
-        change: impl FnMut(u8, &mut Program),
-    ) -> Result<Self, String> {
-        let mut story = Self::begin_with(fleet, Scene { sent: Vec::new(), ..scene.clone() }, change);
-        scene.sent.iter().try_for_each(|sent| story.go_on(fleet, sent.clone()))?;
-        Ok(story)
+        let mut story = Self::begin(fleet, scene.clone());
+        scene.sent.iter().try_for_each(|sent| story.go_on(fleet, sent.clone()))
     }
 }
 

@@ -102,6 +102,14 @@ impl Control {
         met.map(|entry| FlowKey::from(&entry.flow)).collect()
     }
 
+    /// Packets that an owner's flows have met.
+    pub(crate) fn counted(&self, owner: Owner) -> u64 {
+        let selection =
+            FlowSelection { cookie: owner.cookie(), cookie_mask: u64::MAX, ..FlowSelection::default() };
+        let flows = self.runtime.block_on(self.connection.flows(selection)).expect("flows");
+        flows.iter().filter_map(|entry| entry.counters.packets).sum()
+    }
+
     /// Packets that each owner's flows have met.
     pub(crate) fn counters(&self) -> BTreeMap<Owner, u64> {
         let flows = self.runtime.block_on(self.connection.flows(FlowSelection::default())).expect("flows");

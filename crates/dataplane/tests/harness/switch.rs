@@ -11,7 +11,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use dataplane::{FlowKey, Owner, Program};
+use dataplane::{FlowKey, Owner, Program, Purpose};
 use openflow::{BundleError, OfPort, PacketIn};
 use topology::datapath::Encapsulation;
 
@@ -35,8 +35,8 @@ const UNDERLAY_NETWORKS: [&str; 2] = ["198.51.100.0/24", "2001:db8::/64"];
 
 /// Where an Ethernet frame says what it holds, and where the destination of that ends.
 const ETHER_TYPE: usize = 12;
-const IPV4: u8 = 0x08;
-const IPV6: u8 = 0x86;
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
 const IPV4_DESTINATION_END: usize = 33;
 const IPV6_DESTINATION_END: usize = 53;
 
@@ -53,13 +53,14 @@ pub(crate) fn underlay_ipv6(host: u8) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(host) + 1)
 }
 
-/// The host that a frame of the underlay is for.
-pub(crate) fn underlay_host(frame: &[u8]) -> u8 {
-    match frame[ETHER_TYPE] {
-        IPV4 => frame[IPV4_DESTINATION_END] - 1,
-        IPV6 => frame[IPV6_DESTINATION_END] - 1,
-        other => panic!("{other:02x?} in the underlay"),
-    }
+/// The host that a frame of the underlay is for; `None` if it is no packet.
+pub(crate) fn underlay_host(frame: &[u8]) -> Option<u8> {
+    let last = match u16::from_be_bytes([frame[ETHER_TYPE], frame[ETHER_TYPE + 1]]) {
+        IPV4 => IPV4_DESTINATION_END,
+        IPV6 => IPV6_DESTINATION_END,
+        _ => return None,
+    };
+    frame[last].checked_sub(1)
 }
 
 /// MAC address of a host in the underlay.
@@ -174,6 +175,16 @@ impl Switch {
     pub(crate) fn met(&self) -> Vec<FlowKey> {
         self.daemons.call("revalidator/purge", &[]);
         self.control.met()
+    }
+
+    /// Packets that it has dropped for some of these reasons.
+    pub(crate) fn dropped(&self, purposes: &[Purpose]) -> u64 {
+        purposes.iter().map(|purpose| self.control.counted(Owner::Base(*purpose))).sum()
+    }
+
+    /// Brings the counters of the datapath's flows into those of OpenFlow.
+    pub(crate) fn count(&self) {
+        self.daemons.call("revalidator/purge", &[]);
     }
 
     /// Packets that each owner's flows have met.

@@ -175,7 +175,7 @@ impl World {
                 return outcome;
             }
             for frame in &crossing {
-                self.switches[&underlay_host(frame)].receive_underlay(frame);
+                self.switches[&underlay_host(frame).expect("a packet")].receive_underlay(frame);
             }
             outcome.wire.extend(crossing);
         }

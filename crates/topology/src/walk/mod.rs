@@ -80,6 +80,8 @@ struct Journey {
     pending: bool,
     /// It has come by an uplink or edge, and no router has sent it on.
     from_wire: bool,
+    /// A translation has changed it: its sender's tracker would not know it again.
+    translated: bool,
     /// A router has sent it on, so that it may go back to whom it came from.
     routed: bool,
     /// Which source ports it may have got where it was translated.

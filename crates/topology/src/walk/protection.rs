@@ -92,7 +92,7 @@ pub(super) fn passes_to(walker: &mut Walker<'_>, at: &mut Journey, receiver: Opt
     let Some(sender) = walker.interface(&at.source.clone()) else { return false };
     let nobody = BTreeSet::new();
     let groups = receiver.map_or(&nobody, |receiver| &receiver.security_groups);
-    let state = state_of(walker, at, sender);
+    let state = if at.translated { State::Untracked } else { state_of(walker, at, sender) };
     let judged = judged(at, &state, Direction::Egress);
     match allowing(walker, sender, &state, judged.as_ref(), Direction::Egress, groups) {
         Some((group, rule)) => {

@@ -46,6 +46,7 @@ pub(super) fn send(walker: &mut Walker<'_>, from: &InterfaceId, packet: &Packet)
         groups: interface.security_groups.clone(),
         pending: false,
         from_wire: false,
+        translated: false,
         routed: false,
         source_ports: None,
         let_in: None,
@@ -109,7 +110,7 @@ fn refused_in_network(walker: &Walker<'_>, at: &Journey, interface: &Interface) 
     }
     match &at.packet.content {
         // What it says is of no consequence: nobody but the network hears it.
-        Content::Arp(_) => None,
+        Content::Arp(_) | Content::Other { ether_type: bytes::ARP } => None,
         Content::Ip(ip) if may_send_from(walker, at, interface, ip) => None,
         Content::Ip(ip) => Some((
             Reason::SourceAddress,

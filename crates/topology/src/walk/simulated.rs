@@ -102,6 +102,7 @@ fn answer_echo(walker: &mut Walker<'_>, at: Journey, interface: &Interface, repl
         groups: Default::default(),
         pending: false,
         from_wire: false,
+        translated: false,
         routed: true,
         source_ports: None,
         let_in: None,

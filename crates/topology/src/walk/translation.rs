@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use super::connection::{Connection, Ends, Tracker, Tuple, Way};
 use super::packet::{Fragment, Icmp, IpPacket, Payload};
-use super::protection::may_begin;
+use super::protection::{self, may_begin};
 use super::{Answer, Decision, Journey, Reason, Walker, domain, router, simulated};
 use crate::id::DatapathId;
 use crate::interface::{Interface, InterfaceMode};
@@ -109,6 +109,7 @@ pub(super) fn outward(walker: &mut Walker<'_>, at: &mut Journey, leg: &Interface
         at.source_ports = Some(block.first..=block.last());
     }
     walker.step(at, taken.object(leg), Decision::Translated { entry: taken.entry() });
+    at.translated = true;
     true
 }
 
@@ -125,7 +126,7 @@ pub(super) fn inward(walker: &mut Walker<'_>, mut at: Journey, leg: &Interface) 
     match taken {
         In::Own => simulated::own(walker, at, leg),
         In::At(host, taken) => {
-            if domain::cross(walker, &mut at, &host) {
+            if brought(walker, &mut at, &host) {
                 let_in(walker, at, leg, taken);
             }
         }
@@ -133,7 +134,7 @@ pub(super) fn inward(walker: &mut Walker<'_>, mut at: Journey, leg: &Interface) 
             let knows = |host: &&DatapathId| knows(walker, host, leg, &ip);
             match hosts.iter().find(knows) {
                 Some(host) => {
-                    if domain::cross(walker, &mut at, host) {
+                    if brought(walker, &mut at, host) {
                         let_in(walker, at, leg, Taken::Any);
                     }
                 }
@@ -150,6 +151,11 @@ pub(super) fn inward(walker: &mut Walker<'_>, mut at: Journey, leg: &Interface) 
             walker.drop(&at, leg.uuid.clone(), Reason::Untranslated, remedy);
         }
     }
+}
+
+/// Brings a packet to the host that translates it. Whom it is for is not known before, so for members only it is for nobody.
+fn brought(walker: &mut Walker<'_>, at: &mut Journey, host: &DatapathId) -> bool {
+    (*host == at.host || protection::passes_to(walker, at, None)) && domain::cross(walker, at, host)
 }
 
 /// Where what comes from outside is to go.
@@ -226,6 +232,7 @@ fn let_in(walker: &mut Walker<'_>, mut at: Journey, leg: &Interface, taken: Take
         return unknown_connection(walker, &at, &taken.object(leg));
     }
     walker.step(&at, taken.object(leg), Decision::Translated { entry: taken.entry() });
+    at.translated = true;
     at.let_in = Some(leg.uuid.clone());
     let named = match &taken {
         Taken::Static(_, entry) => entry.route_link_uuid.as_ref(),

@@ -1,5 +1,6 @@
 //! Random packets: mostly proper ones between those who are there, some that are false, malformed or for many, and answers.
 
+mod aimed;
 mod answers;
 mod parties;
 mod questions;
@@ -10,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use topology::walk::{Content, Fragment, Icmp, IpPacket, Outcome, Packet, Payload, TcpFlags};
 use topology::{DomainId, InterfaceId, MacAddr, Topology};
 
+pub(crate) use aimed::Aim;
 use answers::{answer, error_about};
 use parties::{Party, is_leg, parties, uplinks};
 

@@ -79,7 +79,7 @@ impl Author {
     }
 }
 
-fn may_grow(payload: &Payload) -> bool {
+pub(super) fn may_grow(payload: &Payload) -> bool {
     // What asks for an address is no fragment of anything.
     matches!(payload, Payload::Udp { source_port: 1000.., .. } | Payload::Icmp(Icmp { kind: 8 | 128, .. }))
 }

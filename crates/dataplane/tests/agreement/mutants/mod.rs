@@ -1,0 +1,217 @@
+//! Flows made wrong, one at a time: whether the comparison notices.
+//!
+//! Of a random topology's flows some are chosen, from every table that the scene's packets come to with the same chance, and made wrong (`wrong`). The scene's
+//! packets are sent again, and after them such as are made from the flow's match ([`crate::packets`], `aimed`), until the walk and
+//! the switches disagree. What nobody notices is listed, with the reason if there is one:
+//! - a rule over the flows of the table says that no packet can tell (`rules`);
+//! - none of the packets meets the flow, right as it is.
+
+mod rules;
+mod wrong;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use dataplane::{FlowKey, Program};
+use openflow::Flow;
+
+use crate::campaign::{PACKETS, everywhere};
+use crate::fleet::{Fleet, HOSTS};
+use crate::packets::{Aim, Author};
+use crate::random::Random;
+use crate::scene::{Scene, Stage, Story};
+use crate::topologies;
+
+use wrong::Mutant;
+
+/// Mutants of one scene.
+const MUTANTS: usize = 12;
+
+/// Packets that are aimed at a flow before it is let go.
+const AIMED: usize = 240;
+
+/// After so many of these it is looked whether one has met the flow.
+const CHUNK: usize = 40;
+
+/// What became of mutants.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) caught: usize,
+    /// Those that nobody has noticed, and why, if there is a reason.
+    unnoticed: Vec<(Option<&'static str>, String)>,
+    tried: BTreeMap<String, (usize, usize)>,
+    /// The number of the next scene.
+    next: u64,
+    /// Mutants that are still to be tried.
+    lacking: usize,
+}
+
+impl Tally {
+    /// Mutants that nobody has noticed for no reason.
+    pub(crate) fn survived(&self) -> usize {
+        self.unnoticed.iter().filter(|(why, _)| why.is_none()).count()
+    }
+
+    fn next(&mut self) -> Option<(u64, usize)> {
+        let mutants = MUTANTS.min(self.lacking);
+        let number = self.next;
+        (self.lacking, self.next) = (self.lacking - mutants, number + 1);
+        (mutants > 0).then_some((number, mutants))
+    }
+
+    fn note(&mut self, mutant: &Mutant, fate: Fate) {
+        let noticed = fate == Fate::Caught;
+        let (all, caught) = self.tried.entry(format!("{:?}", mutant.fault)).or_default();
+        (*all, *caught) = (*all + 1, *caught + usize::from(noticed));
+        match fate {
+            Fate::Caught => self.caught += 1,
+            Fate::Unnoticed(why) => self.unnoticed.push((why, mutant.to_string())),
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (fault, (all, caught)) in &self.tried {
+            writeln!(f, "{caught:8} of {all} {fault}")?;
+        }
+        for (why, mutant) in &self.unnoticed {
+            writeln!(f, "  {}: {mutant}", why.unwrap_or("NOT CAUGHT"))?;
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of a mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Caught,
+    Unnoticed(Option<&'static str>),
+}
+
+/// Tries so many mutants, or as many as the time allows.
+pub(crate) fn hunt(seed: u64, count: usize, limit: Option<Duration>) -> Tally {
+    let begin = Instant::now();
+    let in_time = || limit.is_none_or(|limit| begin.elapsed() < limit);
+    let tally = Mutex::new(Tally { lacking: count, ..Tally::default() });
+    everywhere(|fleet| {
+        while in_time() {
+            let Some((number, mutants)) = tally.lock().expect("no panic").next() else { break };
+            let mut random = Random::of(seed, number);
+            let tried = match Lab::of(fleet, &mut random) {
+                Some(mut lab) => (0..mutants).take_while(|_| in_time() && lab.try_one(&tally)).count(),
+                None => 0,
+            };
+            tally.lock().expect("no panic").lacking += mutants - tried;
+        }
+    });
+    tally.into_inner().expect("no panic")
+}
+
+/// A scene about which the walk and the switches agree, and what its switches hold.
+struct Lab<'a> {
+    fleet: &'a mut Fleet,
+    random: Random,
+    stage: Stage,
+    scene: Scene,
+    /// What its packets meet.
+    met: Vec<(u8, FlowKey)>,
+}
+
+impl<'a> Lab<'a> {
+    fn of(fleet: &'a mut Fleet, random: &mut Random) -> Option<Self> {
+        let scene = topologies::any(random);
+        let stage = Stage::of(&scene);
+        // Flows that stay would keep their counters.
+        fleet.install(|_| Program::default()).ok()?;
+        let mut story = Story::on(fleet, &stage, scene).ok()?;
+        let mut author = Author::new(random.clone());
+        for _ in 0..PACKETS {
+            let sent = author.next(&story)?;
+            story.go_on(fleet, sent).ok()?;
+            author.learn(&story);
+        }
+        let met = (0..HOSTS).flat_map(|host| fleet.met(host).into_iter().map(move |key| (host, key)));
+        let (met, scene) = (met.collect(), story.scene().clone());
+        Some(Self { fleet, random: random.clone(), stage, scene, met })
+    }
+
+    /// Makes a flow wrong, and sees. False if the switch refuses so wrong a flow.
+    fn try_one(&mut self, tally: &Mutex<Tally>) -> bool {
+        let mutant = self.choose();
+        let program = &self.stage.programs[&mutant.host];
+        if let Some(why) = rules::equivalent(program, &mutant) {
+            tally.lock().expect("no panic").note(&mutant, Fate::Unnoticed(Some(why)));
+            return true;
+        }
+        let mut sick = self.stage.clone();
+        mutant.infect(sick.programs.get_mut(&mutant.host).expect("a host"));
+        let Ok(noticed) = self.is_noticed(&sick, &mutant) else { return false };
+        let fate = match noticed {
+            true => Fate::Caught,
+            false => Fate::Unnoticed(self.never_met(&mutant)),
+        };
+        tally.lock().expect("no panic").note(&mutant, fate);
+        true
+    }
+
+    /// A mutant of a flow of some table that packets come to on some host.
+    fn choose(&mut self) -> Mutant {
+        let host = u8::try_from(self.random.below(usize::from(HOSTS))).expect("few");
+        let program = &self.stage.programs[&host];
+        let here = self.met.iter().filter(|(of, _)| *of == host);
+        let mut tables: Vec<_> = here.map(|(_, key)| key.table).collect();
+        tables.sort_unstable();
+        tables.dedup();
+        let table = *self.random.pick(&tables);
+        let flows: Vec<&Flow> = program.flows.values().filter(|flow| flow.table == table).collect();
+        let flow = *self.random.pick(&flows);
+        Mutant::of(host, program, flow, &mut self.random)
+    }
+
+    /// Whether the scene's packets show it, or such as are aimed at it. An error if the switch refuses it.
+    fn is_noticed(&mut self, sick: &Stage, mutant: &Mutant) -> Result<bool, ()> {
+        if self.met.contains(&(mutant.host, mutant.shown_by.clone())) {
+            let mut story = Story::on(self.fleet, sick, self.scene.clone()).map_err(drop)?;
+            if self.scene.sent.iter().any(|sent| story.go_on(self.fleet, sent.clone()).is_err()) {
+                return Ok(true);
+            }
+        }
+        let mut story = Story::on(self.fleet, sick, self.scene.clone()).map_err(drop)?;
+        let mut author = Author::new(self.random.clone());
+        Ok((0..AIMED).any(|_| !self.aim(&mut story, &mut author, mutant)))
+    }
+
+    /// Sends a packet that may meet the flow. Whether the walk and the switches agree about it.
+    fn aim(&mut self, story: &mut Story, author: &mut Author, mutant: &Mutant) -> bool {
+        let FlowKey { table, matching, .. } = mutant.shown_by.clone();
+        let beyond = mutant.beyond.clone().filter(|_| self.random.percent(60));
+        let aim = Aim { host: mutant.host, table, matching: beyond.unwrap_or(matching) };
+        let Some(sent) = author.aimed(story, &aim) else { return true };
+        let agrees = story.go_on(self.fleet, sent).is_ok();
+        author.learn(story);
+        agrees
+    }
+
+    /// Why no packet meets the flow also where nothing is wrong; `None` if one does.
+    fn never_met(&mut self, mutant: &Mutant) -> Option<&'static str> {
+        let sought = (mutant.host, mutant.shown_by.clone());
+        if self.met.contains(&sought) {
+            return None;
+        }
+        self.fleet.install(|_| Program::default()).expect("nothing to refuse");
+        let mut story = Story::on(self.fleet, &self.stage, self.scene.clone()).expect("it was taken before");
+        let mut author = Author::new(self.random.clone());
+        for _ in 0..AIMED / CHUNK {
+            (0..CHUNK).for_each(|_| {
+                self.aim(&mut story, &mut author, mutant);
+            });
+            if self.fleet.met(mutant.host).contains(&mutant.shown_by) {
+                return None;
+            }
+        }
+        Some("no packet meets it: none of those that come to its table fits it")
+    }
+}

@@ -1,0 +1,321 @@
+//! Packets made from the match of a flow, so that they may meet it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use dataplane::layout::{DESTINATION_INTERFACE, LOG, SIMULATED, SOURCE_INTERFACE, TRACK_OUT, TUNNEL_OUT};
+use openflow::{Field, Match, TableId, Term};
+use topology::walk::{Content, Fragment, Icmp, IpPacket, Packet, Payload, TcpFlags};
+use topology::{DomainId, DomainKey, InterfaceId, InterfaceKey, MacAddr, Topology};
+
+use super::parties::{Party, is_leg, parties, uplinks};
+use super::spoiled::may_grow;
+use super::{Author, answer, error_about, ip};
+use crate::fleet::{HOSTS, PORTS, port_name, port_number};
+use crate::forms::Form;
+use crate::scene::{Sent, Story, host_of};
+
+/// Registers of the address that is asked for: see `layout::RESOLVE_ADDRESS`.
+const ADDRESS: std::ops::Range<u8> = 8..12;
+
+/// What packets are to meet.
+pub(crate) struct Aim {
+    /// Where it is.
+    pub(crate) host: u8,
+    /// In which table.
+    pub(crate) table: TableId,
+    /// What it matches.
+    pub(crate) matching: Match,
+}
+
+/// Who a packet may be from, and where it may go.
+struct Cast {
+    parties: Vec<Party>,
+    /// The key of the domain, if there is only one.
+    domain: Option<DomainKey>,
+    /// The interface, if there is only one.
+    sender: Option<InterfaceId>,
+    /// The host that a tunnelled packet comes from.
+    from_host: Option<u8>,
+}
+
+impl Cast {
+    fn of(topology: &Topology, matching: &Match) -> Self {
+        let value = |field| matching.get(field).map(|term| term.value);
+        let by_port = value(Field::InPort).and_then(|value| {
+            let port = |host| (0..PORTS).map(move |port| (host, port));
+            let mut ports = (0..HOSTS).flat_map(port);
+            ports.find(|(_, port)| u128::from(port_number(*port).0) == value)
+        });
+        let by_port = by_port.and_then(|(host, port)| port_name(host, port).parse().ok());
+        let by_key = register(matching, SOURCE_INTERFACE)
+            .and_then(|key| topology.interface_of_key(InterfaceKey(key)).map(|of| of.uuid.clone()));
+        let domain = value(Field::Metadata).and_then(|value| u32::try_from(value).ok()).map(DomainKey);
+        let tunnel = value(Field::TunSrc).or(value(Field::TunIpv6Src));
+        let from_host = tunnel.and_then(|address| u8::try_from(address & 0xff).ok()?.checked_sub(1));
+        Self { parties: parties(topology), domain, sender: by_key.or(by_port), from_host }
+    }
+
+    /// Whether somebody in a domain may be whom it is from.
+    fn may_be(&self, topology: &Topology, interface: &InterfaceId, domain: &DomainId) -> bool {
+        self.sender.as_ref().is_none_or(|sender| sender == interface)
+            && self.domain.is_none_or(|key| topology.key_of_domain(domain) == Some(key))
+            && self.from_host.is_none_or(|host| host_of(interface) == Some(host))
+    }
+}
+
+impl Author {
+    /// The next packet that may meet a flow; `None` if there is nobody to send one.
+    pub(crate) fn aimed(&mut self, story: &Story, aim: &Aim) -> Option<Sent> {
+        if self.random.percent(30) && !self.received.is_empty() {
+            let (from, got) = self.random.pick(&self.received).clone();
+            let packet = if self.random.percent(75) { answer(&got) } else { error_about(&got) };
+            if let Some(packet) = packet {
+                return Some(Sent { from, packet, form: Form::Plain });
+            }
+        }
+        let topology = &story.topology;
+        let cast = Cast::of(topology, &aim.matching);
+        let mut sent = match self.from_wire(topology, &cast, aim.host) {
+            Some(sent) => sent,
+            None => {
+                let from = self.sender(topology, &cast, aim)?;
+                let packet = self.write(topology, &from, &cast.parties);
+                let packet = self.towards(packet, topology, &from, aim);
+                Sent { from: from.interface, packet, form: Form::Plain }
+            }
+        };
+        match self.random.percent(85) {
+            true => self.overlay(&mut sent.packet, &aim.matching, topology, &cast.parties),
+            false => sent.packet = self.spoil(sent.packet, &cast.parties),
+        }
+        self.resize(&mut sent.packet, aim.table);
+        Some(sent)
+    }
+
+    /// Who may be meant, rather on the flow's host, and, where packets are judged, rather somebody whose are.
+    fn sender(&mut self, topology: &Topology, cast: &Cast, aim: &Aim) -> Option<Party> {
+        let guests: Vec<_> = cast.parties.iter().filter(|party| !party.is_simulated).collect();
+        let fitting = |party: &&&Party| cast.may_be(topology, &party.interface, &party.domain);
+        let chosen: Vec<_> = guests.iter().filter(fitting).copied().collect();
+        let is_here = |party: &&&Party| host_of(&party.interface) == Some(aim.host);
+        let here: Vec<_> = chosen.iter().filter(is_here).copied().collect();
+        let is_protected = |party: &&&Party| {
+            let of = topology.interfaces().get(&party.interface);
+            of.is_some_and(|of| of.enable_filtering || !of.security_groups.is_empty())
+        };
+        let protected: Vec<_> = here.iter().filter(is_protected).copied().collect();
+        let judged = (TRACK_OUT..=LOG).contains(&aim.table);
+        let among = match self.random.below(10) {
+            0..5 if judged && !protected.is_empty() => protected,
+            0..6 if !here.is_empty() => here,
+            0..9 if !chosen.is_empty() => chosen,
+            _ => guests,
+        };
+        self.random.any(&among).copied().cloned()
+    }
+
+    /// From outside, if the flow may be about that.
+    fn from_wire(&mut self, topology: &Topology, cast: &Cast, host: u8) -> Option<Sent> {
+        let wires = uplinks(topology).into_iter();
+        let wires: Vec<_> = wires.filter(|(uplink, of)| cast.may_be(topology, uplink, of)).collect();
+        let here: Vec<_> = wires.iter().filter(|(of, _)| host_of(of) == Some(host)).cloned().collect();
+        let is_only = cast.sender.is_some();
+        let wires = if here.is_empty() || self.random.percent(30) { wires } else { here };
+        let (uplink, domain) = self.random.any(&wires).cloned()?;
+        (is_only || self.random.percent(25)).then(|| self.outside(uplink, &domain, &cast.parties))
+    }
+
+    /// Where routers work, by one of those of the sender's domain.
+    fn towards(&mut self, packet: Packet, topology: &Topology, from: &Party, aim: &Aim) -> Packet {
+        let parties = parties(topology);
+        let legs = parties.iter().filter(|party| party.domain == from.domain && is_leg(topology, party));
+        let legs: Vec<_> = legs.cloned().collect();
+        let mut packet = packet;
+        if aim.table < SIMULATED || self.random.percent(30) {
+            return packet;
+        }
+        let (Some(leg), to) = (self.random.any(&legs).cloned(), self.random.pick(&parties).clone()) else {
+            return packet;
+        };
+        let is_ipv4 = packet.ip().is_some_and(IpPacket::is_ipv4);
+        let targets: Vec<_> = to.addresses.iter().copied().filter(|of| of.is_ipv4() == is_ipv4).collect();
+        packet.destination = leg.mac;
+        if let (Some(ip), Some(target)) = (packet.ip_mut(), self.random.any(&targets).copied()) {
+            ip.destination = target;
+        }
+        packet
+    }
+
+    /// Gives a packet another size or other hops, sometimes, and where it may be too large for a tunnel mostly.
+    fn resize(&mut self, packet: &mut Packet, table: TableId) {
+        let chance = if table == TUNNEL_OUT { 70 } else { 4 };
+        let (is_large, bytes) = (self.random.percent(chance), self.random.below(115));
+        let (is_far, hops) = (self.random.percent(15), self.random.below(60));
+        let Some(ip) = packet.ip_mut() else { return };
+        if is_large && may_grow(&ip.payload) {
+            ip.data_bytes = 1330 + u16::try_from(bytes).expect("few");
+        }
+        if is_far && !matches!(ip.payload, Payload::Neighbour(_)) && ip.hops == 64 {
+            ip.hops = u8::try_from(hops).expect("few") + 2;
+        }
+    }
+
+    /// Gives a packet what the flow asks for.
+    fn overlay(&mut self, packet: &mut Packet, matching: &Match, topology: &Topology, parties: &[Party]) {
+        self.shape(packet, matching);
+        if let Some(address) = resolved(matching) {
+            self.ask_for(packet, address);
+        }
+        let to = register(matching, DESTINATION_INTERFACE);
+        let to = to.and_then(|key| topology.interface_of_key(InterfaceKey(key)));
+        if let Some(to) = to.and_then(|to| parties.iter().find(|party| party.interface == to.uuid)) {
+            let is_ipv4 = packet.ip().is_none_or(IpPacket::is_ipv4);
+            let own: Vec<_> = to.addresses.iter().copied().filter(|of| of.is_ipv4() == is_ipv4).collect();
+            let target = self.random.any(&own).copied().filter(|_| self.random.percent(60));
+            if self.random.percent(60) {
+                packet.destination = to.mac;
+            }
+            if let (Some(ip), Some(target)) = (packet.ip_mut(), target) {
+                ip.destination = target;
+            }
+        }
+        for term in matching.terms() {
+            self.fill_in(packet, term);
+        }
+    }
+
+    /// Makes it a packet of the flow's protocol and family.
+    fn shape(&mut self, packet: &mut Packet, matching: &Match) {
+        let value = |field| matching.get(field).map(|term: &Term| term.value);
+        let is_ipv4 = match value(Field::EthType) {
+            Some(0x0800) => true,
+            Some(0x86dd) => false,
+            Some(0x0806) => return,
+            Some(other) => {
+                let ether_type = u16::try_from(other).unwrap_or(0x88b5);
+                packet.content = Content::Other { ether_type };
+                return;
+            }
+            None => packet.ip().is_none_or(IpPacket::is_ipv4),
+        };
+        let protocol = value(Field::IpProto).or(value(Field::CtNwProto));
+        let (source, destination) = match packet.ip().filter(|ip| ip.is_ipv4() == is_ipv4) {
+            Some(ip) => (ip.source, ip.destination),
+            None if is_ipv4 => (Ipv4Addr::new(10, 66, 0, 1).into(), Ipv4Addr::new(10, 66, 0, 2).into()),
+            None => ("fd66::1".parse().expect("an address"), "fd66::2".parse().expect("an address")),
+        };
+        let is_fit = packet.ip().is_some_and(|ip| {
+            ip.is_ipv4() == is_ipv4 && protocol.is_none_or(|of| of == u128::from(ip.protocol()))
+        });
+        if is_fit || value(Field::EthType).is_none() && protocol.is_none() {
+            return;
+        }
+        let icmp = |kind| Payload::Icmp(Icmp { kind, code: 0, identifier: 1, about: None });
+        let payload = match protocol {
+            Some(6) => Payload::Tcp { source_port: 1000, destination_port: 80, flags: TcpFlags::SYN },
+            Some(1) => icmp(8),
+            Some(58) => icmp(128),
+            _ => Payload::Udp { source_port: 1000, destination_port: 80 },
+        };
+        *packet = ip((packet.source, packet.destination), (source, destination), payload);
+    }
+
+    fn ask_for(&mut self, packet: &mut Packet, address: IpAddr) {
+        match (&mut packet.content, address) {
+            (Content::Arp(arp), IpAddr::V4(address)) => arp.target_ip = address,
+            (Content::Ip(ip), address) if ip.is_ipv4() == address.is_ipv4() => match &mut ip.payload {
+                Payload::Neighbour(neighbour) => {
+                    if let IpAddr::V6(address) = address {
+                        neighbour.target = address;
+                    }
+                }
+                _ => ip.destination = address,
+            },
+            _ => {}
+        }
+    }
+
+    fn fill_in(&mut self, packet: &mut Packet, term: &Term) {
+        let free = term.field.ones() & !term.mask;
+        let bits = u128::try_from(self.random.below(60)).expect("a number") & free;
+        let value = term.value | bits;
+        let mac = |value: u128| {
+            let [.., a, b, c, d, e, f] = value.to_be_bytes();
+            MacAddr([a, b, c, d, e, f])
+        };
+        let v4 = || Ipv4Addr::from(u32::try_from(value & 0xffff_ffff).expect("32 bits"));
+        let v6 = || Ipv6Addr::from(value);
+        match term.field {
+            Field::EthSrc => packet.source = mac(value),
+            Field::EthDst if term.is_exact() => packet.destination = mac(value),
+            Field::EthDst if term.value & 1 << 40 != 0 => packet.destination = super::EVERYBODY,
+            Field::VlanVid | Field::VlanTci if term.value & 0x1000 != 0 => {
+                packet.vlans = vec![u16::try_from(value & 0xfff).expect("12 bits").max(5)];
+            }
+            Field::VlanVid | Field::VlanTci => packet.vlans.clear(),
+            _ => match &mut packet.content {
+                Content::Arp(arp) => match term.field {
+                    Field::ArpOp => arp.operation = u16::try_from(value).unwrap_or(1),
+                    Field::ArpSpa => arp.sender_ip = v4(),
+                    Field::ArpTpa => arp.target_ip = v4(),
+                    Field::ArpSha => arp.sender_mac = mac(value),
+                    _ => {}
+                },
+                Content::Ip(ip) => match term.field {
+                    Field::Ipv4Src | Field::CtNwSrc if ip.is_ipv4() => ip.source = v4().into(),
+                    Field::Ipv4Dst | Field::CtNwDst if ip.is_ipv4() => ip.destination = v4().into(),
+                    Field::Ipv6Src | Field::CtIpv6Src if !ip.is_ipv4() => ip.source = v6().into(),
+                    Field::Ipv6Dst | Field::CtIpv6Dst if !ip.is_ipv4() => ip.destination = v6().into(),
+                    Field::IpTtl => ip.hops = u8::try_from(value).unwrap_or(64),
+                    Field::IpFrag if value & 3 == 0 => ip.fragment = Fragment::Whole,
+                    field => fill_in_payload(
+                        &mut ip.payload,
+                        field,
+                        u16::try_from(value).unwrap_or_default(),
+                        v6(),
+                    ),
+                },
+                Content::Other { .. } => {}
+            },
+        }
+    }
+}
+
+fn fill_in_payload(payload: &mut Payload, field: Field, value: u16, address: Ipv6Addr) {
+    match (payload, field) {
+        (
+            Payload::Tcp { source_port, .. } | Payload::Udp { source_port, .. },
+            Field::TcpSrc | Field::UdpSrc | Field::CtTpSrc,
+        ) => {
+            *source_port = value;
+        }
+        (
+            Payload::Tcp { destination_port, .. } | Payload::Udp { destination_port, .. },
+            Field::TcpDst | Field::UdpDst | Field::CtTpDst,
+        ) => *destination_port = value,
+        (Payload::Icmp(icmp), Field::IcmpType | Field::Icmpv6Type | Field::CtTpSrc) => {
+            // What is an error quotes something, and is made elsewhere; so is neighbour discovery.
+            let is_plain = matches!(value, 0 | 8 | 128..) && !matches!(value, 135 | 136);
+            icmp.kind = if is_plain { u8::try_from(value).unwrap_or(icmp.kind) } else { icmp.kind };
+        }
+        (Payload::Icmp(icmp), Field::IcmpCode | Field::Icmpv6Code | Field::CtTpDst) => {
+            icmp.code = u8::try_from(value).unwrap_or_default();
+        }
+        (Payload::Neighbour(neighbour), Field::NdTarget) => neighbour.target = address,
+        _ => {}
+    }
+}
+
+/// What a register has to be, all of it.
+fn register(matching: &Match, register: u8) -> Option<u32> {
+    let term = matching.get(Field::Reg(register)).filter(|term| term.is_exact())?;
+    u32::try_from(term.value).ok()
+}
+
+/// The address that has to be asked for.
+fn resolved(matching: &Match) -> Option<IpAddr> {
+    let words: Option<Vec<_>> = ADDRESS.map(|of| register(matching, of)).collect();
+    let address = words?.into_iter().fold(0_u128, |address, word| address << 32 | u128::from(word));
+    let address = Ipv6Addr::from(address);
+    Some(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4))
+}
