@@ -123,8 +123,13 @@ fn renewal(domain: &DomainId, key: DomainKey) -> Option<Flow> {
 /// default one.
 fn metadata(view: View<'_>, domain: &DomainId, key: DomainKey, has_members: bool) -> Vec<Flow> {
     let Some((server, mac)) = metadata_server(view, domain) else { return Vec::new() };
-    // One that is on its owner's host alone has others' guests to serve there.
-    if !has_members && server.owner().is_none() {
+    // One that is on its owner's host alone has others' guests to serve there, and so has a router that brings them.
+    let is_own = |id: &topology::InterfaceId| {
+        let interface = view.topology.interfaces().get(id);
+        interface.is_some_and(|interface| interface.owner() == Some(&view.local.datapath))
+    };
+    let has_others = view.topology.simulated_in_domain(domain).iter().any(is_own);
+    if !has_members && !has_others && server.owner().is_none() {
         return Vec::new();
     }
     let is_here = view.place(server) == Some(Place::Simulated);

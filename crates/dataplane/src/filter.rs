@@ -210,10 +210,12 @@ fn track(interface: &Interface, port: OfPort, stage: &Stage) -> Vec<Flow> {
     let own = || of_interface(interface, stage);
     let number = u16::try_from(port.0 & u32::from(ZONES)).unwrap_or(ZONES);
     let zone = CtZone::Number(number);
-    let look = Ct { zone, table: Some(stage.filter), ..Ct::default() };
-    // Whether its sender's rules wanted the connection kept is nothing to its receiver's.
-    let fresh = Action::set_field_masked(Field::Reg(FLAGS), 0_u32, COMMIT);
-    let look = Instructions::apply([fresh, Action::Ct(Box::new(look))]);
+    let look = Action::Ct(Box::new(Ct { zone, table: Some(stage.filter), ..Ct::default() }));
+    let look = Instructions::apply(match stage.direction {
+        Direction::Egress => vec![look],
+        // Whether its sender's rules wanted the connection kept is nothing to its receiver's.
+        Direction::Ingress => vec![Action::set_field_masked(Field::Reg(FLAGS), 0_u32, COMMIT), look],
+    });
     let tracked = [own().ip(), own().ipv6()];
     tracked.map(|matching| Flow::new(stage.track, 100, matching, look.clone())).into()
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use topology::walk::{Content, Decision, Fragment, Outcome, Reason};
+use topology::ObjectRef;
+use topology::walk::{Answer, Content, Decision, Fragment, Outcome, Packet, Payload, Reason, Step};
 
+use crate::forms::Form;
 use crate::scene::Story;
 
 /// How many pairs were about what.
@@ -14,24 +16,34 @@ pub(crate) struct Coverage {
 }
 
 /// What has to be covered, in pairs of ten thousand.
-const LEAST: [(&str, usize); 17] = [
-    ("address resolution", 150),
-    ("broadcast or multicast", 150),
-    ("delivered", 1000),
-    ("dropped by a filter", 50),
-    ("dropped by groups", 50),
-    ("answered by the network", 300),
-    ("allowed by groups", 100),
-    ("fragments", 50),
-    ("IPv4", 2000),
-    ("IPv6", 1000),
-    ("passed by a filter", 100),
-    ("replies of tracked connections", 40),
-    ("routed", 300),
-    ("spoofed", 150),
-    ("to another host", 500),
-    ("to or from a wire", 100),
-    ("translated", 60),
+const LEAST: [(&str, usize); 27] = [
+    ("address resolution", 400),
+    ("allowed by groups", 200),
+    ("answered by a service", 40),
+    ("answered by the network", 400),
+    ("broadcast or multicast", 800),
+    ("delivered", 1500),
+    ("dropped by a filter", 300),
+    ("dropped by groups", 300),
+    ("edges of segments", 100),
+    ("fragments", 80),
+    ("gateways of physical networks", 200),
+    ("IPv4", 2500),
+    ("IPv6", 2000),
+    ("malformed", 100),
+    ("options, extension headers, padding, overlaps", 100),
+    ("passed by a filter", 300),
+    ("replies of tracked connections", 60),
+    ("routed", 700),
+    ("shared by next hops", 20),
+    ("spoofed", 300),
+    ("tagged", 200),
+    ("to another host", 1500),
+    ("too large for a tunnel", 10),
+    ("translated", 120),
+    ("translated: a port", 10),
+    ("translated: an address", 30),
+    ("translated: many by one", 40),
 ];
 
 impl Coverage {
@@ -50,7 +62,20 @@ impl Coverage {
         if sent.packet.destination.is_multicast() {
             about.push("broadcast or multicast");
         }
+        if sent.form != Form::Plain {
+            about.push("options, extension headers, padding, overlaps");
+        }
+        if is_malformed(&sent.packet) {
+            about.push("malformed");
+        }
+        if !sent.packet.vlans.is_empty() {
+            about.push("tagged");
+        }
         about.extend(story.walk.steps.iter().filter_map(|step| of_step(&step.what)));
+        about.extend(story.walk.steps.iter().filter_map(|step| of_translation(story, step)));
+        let wires = story.walk.steps.iter().filter(|step| step.what == Decision::ToWire);
+        about.extend(wires.filter_map(|step| of_wire(story, &step.object)));
+        about.extend(of_wire(story, &sent.from.clone().into()));
         about.extend(story.walk.outcomes.iter().filter_map(of_outcome));
         if is_resolution(&sent.packet.content) {
             about.push("address resolution");
@@ -77,6 +102,38 @@ impl Coverage {
     }
 }
 
+/// Whether a frame holds less than it says.
+fn is_malformed(packet: &Packet) -> bool {
+    match &packet.content {
+        Content::Other { ether_type } => [0x0800, 0x0806, 0x86dd].contains(ether_type),
+        Content::Ip(ip) => match ip.payload {
+            Payload::Other { protocol: 1 | 6 | 17 | 58 } => ip.fragment != Fragment::Later,
+            _ => false,
+        },
+        Content::Arp(_) => false,
+    }
+}
+
+fn of_translation(story: &Story, step: &Step) -> Option<&'static str> {
+    let Decision::Translated { entry } = step.what else { return None };
+    let (Some(entry), ObjectRef::Translation(id)) = (entry, &step.object) else {
+        return Some("translated: many by one");
+    };
+    let translation = story.topology.translations().get(id)?;
+    let entry = translation.static_addresses.iter().find(|of| of.number == entry)?;
+    Some(if entry.ports.is_some() { "translated: a port" } else { "translated: an address" })
+}
+
+/// What an uplink or edge is there for.
+fn of_wire(story: &Story, object: &ObjectRef) -> Option<&'static str> {
+    let ObjectRef::Interface(id) = object else { return None };
+    let interface = story.topology.interfaces().get(id).filter(|of| of.mode.is_uplink())?;
+    Some(match interface.network_uuid {
+        Some(_) => "gateways of physical networks",
+        None => "edges of segments",
+    })
+}
+
 fn is_resolution(content: &Content) -> bool {
     match content {
         Content::Arp(_) => true,
@@ -93,7 +150,6 @@ fn of_step(decision: &Decision) -> Option<&'static str> {
         Decision::FilterPasses { .. } => Some("passed by a filter"),
         Decision::GroupAllows { .. } => Some("allowed by groups"),
         Decision::Tracked { known: Some(_) } => Some("replies of tracked connections"),
-        Decision::ToWire => Some("to or from a wire"),
         _ => None,
     }
 }
@@ -101,8 +157,14 @@ fn of_step(decision: &Decision) -> Option<&'static str> {
 fn of_outcome(outcome: &Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Delivered { .. } => Some("delivered"),
-        Outcome::Answered { .. } => Some("answered by the network"),
-        Outcome::OnWire { .. } => Some("to or from a wire"),
+        Outcome::Answered { answer, .. } => match answer {
+            Answer::Dhcp | Answer::Dhcpv6 | Answer::Dns | Answer::Metadata | Answer::RouterAdvertisement => {
+                Some("answered by a service")
+            }
+            Answer::TooBig { .. } => Some("too large for a tunnel"),
+            _ => Some("answered by the network"),
+        },
+        Outcome::OnWire { .. } => None,
         Outcome::Undecided { .. } => Some("shared by next hops"),
         Outcome::Dropped { reason, .. } => match reason {
             Reason::SourceMac | Reason::SourceAddress | Reason::FalseSender | Reason::Pretender => {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dataplane::layout::Question;
+use dataplane::layout::{Question, SOURCE_INTERFACE, TUNNEL_MTU};
 use dataplane::{FlowKey, Program, Purpose};
-use openflow::{BundleError, OfPort};
+use openflow::{BundleError, Field, OfPort, PacketIn};
 
 use crate::switch::{Switch, underlay_host};
 
@@ -42,8 +42,17 @@ pub(crate) struct Observed {
     pub(crate) frames: Vec<(String, Vec<u8>)>,
     /// Questions to agents.
     pub(crate) questions: Vec<(u8, Question)>,
+    /// The key of the interface that each says it is about. Gateways do not look whose packet they send on.
+    pub(crate) askers: Vec<u128>,
+    /// What fits a tunnel, as agents are told where a packet does not, in bytes.
+    pub(crate) mtus: Vec<u128>,
     /// Frames go round between hosts.
     pub(crate) is_endless: bool,
+}
+
+/// What a register of a packet held when an agent was asked.
+fn register(asked: &PacketIn, register: u8) -> u128 {
+    asked.metadata.get(Field::Reg(register)).map_or(0, |term| term.value)
 }
 
 impl Fleet {
@@ -97,6 +106,11 @@ impl Fleet {
                 let Some(switch) = self.switches.get_mut(&host) else { continue };
                 let done = switch.done();
                 observed.frames.extend(done.guests);
+                let too_big = done.questions.iter().filter(|of| of.userdata == Question::TooBig.userdata());
+                observed.mtus.extend(too_big.map(|asked| register(asked, TUNNEL_MTU)));
+                let next_hop = Question::NextHop.userdata();
+                let of_askers = done.questions.iter().filter(|asked| asked.userdata != next_hop);
+                observed.askers.extend(of_askers.map(|asked| register(asked, SOURCE_INTERFACE)));
                 let questions =
                     done.questions.iter().filter_map(|asked| Question::of_userdata(&asked.userdata));
                 observed.questions.extend(questions.map(|question| (host, question)));

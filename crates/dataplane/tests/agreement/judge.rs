@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use dataplane::Purpose;
 use dataplane::layout::Question;
+use topology::datapath::Encapsulation;
 use topology::walk::{Answer, Content, Decision, Outcome, Packet, Payload, Reason, Walk};
 use topology::{DatapathId, MacAddr, ObjectRef, Topology};
 
@@ -33,6 +34,12 @@ pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Vec<Settled>, String
     if story.observed.is_endless {
         return Err(format!("sent by {}: {:?}\ngoes round between hosts", sent.from, sent.packet));
     }
+    if !tells_sizes(story) {
+        return Err(format!("sent by {}: {:?}\nand an agent is told another size", sent.from, sent.packet));
+    }
+    if !tells_whose(story, sent) {
+        return Err(format!("sent by {}: {:?}\nand an agent is told somebody else", sent.from, sent.packet));
+    }
     let lost = is_spoiled(story, sent).then(Vec::new);
     let ways: Vec<_> = ways(&story.walk.outcomes).into_iter().chain(lost).collect();
     let fitting = ways.iter().find_map(|outcomes| {
@@ -60,11 +67,36 @@ pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Vec<Settled>, String
     })
 }
 
+/// Whether agents are told whose packet it is. What was translated or answered is another's, and only Geneve carries it.
+fn tells_whose(story: &Story, sent: &Sent) -> bool {
+    let is_own = |what: &Decision| !matches!(what, Decision::Translated { .. } | Decision::Replies);
+    // What goes to all is tunnelled as nobody's.
+    let is_plain = !sent.packet.destination.is_multicast()
+        && story.walk.steps.iter().all(|step| is_own(&step.what))
+        && story.scene().hosts.iter().all(|host| *host == Encapsulation::Geneve);
+    let key = story.topology.interfaces().get(&sent.from).map(|of| u128::from(of.key.0));
+    !is_plain || story.observed.askers.iter().all(|asker| Some(*asker) == key)
+}
+
+/// Whether agents are told what fits, where somebody is to hear of it.
+fn tells_sizes(story: &Story) -> bool {
+    let sizes = story.walk.outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Answered { answer: Answer::TooBig { mtu }, .. } => Some(u128::from(*mtu)),
+        _ => None,
+    });
+    let sizes: Vec<_> = sizes.collect();
+    sizes.is_empty() || story.observed.mtus.iter().all(|mtu| sizes.contains(mtu))
+}
+
 /// Of what each host is to count a drop, as the walk says: by reasons any of which will do.
 pub(crate) fn counted(topology: &Topology, walk: &Walk) -> Vec<(u8, &'static [Purpose])> {
     let drops = walk.outcomes.iter().filter_map(|outcome| match outcome {
         // Who is behind another leg is dropped by the network's own flows, before any says that no route takes him.
         Outcome::Dropped { by, reason: Reason::NotRouted, .. } if is_outside(topology, by) => None,
+        // Who speaks as somebody behind another leg is the route's to drop.
+        Outcome::Dropped {
+            host: Some(host), by: ObjectRef::Interface(_), reason: Reason::Pretender, ..
+        } => Some((number_of(host)?, &[Purpose::Pretender][..])),
         Outcome::Dropped { host: Some(host), reason, .. } => Some((number_of(host)?, purposes(*reason))),
         // Its sender is told, and it is dropped all the same.
         Outcome::Answered { host, answer: Answer::Rejected, .. } => {

@@ -68,6 +68,7 @@ impl Control {
         let delta = self.told.difference(&program);
         for meter in &delta.add_meters {
             self.send(Message::MeterMod(MeterMod::Add(meter.clone())));
+            self.told.meters.insert(meter.id, meter.clone());
         }
         self.runtime.block_on(self.connection.bundle(delta.items()))?;
         for meter in &delta.modify_meters {

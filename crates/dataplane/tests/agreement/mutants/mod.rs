@@ -1,6 +1,6 @@
 //! Flows made wrong, one at a time: whether the comparison notices.
 //!
-//! Of a random topology's flows some are chosen, from every table that the scene's packets come to with the same chance, and made wrong (`wrong`). The scene's
+//! Of a random topology's flows some are chosen, from every table that the scene's packets come to, and of every kind of owner, with the same chance, and made wrong (`wrong`). The scene's
 //! packets are sent again, and after them such as are made from the flow's match ([`crate::packets`], `aimed`), until the walk and
 //! the switches disagree. What nobody notices is listed, with the reason if there is one:
 //! - a rule over the flows of the table says that no packet can tell (`rules`);
@@ -9,7 +9,7 @@
 mod rules;
 mod wrong;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -166,7 +166,13 @@ impl<'a> Lab<'a> {
         tables.sort_unstable();
         tables.dedup();
         let table = *self.random.pick(&tables);
-        let flows: Vec<&Flow> = program.flows.values().filter(|flow| flow.table == table).collect();
+        let flows = || program.flows.values().filter(|flow| flow.table == table);
+        // The high byte of a cookie says of what kind its owner is.
+        let kind = |flow: &Flow| flow.cookie.0 >> 56;
+        let kinds: BTreeSet<_> = flows().map(kind).collect();
+        let kinds: Vec<_> = kinds.into_iter().collect();
+        let chosen = *self.random.pick(&kinds);
+        let flows: Vec<&Flow> = flows().filter(|flow| kind(flow) == chosen).collect();
         let flow = *self.random.pick(&flows);
         Mutant::of(host, program, flow, &mut self.random)
     }
@@ -197,18 +203,23 @@ impl<'a> Lab<'a> {
 
     /// Why no packet meets the flow also where nothing is wrong; `None` if one does.
     fn never_met(&mut self, mutant: &Mutant) -> Option<&'static str> {
-        let sought = (mutant.host, mutant.shown_by.clone());
-        if self.met.contains(&sought) {
+        // What a flow takes in addition, one beside it would take.
+        let probe = mutant.probe(&self.stage.programs[&mutant.host]);
+        let sought = probe.as_ref().map_or(mutant.shown_by.clone(), FlowKey::from);
+        if self.met.contains(&(mutant.host, sought.clone())) {
             return None;
         }
+        let mut stage = self.stage.clone();
+        let program = stage.programs.get_mut(&mutant.host).expect("a host");
+        program.flows.extend(probe.map(|probe| (FlowKey::from(&probe), probe)));
         self.fleet.install(|_| Program::default()).expect("nothing to refuse");
-        let mut story = Story::on(self.fleet, &self.stage, self.scene.clone()).expect("it was taken before");
+        let mut story = Story::on(self.fleet, &stage, self.scene.clone()).ok()?;
         let mut author = Author::new(self.random.clone());
         for _ in 0..AIMED / CHUNK {
             (0..CHUNK).for_each(|_| {
                 self.aim(&mut story, &mut author, mutant);
             });
-            if self.fleet.met(mutant.host).contains(&mutant.shown_by) {
+            if self.fleet.met(mutant.host).contains(&sought) {
                 return None;
             }
         }

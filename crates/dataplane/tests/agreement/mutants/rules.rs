@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 
-use dataplane::layout::{AGENT, LOG, QUESTION, TUNNEL_OUT};
+use dataplane::layout::*;
 use dataplane::{Owner, Program};
-use openflow::{Action, Flow};
+use openflow::{Action, Field, Flow};
 
 use super::wrong::{Fault, Mutant, covers, overlaps};
 
@@ -21,11 +21,83 @@ pub(crate) fn equivalent(program: &Program, mutant: &Mutant) -> Option<&'static 
     if is_shadowed(flow) && mutant.wrong.as_ref().is_none_or(is_shadowed) {
         return Some("flows above take all its packets");
     }
-    let loses = matches!(mutant.fault, Fault::Missing | Fault::TooLow | Fault::Match);
-    if loses && does_the_same(flow, &others) {
-        return Some("what is below does the same with its packets");
+    if only_for_itself(flow) {
+        return Some("a switch gives nothing back by the port that it came from");
     }
-    None
+    if commits_what_is_known(mutant) {
+        return Some("only what is new is kept, and this is of a known connection");
+    }
+    if tells_nobody(program, mutant) {
+        return Some("no rule of a group on its host asks whose member the sender is");
+    }
+    if tracks_for_no_filter(program, flow) && mutant.fault != Fault::Ends {
+        return Some("no filter on its host tracks connections, and groups allow it");
+    }
+    let loses = matches!(mutant.fault, Fault::Missing | Fault::TooLow | Fault::Match);
+    let lost = !loses || loses_nothing(program, mutant);
+    let beyond = mutant.beyond.clone().map(|matching| Flow { matching, ..flow.clone() });
+    let gained = beyond.is_none_or(|beyond| does_the_same(&beyond, &others));
+    let is_about_packets = loses || mutant.fault == Fault::Mask;
+    (is_about_packets && lost && gained).then_some("other flows do the same with these packets")
+}
+
+/// Whether other flows do the same with the packets that the right flow takes.
+pub(crate) fn loses_nothing(program: &Program, mutant: &Mutant) -> bool {
+    let others = program.flows.values().filter(|of| of.table == mutant.flow.table && **of != mutant.flow);
+    does_the_same(&mutant.flow, &others.collect::<Vec<_>>())
+}
+
+/// Whether it drops what an interface sends to itself.
+fn only_for_itself(flow: &Flow) -> bool {
+    let key = |register| flow.matching.get(Field::Reg(register)).map(|term| term.value);
+    flow.table == DELIVER && drops(flow) && key(SOURCE_INTERFACE) == key(DESTINATION_INTERFACE)
+}
+
+/// Whether what is wrong is only that it says that a connection may begin.
+fn commits_what_is_known(mutant: &Mutant) -> bool {
+    let flow = &mutant.flow;
+    let is_known = flow.matching.get(Field::CtMark).is_some();
+    let keep = Action::set_field_masked(Field::Reg(FLAGS), COMMIT, COMMIT);
+    let Some(wrong) = mutant.wrong.as_ref().filter(|_| is_known && mutant.fault < Fault::Ends) else {
+        return false;
+    };
+    let rest = |of: &Flow| -> Vec<_> {
+        of.instructions.apply.iter().filter(|action| !is_about_commit(action)).cloned().collect()
+    };
+    flow.instructions.apply.contains(&keep) && rest(wrong) == rest(flow)
+}
+
+fn is_about_commit(action: &Action) -> bool {
+    matches!(action, Action::SetField(set) if set.field() == Field::Reg(FLAGS) && set.mask() == u128::from(COMMIT))
+}
+
+/// Whether what a tunnel says of the sender's groups is lost where nobody asks.
+fn tells_nobody(program: &Program, mutant: &Mutant) -> bool {
+    let Some(wrong) = mutant.wrong.as_ref().filter(|_| mutant.flow.table == TUNNEL_IN) else { return false };
+    let is_identity = |action: &&Action| matches!(action, Action::Move { destination, .. } if destination.field == Field::Reg(FLAGS));
+    let rest = |of: &Flow| -> Vec<_> {
+        of.instructions.apply.iter().filter(|action| !is_identity(action)).cloned().collect()
+    };
+    let asks = |flow: &Flow| {
+        let flags = flow.matching.get(Field::Reg(FLAGS));
+        flow.table == GROUP_IN && flags.is_some_and(|term| term.mask & u128::from(IDENTITY) != 0)
+    };
+    mutant.fault == Fault::ActionLost
+        && rest(wrong) == rest(&mutant.flow)
+        && !program.flows.values().any(asks)
+}
+
+/// Whether it spares neighbour discovery a tracker of which no filter hears.
+fn tracks_for_no_filter(program: &Program, flow: &Flow) -> bool {
+    let (next, register) = match flow.table {
+        TRACK_OUT => (FILTER_OUT, SOURCE_INTERFACE),
+        TRACK_IN => (FILTER_IN, DESTINATION_INTERFACE),
+        _ => return false,
+    };
+    let is_filters = |of: &Flow| of.table == next && of.matching.get(Field::Reg(register)).is_some();
+    let tracks = |of: &Flow| of.matching.get(Field::CtState).is_some();
+    let is_neighbours = flow.matching.get(Field::Icmpv6Type).is_some();
+    is_neighbours && !program.flows.values().any(|of| is_filters(of) && tracks(of))
 }
 
 /// Whether it does nothing but meet a meter. What a meter of the tunnel drops, it counts.
@@ -46,7 +118,7 @@ fn loses_a_meter(mutant: &Mutant) -> bool {
 
 /// Whether the packets of a flow would meet others that do the same: first of those below, one that takes all of them.
 fn does_the_same(flow: &Flow, others: &[&Flow]) -> bool {
-    let below = others.iter().filter(|of| of.priority < flow.priority);
+    let below = others.iter().filter(|of| of.priority <= flow.priority);
     let mut below: Vec<_> = below.filter(|of| overlaps(&of.matching, &flow.matching)).collect();
     below.sort_by_key(|of| Reverse(of.priority));
     let same = |of: &Flow| of.instructions == flow.instructions && counted(of) == counted(flow);

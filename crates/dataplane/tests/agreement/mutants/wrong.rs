@@ -5,6 +5,7 @@ use std::fmt;
 use dataplane::{FlowKey, Program};
 use openflow::{Action, Field, Flow, Match, SetField, Term, Value};
 
+use super::rules;
 use crate::fleet::{PORTS, port_number};
 use crate::random::Random;
 
@@ -84,6 +85,13 @@ impl Mutant {
         let beyond = wrong.as_ref().filter(|_| matches!(fault, Fault::Mask | Fault::Match));
         let beyond = beyond.map(|wrong| beyond_match(&flow.matching, &wrong.matching));
         Self { host, fault, flow: flow.clone(), wrong, shown_by, beyond }
+    }
+
+    /// A flow that would take what this one takes and should not, if it only takes more.
+    pub(crate) fn probe(&self, program: &Program) -> Option<Flow> {
+        let only_more = self.fault == Fault::Mask || rules::loses_nothing(program, self);
+        let matching = self.beyond.clone().filter(|_| only_more)?;
+        Some(Flow { matching, ..self.flow.clone() })
     }
 
     /// Puts it in the flow's place.

@@ -2,15 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use dataplane::layout::{DESTINATION_INTERFACE, LOG, SIMULATED, SOURCE_INTERFACE, TRACK_OUT, TUNNEL_OUT};
+use dataplane::layout::*;
 use openflow::{Field, Match, TableId, Term};
-use topology::walk::{Content, Fragment, Icmp, IpPacket, Packet, Payload, TcpFlags};
+use topology::walk::{Content, Fragment, Icmp, IpPacket, Neighbour, Packet, Payload, TcpFlags};
 use topology::{DomainId, DomainKey, InterfaceId, InterfaceKey, MacAddr, Topology};
 
 use super::parties::{Party, is_leg, parties, uplinks};
 use super::spoiled::may_grow;
 use super::{Author, answer, error_about, ip};
-use crate::fleet::{HOSTS, PORTS, port_name, port_number};
+use crate::fleet::{PORTS, port_name, port_number};
 use crate::forms::Form;
 use crate::scene::{Sent, Story, host_of};
 
@@ -36,23 +36,27 @@ struct Cast {
     sender: Option<InterfaceId>,
     /// The host that a tunnelled packet comes from.
     from_host: Option<u8>,
+    /// The address that it has to be from.
+    source: Option<IpAddr>,
 }
 
 impl Cast {
-    fn of(topology: &Topology, matching: &Match) -> Self {
+    fn of(topology: &Topology, aim: &Aim) -> Self {
+        let matching = &aim.matching;
         let value = |field| matching.get(field).map(|term| term.value);
-        let by_port = value(Field::InPort).and_then(|value| {
-            let port = |host| (0..PORTS).map(move |port| (host, port));
-            let mut ports = (0..HOSTS).flat_map(port);
-            ports.find(|(_, port)| u128::from(port_number(*port).0) == value)
-        });
-        let by_port = by_port.and_then(|(host, port)| port_name(host, port).parse().ok());
+        let by_port = value(Field::InPort)
+            .and_then(|value| (0..PORTS).find(|port| u128::from(port_number(*port).0) == value));
+        let by_port = by_port.and_then(|port| port_name(aim.host, port).parse().ok());
         let by_key = register(matching, SOURCE_INTERFACE)
             .and_then(|key| topology.interface_of_key(InterfaceKey(key)).map(|of| of.uuid.clone()));
         let domain = value(Field::Metadata).and_then(|value| u32::try_from(value).ok()).map(DomainKey);
         let tunnel = value(Field::TunSrc).or(value(Field::TunIpv6Src));
         let from_host = tunnel.and_then(|address| u8::try_from(address & 0xff).ok()?.checked_sub(1));
-        Self { parties: parties(topology), domain, sender: by_key.or(by_port), from_host }
+        let v4 = |value: u128| u32::try_from(value).ok().map(|of| IpAddr::from(Ipv4Addr::from(of)));
+        let source = value(Field::Ipv4Src).or(value(Field::CtNwSrc)).and_then(v4);
+        let v6 = || value(Field::Ipv6Src).or(value(Field::CtIpv6Src));
+        let source = source.or_else(|| v6().map(|of| Ipv6Addr::from(of).into()));
+        Self { parties: parties(topology), domain, sender: by_key.or(by_port), from_host, source }
     }
 
     /// Whether somebody in a domain may be whom it is from.
@@ -74,27 +78,32 @@ impl Author {
             }
         }
         let topology = &story.topology;
-        let cast = Cast::of(topology, &aim.matching);
-        let mut sent = match self.from_wire(topology, &cast, aim.host) {
-            Some(sent) => sent,
-            None => {
-                let from = self.sender(topology, &cast, aim)?;
-                let packet = self.write(topology, &from, &cast.parties);
-                let packet = self.towards(packet, topology, &from, aim);
-                Sent { from: from.interface, packet, form: Form::Plain }
-            }
-        };
-        match self.random.percent(85) {
-            true => self.overlay(&mut sent.packet, &aim.matching, topology, &cast.parties),
-            false => sent.packet = self.spoil(sent.packet, &cast.parties),
+        let cast = Cast::of(topology, aim);
+        if let Some(mut sent) = self.outsider(topology, &cast, aim) {
+            self.overlay(&mut sent.packet, &aim.matching, topology, &cast.parties);
+            return Some(sent);
         }
-        self.resize(&mut sent.packet, aim.table);
-        Some(sent)
+        let from = self.sender(topology, &cast, aim)?;
+        let packet = self.write(topology, &from, &cast.parties);
+        let mut packet = self.towards(packet, topology, &from, aim);
+        match self.random.percent(85) {
+            true => self.overlay(&mut packet, &aim.matching, topology, &cast.parties),
+            false => packet = self.spoil(packet, &cast.parties),
+        }
+        if cast.source.is_none() && self.random.percent(90) {
+            speak_as(&mut packet, &from);
+        }
+        self.resize(&mut packet, aim.table);
+        Some(Sent { from: from.interface, packet, form: Form::Plain })
     }
 
     /// Who may be meant, rather on the flow's host, and, where packets are judged, rather somebody whose are.
     fn sender(&mut self, topology: &Topology, cast: &Cast, aim: &Aim) -> Option<Party> {
         let guests: Vec<_> = cast.parties.iter().filter(|party| !party.is_simulated).collect();
+        let speaker = guests.iter().find(|party| cast.source.is_some_and(|of| party.addresses.contains(&of)));
+        if let Some(speaker) = speaker.filter(|_| self.random.percent(70)) {
+            return Some((*speaker).clone());
+        }
         let fitting = |party: &&&Party| cast.may_be(topology, &party.interface, &party.domain);
         let chosen: Vec<_> = guests.iter().filter(fitting).copied().collect();
         let is_here = |party: &&&Party| host_of(&party.interface) == Some(aim.host);
@@ -115,31 +124,47 @@ impl Author {
     }
 
     /// From outside, if the flow may be about that.
-    fn from_wire(&mut self, topology: &Topology, cast: &Cast, host: u8) -> Option<Sent> {
+    fn outsider(&mut self, topology: &Topology, cast: &Cast, aim: &Aim) -> Option<Sent> {
         let wires = uplinks(topology).into_iter();
         let wires: Vec<_> = wires.filter(|(uplink, of)| cast.may_be(topology, uplink, of)).collect();
-        let here: Vec<_> = wires.iter().filter(|(of, _)| host_of(of) == Some(host)).cloned().collect();
+        let here: Vec<_> = wires.iter().filter(|(of, _)| host_of(of) == Some(aim.host)).cloned().collect();
         let is_only = cast.sender.is_some();
         let wires = if here.is_empty() || self.random.percent(30) { wires } else { here };
         let (uplink, domain) = self.random.any(&wires).cloned()?;
-        (is_only || self.random.percent(25)).then(|| self.outside(uplink, &domain, &cast.parties))
+        let chance = if (WIRE_SOURCE..=NEIGHBOUR).contains(&aim.table) { 85 } else { 25 };
+        (is_only || self.random.percent(chance)).then(|| self.outside(uplink, &domain, &cast.parties))
     }
 
-    /// Where routers work, by one of those of the sender's domain.
+    /// To where it may pass the flow's table: to all, to another host, or by a router of the sender's domain.
     fn towards(&mut self, packet: Packet, topology: &Topology, from: &Party, aim: &Aim) -> Packet {
         let parties = parties(topology);
         let legs = parties.iter().filter(|party| party.domain == from.domain && is_leg(topology, party));
         let legs: Vec<_> = legs.cloned().collect();
-        let mut packet = packet;
-        if aim.table < SIMULATED || self.random.percent(30) {
-            return packet;
-        }
-        let (Some(leg), to) = (self.random.any(&legs).cloned(), self.random.pick(&parties).clone()) else {
-            return packet;
+        let is_far = |party: &&Party| {
+            party.domain == from.domain && host_of(&party.interface).is_some_and(|host| host != aim.host)
+        };
+        let far: Vec<_> = parties.iter().filter(is_far).cloned().collect();
+        let (chance, outside) = (self.random.below(10), self.outside_of(from));
+        let (hop, targets) = match aim.table {
+            TUNNEL_IN | DESTINATION if chance < 4 => return self.broadcast(from),
+            PEER | TUNNEL_OUT if chance < 8 => {
+                let Some(to) = self.random.any(&far).cloned() else { return packet };
+                (to.mac, to.addresses)
+            }
+            TRANSLATE_OUT | TRANSLATED_OUT | TRANSLATE_IN | TRANSLATED_IN if chance < 4 => {
+                let Some(leg) = self.random.any(&legs) else { return packet };
+                (leg.mac, vec![outside])
+            }
+            table if table >= SIMULATED && chance < 8 => {
+                let Some(leg) = self.random.any(&legs) else { return packet };
+                (leg.mac, self.random.pick(&parties).addresses.clone())
+            }
+            _ => return packet,
         };
         let is_ipv4 = packet.ip().is_some_and(IpPacket::is_ipv4);
-        let targets: Vec<_> = to.addresses.iter().copied().filter(|of| of.is_ipv4() == is_ipv4).collect();
-        packet.destination = leg.mac;
+        let targets: Vec<_> = targets.into_iter().filter(|of| of.is_ipv4() == is_ipv4).collect();
+        let mut packet = packet;
+        packet.destination = hop;
         if let (Some(ip), Some(target)) = (packet.ip_mut(), self.random.any(&targets).copied()) {
             ip.destination = target;
         }
@@ -156,7 +181,7 @@ impl Author {
             ip.data_bytes = 1330 + u16::try_from(bytes).expect("few");
         }
         if is_far && !matches!(ip.payload, Payload::Neighbour(_)) && ip.hops == 64 {
-            ip.hops = u8::try_from(hops).expect("few") + 2;
+            ip.hops = u8::try_from(hops).expect("few").saturating_sub(15) + 1;
         }
     }
 
@@ -198,6 +223,9 @@ impl Author {
             }
             None => packet.ip().is_none_or(IpPacket::is_ipv4),
         };
+        if let Some(kind @ (135 | 136)) = value(Field::Icmpv6Type) {
+            return be_neighbour(packet, kind == 136);
+        }
         let protocol = value(Field::IpProto).or(value(Field::CtNwProto));
         let (source, destination) = match packet.ip().filter(|ip| ip.is_ipv4() == is_ipv4) {
             Some(ip) => (ip.source, ip.destination),
@@ -268,6 +296,11 @@ impl Author {
                     Field::Ipv6Dst | Field::CtIpv6Dst if !ip.is_ipv4() => ip.destination = v6().into(),
                     Field::IpTtl => ip.hops = u8::try_from(value).unwrap_or(64),
                     Field::IpFrag if value & 3 == 0 => ip.fragment = Fragment::Whole,
+                    Field::NdSll | Field::NdTll => {
+                        if let Payload::Neighbour(neighbour) = &mut ip.payload {
+                            neighbour.link_layer = Some(mac(value)).filter(|mac| *mac != MacAddr([0; 6]));
+                        }
+                    }
                     field => fill_in_payload(
                         &mut ip.payload,
                         field,
@@ -278,6 +311,34 @@ impl Author {
                 Content::Other { .. } => {}
             },
         }
+    }
+}
+
+/// Has a packet be from an address of its sender's, if there is one of its family.
+fn speak_as(packet: &mut Packet, from: &Party) {
+    let Some(ip) = packet.ip_mut() else { return };
+    let link_local = IpAddr::from(from.mac.link_local());
+    let is_own = from.addresses.contains(&ip.source) || ip.source == link_local || ip.source.is_unspecified();
+    if !is_own {
+        let own = from.addresses.iter().copied().chain([link_local]);
+        ip.source = { own }.find(|of| of.is_ipv4() == ip.is_ipv4()).unwrap_or(ip.source);
+    }
+}
+
+/// Makes it a solicitation or an advertisement.
+fn be_neighbour(packet: &mut Packet, is_advertisement: bool) {
+    let (source, target) = match packet.ip().filter(|ip| !ip.is_ipv4()) {
+        Some(IpPacket { source, destination: IpAddr::V6(target), .. }) => (*source, *target),
+        _ => (packet.source.link_local().into(), packet.source.link_local()),
+    };
+    let link_layer = Some(packet.source);
+    let flags = if is_advertisement { 0x60 } else { 0 };
+    let neighbour = Neighbour { is_advertisement, flags, target, link_layer };
+    let all = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+    let macs = (packet.source, MacAddr([0x33, 0x33, 0, 0, 0, 1]));
+    *packet = ip(macs, (source, all.into()), Payload::Neighbour(neighbour));
+    if let Some(ip) = packet.ip_mut() {
+        (ip.hops, ip.data_bytes) = (255, 0);
     }
 }
 

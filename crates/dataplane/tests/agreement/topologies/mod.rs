@@ -143,8 +143,8 @@ impl Asks {
         if matches!(protocol, "tcp" | "udp") && self.random.percent(50) {
             rule["port"] = self.random.pick(&PORTS_IN_USE).to_string().into();
         }
-        match self.random.below(4) {
-            0 => rule["remote_group_uuid"] = format!("sg-{}", self.random.below(3) + 1).into(),
+        match self.random.below(5) {
+            0 | 2 => rule["remote_group_uuid"] = format!("sg-{}", self.random.below(3) + 1).into(),
             1 => {
                 let network = self.some_network();
                 let v6 = protocol == "icmpv6" || protocol != "icmp" && self.random.percent(40);
@@ -245,14 +245,14 @@ impl Asks {
         if random.percent(8) {
             attributes["dscp"] = 46.into();
         }
-        if random.percent(17) {
+        if random.percent(28) {
             let mut groups = vec![format!("sg-{}", random.below(usize::from(GROUPS)) + 1)];
             if random.percent(30) {
                 groups.push("sg-1".into());
             }
             attributes["security_groups"] = json!(groups);
         }
-        let filters = random.percent(17);
+        let filters = random.percent(22);
         attributes["enable_filtering"] = filters.into();
         self.create("interfaces", attributes);
         if filters && self.random.percent(85) {
