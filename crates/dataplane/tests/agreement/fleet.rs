@@ -1,6 +1,7 @@
 //! Hosts with their switches, kept over topologies, and the wire between them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr};
 
 use dataplane::layout::{Question, SOURCE_INTERFACE, TUNNEL_MTU};
 use dataplane::{FlowKey, Program, Purpose};
@@ -46,6 +47,8 @@ pub(crate) struct Observed {
     pub(crate) askers: Vec<u128>,
     /// What fits a tunnel, as agents are told where a packet does not, in bytes.
     pub(crate) mtus: Vec<u128>,
+    /// Whose address gateways' agents are to ask for.
+    pub(crate) hops: Vec<IpAddr>,
     /// Frames go round between hosts.
     pub(crate) is_endless: bool,
 }
@@ -53,6 +56,13 @@ pub(crate) struct Observed {
 /// What a register of a packet held when an agent was asked.
 fn register(asked: &PacketIn, register: u8) -> u128 {
     asked.metadata.get(Field::Reg(register)).map_or(0, |term| term.value)
+}
+
+/// The address that an agent is to ask for: see `layout::RESOLVE_ADDRESS`.
+fn address(asked: &PacketIn) -> IpAddr {
+    let words = (8..12).map(|of| register(asked, of));
+    let address = Ipv6Addr::from(words.fold(0, |address, word| address << 32 | word));
+    address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4)
 }
 
 impl Fleet {
@@ -109,6 +119,8 @@ impl Fleet {
                 let too_big = done.questions.iter().filter(|of| of.userdata == Question::TooBig.userdata());
                 observed.mtus.extend(too_big.map(|asked| register(asked, TUNNEL_MTU)));
                 let next_hop = Question::NextHop.userdata();
+                let asked_for = done.questions.iter().filter(|asked| asked.userdata == next_hop);
+                observed.hops.extend(asked_for.map(address));
                 let of_askers = done.questions.iter().filter(|asked| asked.userdata != next_hop);
                 observed.askers.extend(of_askers.map(|asked| register(asked, SOURCE_INTERFACE)));
                 let questions =

@@ -34,8 +34,11 @@ pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Vec<Settled>, String
     if story.observed.is_endless {
         return Err(format!("sent by {}: {:?}\ngoes round between hosts", sent.from, sent.packet));
     }
-    if !tells_sizes(story) {
-        return Err(format!("sent by {}: {:?}\nand an agent is told another size", sent.from, sent.packet));
+    if !tells_sizes(story) || !tells_hops(story) {
+        return Err(format!(
+            "sent by {}: {:?}\nthe walk says: {:?}\nand an agent is told otherwise",
+            sent.from, sent.packet, story.walk.outcomes
+        ));
     }
     if !tells_whose(story, sent) {
         return Err(format!("sent by {}: {:?}\nand an agent is told somebody else", sent.from, sent.packet));
@@ -86,6 +89,17 @@ fn tells_sizes(story: &Story) -> bool {
     });
     let sizes: Vec<_> = sizes.collect();
     sizes.is_empty() || story.observed.mtus.iter().all(|mtu| sizes.contains(mtu))
+}
+
+/// Whether the agents of gateways are told whom to ask for.
+fn tells_hops(story: &Story) -> bool {
+    let outcomes = ways(&story.walk.outcomes).concat();
+    let hops = outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::OnWire { next_hop, .. } => *next_hop,
+        _ => None,
+    });
+    let hops: Vec<_> = hops.collect();
+    story.observed.hops.iter().all(|hop| hops.contains(hop))
 }
 
 /// Of what each host is to count a drop, as the walk says: by reasons any of which will do.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use topology::binding::{SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
-use topology::walk::{Connections, Packet, Walk, walk};
+use topology::walk::{Answer, Connections, Outcome, Packet, Reason, Walk, walk};
 use topology::{DatapathId, DomainId, Dpid, Edit, InterfaceId, MacAddr, Request, Topology};
 
 use crate::fleet::{Fleet, HOSTS, Observed, PORTS, port_name, port_number};
@@ -218,6 +218,17 @@ impl Story {
         }
         settled.into_iter().for_each(|(assumed, taken)| self.connections.settle(&before, assumed, taken));
         judge::is_counted(self, &sent, &counted, (&counts_before, &counts_now))
+    }
+
+    /// Whether the last packet was too large for a tunnel.
+    pub(crate) fn is_too_big(&self) -> bool {
+        self.walk.outcomes.iter().any(|outcome| {
+            matches!(
+                outcome,
+                Outcome::Answered { answer: Answer::TooBig { .. }, .. }
+                    | Outcome::Dropped { reason: Reason::TooBig, .. }
+            )
+        })
     }
 
     /// Plays a whole scene, to the first packet that the walk and the switches do not agree about.

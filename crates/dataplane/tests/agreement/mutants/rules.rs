@@ -33,6 +33,11 @@ pub(crate) fn equivalent(program: &Program, mutant: &Mutant) -> Option<&'static 
     if tracks_for_no_filter(program, flow) && mutant.fault != Fault::Ends {
         return Some("no filter on its host tracks connections, and groups allow it");
     }
+    if mutant.fault == Fault::Missing && is_dropped_all_the_same(flow, &others) {
+        return Some(
+            "what is below drops these packets, too, and an object's own drops are not counted apart",
+        );
+    }
     let loses = matches!(mutant.fault, Fault::Missing | Fault::TooLow | Fault::Match);
     let lost = !loses || loses_nothing(program, mutant);
     let beyond = mutant.beyond.clone().map(|matching| Flow { matching, ..flow.clone() });
@@ -128,6 +133,14 @@ fn does_the_same(flow: &Flow, others: &[&Flow]) -> bool {
         // The end of a table without an end drops, and counts nothing.
         None => below.iter().all(|of| same(of)) && drops(flow) && counted(flow).is_none(),
     }
+}
+
+/// Whether it drops what others would drop, and counts it as nothing.
+fn is_dropped_all_the_same(flow: &Flow, others: &[&Flow]) -> bool {
+    let mut below = others.iter().filter(|of| of.priority < flow.priority);
+    drops(flow)
+        && counted(flow).is_none()
+        && below.all(|of| drops(of) || !overlaps(&of.matching, &flow.matching))
 }
 
 fn drops(flow: &Flow) -> bool {

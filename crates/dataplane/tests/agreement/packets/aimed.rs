@@ -155,7 +155,12 @@ impl Author {
                 let Some(leg) = self.random.any(&legs) else { return packet };
                 (leg.mac, vec![outside])
             }
-            table if table >= SIMULATED && chance < 8 => {
+            // Also back to itself.
+            table if table >= SIMULATED && chance == 4 => {
+                let Some(leg) = self.random.any(&legs) else { return packet };
+                (leg.mac, from.addresses.clone())
+            }
+            table if table >= SIMULATED && chance < 9 => {
                 let Some(leg) = self.random.any(&legs) else { return packet };
                 (leg.mac, self.random.pick(&parties).addresses.clone())
             }
@@ -174,11 +179,11 @@ impl Author {
     /// Gives a packet another size or other hops, sometimes, and where it may be too large for a tunnel mostly.
     fn resize(&mut self, packet: &mut Packet, table: TableId) {
         let chance = if table == TUNNEL_OUT { 70 } else { 4 };
-        let (is_large, bytes) = (self.random.percent(chance), self.random.below(115));
+        let (is_large, bytes) = (self.random.percent(chance), self.random.below(75));
         let (is_far, hops) = (self.random.percent(15), self.random.below(60));
         let Some(ip) = packet.ip_mut() else { return };
         if is_large && may_grow(&ip.payload) {
-            ip.data_bytes = 1330 + u16::try_from(bytes).expect("few");
+            ip.data_bytes = 1370 + u16::try_from(bytes).expect("few");
         }
         if is_far && !matches!(ip.payload, Payload::Neighbour(_)) && ip.hops == 64 {
             ip.hops = u8::try_from(hops).expect("few").saturating_sub(15) + 1;

@@ -18,7 +18,7 @@ use parties::{Party, is_leg, parties, uplinks};
 use crate::forms::Form;
 use crate::random::Random;
 use crate::scene::{Sent, Story};
-use crate::topologies::{EXTERNAL, OUTSIDE, PORTS_IN_USE, mac_outside};
+use crate::topologies::{EXTERNAL, OUTSIDE, PORTS_IN_USE, SHARED_PORT, mac_outside};
 
 /// Packets that are remembered to be answered.
 const MEMORY: usize = 30;
@@ -122,7 +122,19 @@ impl Author {
         let is_near = to.domain == from.domain && to.addresses.contains(&target);
         let hop = if is_near { Some(to) } else { self.random.any(&legs).cloned() };
         let destination = hop.map_or(MacAddr([2, 0, 0, 0, 9, 9]), |hop| hop.mac);
-        self.packet((from.mac, destination), (source, target))
+        let packet = self.packet((from.mac, destination), (source, target));
+        self.at_port(packet)
+    }
+
+    /// What is for an address of which a port may stand for another's, mostly for that port.
+    fn at_port(&mut self, mut packet: Packet) -> Packet {
+        let Some(ip) = packet.ip_mut().filter(|ip| is_shared(ip.destination)) else { return packet };
+        if let Payload::Tcp { destination_port, .. } | Payload::Udp { destination_port, .. } = &mut ip.payload
+            && self.random.percent(60)
+        {
+            *destination_port = SHARED_PORT;
+        }
+        packet
     }
 
     /// Somebody whom the route with several next hops leads to.
@@ -220,12 +232,14 @@ impl Author {
             _ => {
                 let hop = self.random.any(&near).map_or(MacAddr([2, 0, 0, 0, 9, 9]), |party| party.mac);
                 let to = self.random.pick(parties).clone();
-                let target = self.random.any(&to.addresses).copied().unwrap_or(outside[0]);
+                let known = self.random.any(&to.addresses).copied().unwrap_or(outside[0]);
+                let target = if self.random.percent(25) { self.outside_of(&from) } else { known };
                 let source = if target.is_ipv4() { outside[0] } else { outside[1] };
                 let inside = self.random.pick(parties).addresses.first().copied();
                 let inside = inside.filter(|of| of.is_ipv4() == target.is_ipv4());
                 let source = if self.random.percent(10) { inside.unwrap_or(source) } else { source };
-                self.packet((from.mac, hop), (source, target))
+                let packet = self.packet((from.mac, hop), (source, target));
+                self.at_port(packet)
             }
         };
         let mut packet = self.spoil(packet, parties);
@@ -235,6 +249,15 @@ impl Author {
         let form = self.form(&packet);
         Sent { from: uplink, packet, form }
     }
+}
+
+/// Whether a leg may stand for others by this address, port by port.
+fn is_shared(address: IpAddr) -> bool {
+    let last = match address {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(address) => address.octets()[15],
+    };
+    last == EXTERNAL[1]
 }
 
 fn ip(macs: (MacAddr, MacAddr), ips: (IpAddr, IpAddr), payload: Payload) -> Packet {

@@ -33,7 +33,7 @@ impl Author {
             2 => ip.hops = ttl,
             3 if may_grow(&ip.payload) => {
                 // A port takes no more than 1,500 bytes.
-                ip.data_bytes = 1330 + u16::try_from(random.below(115)).expect("few");
+                ip.data_bytes = 1370 + u16::try_from(random.below(75)).expect("few");
                 ip.dont_fragment = ip.is_ipv4() && random.percent(50);
             }
             4 if may_grow(&ip.payload) => {

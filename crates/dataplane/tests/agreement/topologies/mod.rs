@@ -28,6 +28,9 @@ pub(crate) const PORTS_IN_USE: [u16; 5] = [53, 80, 8080, 5432, 1000];
 pub(crate) const LEG: u8 = 100;
 pub(crate) const EXTERNAL: [u8; 2] = [200, 201];
 
+/// The port of the second of these that stands for another's.
+pub(crate) const SHARED_PORT: u16 = 80;
+
 /// Who is on the wire of the physical network: a router and a machine that have answered, and one that has not.
 pub(crate) const OUTSIDE: [u8; 3] = [1, 9, 77];
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Asks, EXTERNAL, LEG, NETWORKS, OUTSIDE, ipv4, ipv6, mac, network_id};
+use super::{Asks, EXTERNAL, LEG, NETWORKS, OUTSIDE, SHARED_PORT, ipv4, ipv6, mac, network_id};
 use crate::fleet::HOSTS;
 
 /// Last bytes of addresses: of the legs of the second router, and of servers.
@@ -155,9 +155,9 @@ impl Asks {
             json!({"ingress_ipv4_address": ipv4(network, own), "egress_ipv4_address": ipv4(1, whole)}),
             json!({"ingress_ipv6_address": ipv6(network, own), "egress_ipv6_address": ipv6(1, whole)}),
             json!({"ingress_ipv4_address": ipv4(network, shared), "egress_ipv4_address": ipv4(1, ports),
-                "ingress_port_number": 80, "egress_port_number": 8080}),
+                "ingress_port_number": SHARED_PORT, "egress_port_number": 8080}),
             json!({"ingress_ipv6_address": ipv6(network, shared), "egress_ipv6_address": ipv6(1, ports),
-                "ingress_port_number": 80, "egress_port_number": 8080, "protocol": "tcp"}),
+                "ingress_port_number": SHARED_PORT, "egress_port_number": 8080, "protocol": "tcp"}),
         ];
         if self.random.percent(30) {
             entries.remove(self.random.below(4));
