@@ -20,7 +20,12 @@ pub enum Arrival {
 impl Arrival {
     /// Of a packet that should get to `to`; if that is not said, to anybody, a wire or whoever answers what it asks.
     pub fn of(walk: &Walk, to: Option<&InterfaceId>) -> Self {
-        Self::any(walk.outcomes.iter().map(|outcome| Self::of_outcome(outcome, to)))
+        Self::of_outcomes(&walk.outcomes, to)
+    }
+
+    /// The same, of what becomes of a packet.
+    pub fn of_outcomes(outcomes: &[Outcome], to: Option<&InterfaceId>) -> Self {
+        Self::any(outcomes.iter().map(|outcome| Self::of_outcome(outcome, to)))
     }
 
     /// A copy that arrives is enough.

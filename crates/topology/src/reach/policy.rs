@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::matrix::{Cell, Prober, matrix};
+use super::matrix::{Cell, matrix};
 use super::probe::Prepared;
+use super::prober::Prober;
 use super::selection::Selector;
 use super::traffic::TrafficSet;
 use crate::error::Error;

@@ -1,7 +1,5 @@
 //! Ranges: sets of numbers as few intervals, for ports and for types of messages.
 
-use std::collections::BTreeSet;
-
 /// A set of numbers: intervals in order, with gaps between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ranges(Vec<(u16, u16)>);
@@ -72,21 +70,6 @@ impl Ranges {
     pub fn both(&self, others: &Self) -> Self {
         self.minus(&self.minus(others))
     }
-
-    /// The intervals, cut before each number of `cuts`: nothing that tells only these apart tells two numbers of one piece
-    /// apart.
-    pub fn pieces(&self, cuts: &BTreeSet<u16>) -> Vec<(u16, u16)> {
-        let mut pieces = Vec::new();
-        for (first, last) in self.iter() {
-            let mut start = first;
-            for cut in cuts.range(first..=last).copied().filter(|cut| *cut > first) {
-                pieces.push((start, cut - 1));
-                start = cut;
-            }
-            pieces.push((start, last));
-        }
-        pieces
-    }
 }
 
 #[cfg(test)]
@@ -126,11 +109,5 @@ mod tests {
         check(&[(1, 5)], &[(0, 9)], &[]);
         check(&[(1, 5)], &[], &[(1, 5)]);
         assert_eq!(ranges(&[(1, 5)]).both(&ranges(&[(4, 8)])), ranges(&[(4, 5)]));
-    }
-
-    #[test]
-    fn pieces_begin_at_cuts() {
-        let cuts = BTreeSet::from([0, 1, 22, 23, 90]);
-        assert_eq!(ranges(&[(1, 50), (80, 80)]).pieces(&cuts), [(1, 21), (22, 22), (23, 50), (80, 80)]);
     }
 }

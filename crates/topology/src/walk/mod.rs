@@ -26,6 +26,7 @@
 pub mod bytes;
 pub mod connection;
 mod domain;
+mod looked;
 mod member;
 pub mod outcome;
 pub mod packet;
@@ -46,6 +47,9 @@ pub use connection::{Connection, Connections, Tracker, Tuple, Way};
 pub use outcome::{Answer, Decision, Outcome, Reason, Step, Walk};
 pub use packet::{Arp, Content, Fragment, Icmp, IpPacket, Neighbour, Packet, Payload, TcpFlags};
 
+pub(crate) use looked::Cuts;
+use looked::Looked;
+
 use crate::graph::{DomainId, Topology};
 use crate::id::{DatapathId, InterfaceId, SecurityGroupId};
 use crate::object::ObjectRef;
@@ -53,15 +57,26 @@ use crate::object::ObjectRef;
 /// Says what becomes of a packet that an interface's guest sends, or, for an uplink or edge, that comes from its wire.
 pub fn walk(topology: &Topology, from: &InterfaceId, packet: &Packet, connections: &Connections) -> Walk {
     let walk = Walk { connections: connections.clone(), ..Walk::default() };
-    let mut walker = Walker { topology, walk };
+    let mut walker = Walker { topology, walk, looked: Looked::default(), writes_steps: true };
     sender::send(&mut walker, from, packet);
     walker.walk
+}
+
+/// What becomes of the packet that begins a connection, and how far that is true of others: what one who asks a thousand times
+/// needs. Steps and remedies are left out.
+pub(crate) fn outcomes(topology: &Topology, from: &InterfaceId, packet: &Packet) -> (Vec<Outcome>, Cuts) {
+    let mut walker =
+        Walker { topology, walk: Walk::default(), looked: Looked::default(), writes_steps: false };
+    sender::send(&mut walker, from, packet);
+    (walker.walk.outcomes, walker.looked.cuts())
 }
 
 /// Writes a walk down.
 struct Walker<'a> {
     topology: &'a Topology,
     walk: Walk,
+    looked: Looked,
+    writes_steps: bool,
 }
 
 /// A packet on its way.
@@ -92,6 +107,9 @@ struct Journey {
 
 impl Walker<'_> {
     fn step(&mut self, at: &Journey, object: impl Into<ObjectRef>, what: Decision) {
+        if !self.writes_steps {
+            return;
+        }
         let (host, packet) = (at.host.clone(), at.packet.clone());
         self.walk.steps.push(Step { host, object: object.into(), what, packet });
     }

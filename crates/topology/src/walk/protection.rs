@@ -12,7 +12,7 @@ use super::bytes;
 use super::connection::{Connection, Ends, Tracker, Tuple, Way};
 use super::packet::{Content, Fragment, IpPacket, Payload, protocol};
 use super::rule::{Pattern, Said};
-use super::{Answer, Decision, Journey, Reason, Walker};
+use super::{Answer, Decision, Journey, Reason, Walker, service};
 use crate::filter::{Filter, FilterAction};
 use crate::id::SecurityGroupId;
 use crate::interface::Interface;
@@ -194,7 +194,8 @@ fn by_filter(
     let rule = judged.and_then(|judged| {
         let mut rules = filter.rules.iter().enumerate();
         rules.find(|(_, rule)| {
-            rule.is_for(judged.direction) && Pattern::from(*rule).fits(&judged.said, judged.direction)
+            rule.is_for(judged.direction)
+                && Pattern::from(*rule).fits(&judged.said, judged.direction, &walker.looked)
         })
     });
     let passes = match (rule, began) {
@@ -244,7 +245,7 @@ fn by_groups(
     interface: &Interface,
     (state, judged, direction): (&State, Option<&Judged>, Direction),
 ) -> Option<bool> {
-    if is_always_allowed(at, direction) {
+    if is_always_allowed(walker, at, direction) {
         let object = interface.uuid.clone();
         walker.step(at, object, Decision::GroupAllows { rule: None, direction });
         return Some(false);
@@ -284,7 +285,7 @@ fn allowing(
         // What has begun one way is answered the other way by the same rule.
         (if is_new { rule.direction == direction } else { rule.direction == judged.direction })
             && rule.remote_group_uuid.as_ref().is_none_or(|group| others.contains(group))
-            && Pattern::from(rule).fits(&judged.said, rule.direction)
+            && Pattern::from(rule).fits(&judged.said, rule.direction, &walker.looked)
     };
     let mut rules = rules_of(walker, interface);
     rules.find(|(_, _, rule)| allows(rule)).map(|(group, number, _)| (group, number))
@@ -302,18 +303,15 @@ fn rules_of<'a>(
 }
 
 /// What no group can forbid: address resolution, and asking for an address.
-fn is_always_allowed(at: &Journey, direction: Direction) -> bool {
+fn is_always_allowed(walker: &Walker<'_>, at: &Journey, direction: Direction) -> bool {
     match &at.packet.content {
         Content::Arp(_) | Content::Other { ether_type: bytes::ARP } => true,
-        Content::Ip(ip) => match (&ip.payload, ip.is_ipv4()) {
-            (Payload::Udp { source_port: 68, destination_port: 67 }, true)
-            | (Payload::Udp { source_port: 546, destination_port: 547 }, false) => {
-                direction == Direction::Egress
-            }
+        Content::Ip(ip) => {
+            let asks = direction == Direction::Egress && service::asks_for_address(walker, ip).is_some();
             // Queries are a router's word about groups, not a neighbour's about itself.
-            (_, false) => ip.icmp().is_some_and(|(kind, _)| kind != 130 && UNTRACKED.contains(&kind)),
-            (_, true) => false,
-        },
+            let resolves = |(kind, _)| !ip.is_ipv4() && kind != 130 && UNTRACKED.contains(&kind);
+            asks || ip.icmp().is_some_and(resolves)
+        }
         Content::Other { .. } => false,
     }
 }

@@ -158,7 +158,7 @@ fn lets_ask(walker: &Walker<'_>, asked: &Interface, arp: &Arp) -> bool {
     let rule = filter.rules.iter().find(|rule| {
         rule.protocol == Protocol::Arp
             && rule.is_for(Direction::Ingress)
-            && Pattern::from(*rule).fits(&said, Direction::Ingress)
+            && Pattern::from(*rule).fits(&said, Direction::Ingress, &walker.looked)
     });
     rule.map_or(filter.ingress_passthrough, |rule| rule.action == FilterAction::Pass)
 }

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::bytes;
 use super::connection::{Ends, Tuple};
+use super::looked::{End, Looked};
 use super::packet::{Arp, Fragment, IpPacket, protocol};
 use crate::filter::FilterRule;
 use crate::security_group::GroupRule;
@@ -102,21 +103,22 @@ impl From<&GroupRule> for Pattern {
 
 impl Pattern {
     /// Whether it is about what is said by something that goes this way.
-    pub(super) fn fits(&self, said: &Said, direction: Direction) -> bool {
+    pub(super) fn fits(&self, said: &Said, direction: Direction, looked: &Looked) -> bool {
         let (remote, own) = turned(direction, (said.source, said.destination));
+        let ends = turned(direction, (End::From, End::To));
         let ports = said.ports.map(|ports| turned(direction, ports));
         let within = |net: Option<IpNet>, address: IpAddr| net.is_none_or(|net| net.contains(&address));
-        let among = |wanted: Option<Ports>, given: Option<u16>| {
-            wanted.is_none_or(|wanted| given.is_some_and(|given| wanted.contains(given)))
+        let among = |wanted: Option<Ports>, end: End, given: Option<u16>| {
+            wanted.is_none_or(|wanted| given.is_some_and(|given| looked.is_among(end, given, wanted)))
         };
-        let is = |wanted: Option<u8>, given: Option<u8>| wanted.is_none() || wanted == given;
+        let is_code = |wanted: u8| said.icmp.is_some_and(|icmp| looked.is_code(icmp, wanted));
         self.is_of_protocol(said)
             && within(self.remote, remote)
             && within(self.own, own)
-            && among(self.remote_port, ports.map(|(remote, _)| remote))
-            && among(self.own_port, ports.map(|(_, own)| own))
-            && is(self.icmp.0, said.icmp.map(|(kind, _)| kind))
-            && is(self.icmp.1, said.icmp.map(|(_, code)| code))
+            && among(self.remote_port, ends.0, ports.map(|(remote, _)| remote))
+            && among(self.own_port, ends.1, ports.map(|(_, own)| own))
+            && self.icmp.0.is_none_or(|wanted| said.icmp.is_some_and(|(kind, _)| kind == wanted))
+            && self.icmp.1.is_none_or(is_code)
     }
 
     fn is_of_protocol(&self, said: &Said) -> bool {

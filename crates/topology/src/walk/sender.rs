@@ -134,7 +134,7 @@ fn may_send_from(walker: &Walker<'_>, at: &Journey, interface: &Interface, ip: &
     let attachments = walker.attachments(&interface.uuid);
     let mut here = attachments.iter().filter(|of| of.domain == at.domain);
     here.any(|of| of.addresses.contains(&ip.source))
-        || has_no_address_yet(ip)
+        || has_no_address_yet(walker, ip)
         || is_renewal(walker, at, ip)
         || is_allowed(walker, at, interface, ip.source)
         || is_routed_by(walker, at, interface, ip.source)
@@ -143,12 +143,12 @@ fn may_send_from(walker: &Walker<'_>, at: &Journey, interface: &Interface, ip: &
 
 /// Who has no address may ask for one (RFC 2131, section 4.1), look whether one is free (RFC 4862, section 5.4.2) and join the
 /// groups that this takes (RFC 3590).
-fn has_no_address_yet(ip: &IpPacket) -> bool {
+fn has_no_address_yet(walker: &Walker<'_>, ip: &IpPacket) -> bool {
     match ip.source {
         IpAddr::V4(source) => {
             source.is_unspecified()
                 && ip.destination == IpAddr::V4(Ipv4Addr::BROADCAST)
-                && matches!(ip.payload, Payload::Udp { source_port: 68, destination_port: 67 })
+                && service::asks_for_address(walker, ip).is_some()
         }
         IpAddr::V6(source) => {
             let is_join = ip.icmp().is_some_and(|(kind, _)| kind == LISTENER_REPORT);

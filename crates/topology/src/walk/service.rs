@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::looked::End;
 use super::packet::{Fragment, IpPacket, Payload};
 use super::{Answer, Journey, Walker, router};
 use crate::address::MacAddr;
@@ -26,23 +27,26 @@ pub(super) fn answers(walker: &Walker<'_>, at: &Journey) -> Option<(ObjectRef, A
     if !at.packet.vlans.is_empty() || at.from_wire {
         return None;
     }
-    match asked(at.packet.ip()?)? {
-        Answer::RouterAdvertisement => {
-            let leg = router::leg_with_ipv6(walker, &at.domain)?;
-            Some((leg.into(), Answer::RouterAdvertisement))
-        }
-        answer => Some((server(walker, at, NetworkServiceMode::Dhcp)?, answer)),
+    let ip = at.packet.ip().filter(|ip| ip.fragment != Fragment::Later)?;
+    if !ip.is_ipv4() && ip.icmp() == Some((ROUTER_SOLICITATION, 0)) {
+        let leg = router::leg_with_ipv6(walker, &at.domain)?;
+        return Some((leg.into(), Answer::RouterAdvertisement));
     }
+    if !matches!(ip.payload, Payload::Udp { .. }) {
+        return None;
+    }
+    let server = server(walker, at, NetworkServiceMode::Dhcp)?;
+    asks_for_address(walker, ip).map(|answer| (server, answer))
 }
 
-fn asked(ip: &IpPacket) -> Option<Answer> {
-    match (&ip.payload, ip.is_ipv4()) {
-        _ if ip.fragment == Fragment::Later => None,
-        (Payload::Udp { source_port: 68, destination_port: 67 }, true) => Some(Answer::Dhcp),
-        (Payload::Udp { source_port: 546, destination_port: 547 }, false) => Some(Answer::Dhcpv6),
-        (_, false) if ip.icmp() == Some((ROUTER_SOLICITATION, 0)) => Some(Answer::RouterAdvertisement),
-        _ => None,
-    }
+/// What answers a client that asks for an address, if the packet is its question (RFC 2131, section 4.1; RFC 8415, section 7.2).
+pub(super) fn asks_for_address(walker: &Walker<'_>, ip: &IpPacket) -> Option<Answer> {
+    let Payload::Udp { source_port, destination_port } = ip.payload else { return None };
+    let (client, server, answer) =
+        if ip.is_ipv4() { (68, 67, Answer::Dhcp) } else { (546, 547, Answer::Dhcpv6) };
+    let asks = walker.looked.is_port(End::To, destination_port, server)
+        && walker.looked.is_port(End::From, source_port, client);
+    asks.then_some(answer)
 }
 
 /// The first service of a kind in a domain.

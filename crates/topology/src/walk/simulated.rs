@@ -1,5 +1,6 @@
 //! What reaches a simulated interface: it answers for its own addresses, and takes the rest to its router.
 
+use super::looked::End;
 use super::member::Place;
 use super::packet::{Content, Fragment, Icmp, IpPacket, Payload};
 use super::protection;
@@ -54,17 +55,18 @@ pub(super) fn own(walker: &mut Walker<'_>, mut at: Journey, interface: &Interfac
     let serves = |mode| service::of_interface(walker, interface, mode);
     let is_first = ip.fragment != Fragment::Later;
     let to_port = ip.ports().map(|(_, port)| port).filter(|_| is_first);
+    let is_to = |wanted| to_port.is_some_and(|port| walker.looked.is_port(End::To, port, wanted));
     let is_tcp = matches!(ip.payload, Payload::Tcp { .. });
     let metadata = service::metadata_at(walker, &at, ip.destination);
-    if metadata.is_some() && is_tcp && to_port == Some(service::METADATA_PORT) {
+    if metadata.is_some() && is_tcp && is_to(service::METADATA_PORT) {
         let by = serves(NetworkServiceMode::Metadata);
         let by = by.unwrap_or_else(|| interface.uuid.clone().into());
         return walker.answer(&at, by, Answer::Metadata, None);
     }
-    if let Some(by) = serves(NetworkServiceMode::Dns).filter(|_| to_port == Some(DNS_PORT)) {
+    if let Some(by) = serves(NetworkServiceMode::Dns).filter(|_| is_to(DNS_PORT)) {
         return walker.answer(&at, by, Answer::Dns, None);
     }
-    if let Some(reply) = echo_reply(&at.packet, ip) {
+    if let Some(reply) = echo_reply(walker, &at.packet, ip) {
         return answer_echo(walker, at, interface, reply);
     }
     if ip.protocol() == super::packet::protocol::UDP {
@@ -76,10 +78,11 @@ pub(super) fn own(walker: &mut Walker<'_>, mut at: Journey, interface: &Interfac
 }
 
 /// The reply to an echo request. Part of one is none: the rest of it names no type.
-fn echo_reply(packet: &Packet, ip: &IpPacket) -> Option<Packet> {
+fn echo_reply(walker: &Walker<'_>, packet: &Packet, ip: &IpPacket) -> Option<Packet> {
     let (request, reply) = if ip.is_ipv4() { ECHO } else { ECHO_V6 };
     let Payload::Icmp(icmp) = &ip.payload else { return None };
-    if (icmp.kind, icmp.code) != (request, 0) || ip.fragment != Fragment::Whole {
+    let is_request = icmp.kind == request && walker.looked.is_code((icmp.kind, icmp.code), 0);
+    if !is_request || ip.fragment != Fragment::Whole {
         return None;
     }
     let reply = IpPacket {

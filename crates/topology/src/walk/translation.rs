@@ -9,6 +9,7 @@ mod places;
 use std::net::IpAddr;
 
 use super::connection::{Connection, Ends, Tracker, Tuple, Way};
+use super::looked::End;
 use super::packet::{Fragment, Icmp, IpPacket, Payload};
 use super::protection::{self, may_begin};
 use super::{Answer, Decision, Journey, Reason, Walker, domain, router, simulated};
@@ -191,7 +192,7 @@ fn taken_in<'a>(walker: &Walker<'a>, at: &Journey, leg: &Interface, ip: &IpPacke
     if is_shared && is_echo_request(ip) {
         return In::Own;
     }
-    let by_port = entries().find(|(_, entry)| is_to_port(ip, entry));
+    let by_port = entries().find(|(_, entry)| is_to_port(walker, ip, entry));
     let placed = |(translation, entry): (&'a Translation, &'a StaticAddress)| {
         let host = host_of_internal(walker, at, leg, entry)?;
         Some(In::At(host, Taken::Static(translation, entry)))
@@ -358,7 +359,7 @@ fn taken_out<'a>(walker: &Walker<'a>, at: &Journey, leg: &Interface, ip: &IpPack
         .filter(|(_, entry)| host_of_internal(walker, at, leg, entry).as_ref() == Some(&at.host))
         .filter(|(_, entry)| is_leased_to(walker, leg, entry.external))
         .collect();
-    let by_port = entries.iter().find(|(_, entry)| is_from_port(ip, entry));
+    let by_port = entries.iter().find(|(_, entry)| is_from_port(walker, ip, entry));
     let by_address = || entries.iter().find(|(_, entry)| entry.ports.is_none());
     if let Some((translation, entry)) = by_port.or_else(by_address) {
         return Some(Taken::Static(translation, entry));
@@ -387,14 +388,16 @@ fn transport(ip: &IpPacket) -> Option<Transport> {
     }
 }
 
-fn is_to_port(ip: &IpPacket, entry: &StaticAddress) -> bool {
+fn is_to_port(walker: &Walker<'_>, ip: &IpPacket, entry: &StaticAddress) -> bool {
     let (Some(ports), Some((_, to))) = (entry.ports, ip.ports()) else { return false };
-    ports.external == to && ports.protocol.is_none_or(|only| Some(only) == transport(ip))
+    let carries = ports.protocol.is_none_or(|only| Some(only) == transport(ip));
+    carries && walker.looked.is_port(End::To, to, ports.external)
 }
 
-fn is_from_port(ip: &IpPacket, entry: &StaticAddress) -> bool {
+fn is_from_port(walker: &Walker<'_>, ip: &IpPacket, entry: &StaticAddress) -> bool {
     let (Some(ports), Some((from, _))) = (entry.ports, ip.ports()) else { return false };
-    ports.internal == from && ports.protocol.is_none_or(|only| Some(only) == transport(ip))
+    let carries = ports.protocol.is_none_or(|only| Some(only) == transport(ip));
+    carries && walker.looked.is_port(End::From, from, ports.internal)
 }
 
 fn is_error(ip: &IpPacket) -> bool {

@@ -1,7 +1,5 @@
 //! Where translations happen: on the host of a guest inside, which an entry, a port, or a known connection tells.
 
-use std::ops::RangeInclusive;
-
 use super::super::connection::{Tracker, Tuple};
 use super::super::member::Place;
 use super::super::packet::{Icmp, IpPacket, Payload};
@@ -78,8 +76,7 @@ pub(super) fn host_of_port<'a>(
         hosts.into_iter().filter_map(share).collect::<Vec<_>>()
     });
     shares.find(|(_, _, block)| {
-        let ports: RangeInclusive<u16> = block.first..=block.last();
-        block.address == ip.destination && ports.contains(&port)
+        block.address == ip.destination && walker.looked.is_to(port, (block.first, block.last()))
     })
 }
 
