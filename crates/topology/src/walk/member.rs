@@ -94,6 +94,14 @@ impl<'a> Walker<'a> {
         self.topology.networks().get(network).is_some_and(|network| network.subnets.ipv6.is_some())
     }
 
+    /// Whether an address may be among an interface's attachments: it is leased to it, or made of a MAC address.
+    pub(super) fn may_have(&self, interface: &InterfaceId, address: IpAddr) -> bool {
+        let leases = self.topology.ip_leases_of_interface(interface).into_iter();
+        let mut leases = leases.filter_map(|id| self.topology.ip_leases().get(&id));
+        let is_link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        is_link_local || leases.any(|lease| lease.address.ip() == address)
+    }
+
     /// Whose a MAC address is in a domain by lease.
     pub(super) fn by_mac(&self, domain: &DomainId, mac: MacAddr) -> Option<InterfaceId> {
         let leases = self.topology.mac_leases_of_address(domain, mac);

@@ -116,8 +116,10 @@ pub(super) fn forward(walker: &mut Walker<'_>, mut at: Journey, link: &RouteLink
 /// The leg of a router with an address that stands for nobody else's.
 fn with_own_address<'a>(walker: &Walker<'a>, link: &RouteLinkId, address: IpAddr) -> Option<&'a Interface> {
     let routes = walker.topology.routes_of_route_link(link).into_iter();
-    let legs = routes.filter_map(|id| leg(walker, walker.topology.routes().get(&id)?));
-    let mut own = legs.filter(|leg| {
+    let routes = routes.filter_map(|id| walker.topology.routes().get(&id));
+    // Nearly all are of other addresses, which is known before the leg is.
+    let routes = routes.filter(|route| walker.may_have(&route.interface_uuid, address));
+    let mut own = routes.filter_map(|route| leg(walker, route)).filter(|leg| {
         leg.attachment.addresses.contains(&address)
             && !translation::stands_for_others(walker, leg.interface, address)
     });
