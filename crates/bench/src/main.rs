@@ -7,6 +7,7 @@
 //! - [`datapath`]: what guests notice of the flows: throughput, round trips, new connections.
 //! - [`api`]: how much the Web API does in a second.
 //! - [`scale`]: how many agents and interfaces one manager serves.
+//! - [`trace`]: how long the manager thinks about a packet, and about who reaches whom.
 //! - [`ovn`]: the peer. [`workload`] is what both systems are asked for, [`machine`] what the kernel says of their processes,
 //!   [`figures`] how many measurements become one figure, [`report`] and [`chart`] how figures are shown.
 
@@ -20,6 +21,7 @@ mod manager;
 mod ovn;
 mod report;
 mod scale;
+mod trace;
 mod web;
 mod workload;
 
@@ -49,6 +51,8 @@ enum Benchmark {
     /// The agents of such a measurement
     #[command(hide = true)]
     ScaleAgents,
+    /// How long the manager thinks about one packet, and about who reaches whom
+    Trace(trace::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -58,5 +62,6 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Api(options) => api::run(&options),
         Benchmark::Scale(options) => scale::run(&options),
         Benchmark::ScaleAgents => scale::serve(),
+        Benchmark::Trace(options) => trace::run(&options),
     }
 }

@@ -45,6 +45,9 @@ enum Benchmark {
     /// How many agents and interfaces one manager serves, and what each of them costs
     #[command(disable_help_flag = true)]
     Scale(Beside),
+    /// How long the manager thinks about one packet, and about who reaches whom
+    #[command(disable_help_flag = true)]
+    Trace(Beside),
 }
 
 /// A benchmark of the crate `bench`, which knows its flags: `--help` shows them.
@@ -65,6 +68,7 @@ pub(crate) fn bench(options: &Options) -> anyhow::Result<()> {
         Benchmark::Datapath(beside) => beside.run("datapath"),
         Benchmark::Api(beside) => beside.run("api"),
         Benchmark::Scale(beside) => beside.run("scale"),
+        Benchmark::Trace(beside) => beside.run("trace"),
     }
 }
 
