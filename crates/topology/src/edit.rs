@@ -127,7 +127,7 @@ impl Edit {
     fn apply(&mut self, change: Change) {
         self.changed.insert(change.reference());
         self.unchecked.insert(change.reference(), self.step);
-        for interface in self.topology.apply(&change) {
+        for interface in self.topology.apply(std::slice::from_ref(&change)) {
             self.unchecked.insert(interface.into(), self.step);
         }
     }

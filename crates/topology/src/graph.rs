@@ -437,7 +437,7 @@ impl Topology {
     /// Applies the changes of one commit, and gives back the interfaces whose place in the graph may have changed.
     pub fn commit(&mut self, revision: Revision, changes: &[Change]) -> BTreeSet<InterfaceId> {
         self.revision = revision;
-        changes.iter().flat_map(|change| self.apply(change)).collect()
+        self.apply(changes)
     }
 
     /// The same at another revision.
@@ -445,32 +445,25 @@ impl Topology {
         Self { revision, ..self }
     }
 
-    /// Applies one change, and gives back the interfaces whose place in the graph may have changed.
-    pub(crate) fn apply(&mut self, change: &Change) -> BTreeSet<InterfaceId> {
-        let reference = change.reference();
-        let (old, new) = (self.get(&reference), if let Change::Put(new) = change { Some(new) } else { None });
-        if self.joins(old.as_ref(), new) {
-            self.joined = Arc::default();
-        }
-        let mut touched = self.touched_by(&reference, old.as_ref(), new);
-        for object in new.into_iter().chain(&old) {
-            touched.extend(owner(object));
-            touched.extend(self.mac_holder(object));
-        }
+    /// Applies changes, and gives back the interfaces whose place in the graph may have changed.
+    pub(crate) fn apply(&mut self, changes: &[Change]) -> BTreeSet<InterfaceId> {
+        let touched: BTreeSet<_> = changes.iter().flat_map(|change| self.touched_by(change)).collect();
         let were: Vec<_> = touched.iter().map(|interface| self.place(interface)).collect();
-        if let Some(old) = &old {
-            self.index.note(old, false);
-        }
-        self.set(&reference, new);
-        if let Some(new) = new {
-            self.index.note(new, true);
-        }
+        changes.iter().for_each(|change| self.set(change));
         let moved = touched.iter().zip(were).map(|(interface, was)| (interface, was, self.place(interface)));
         let moved: Vec<_> = moved.filter(|(_, was, is)| was != is).collect();
         // All leave before any comes: a MAC lease that goes from one to another is the same in both places.
         moved.iter().for_each(|(interface, was, _)| self.index.forget(interface, was));
         moved.iter().for_each(|(interface, _, is)| self.index.learn(interface, is));
         touched
+    }
+
+    /// The interfaces whose place hangs on an object, as it is before the change and as it is after it.
+    fn touched_by(&self, change: &Change) -> Vec<InterfaceId> {
+        let (old, new) = (self.get(&change.reference()), change.object());
+        let housed = self.housed_by(old.as_ref(), new);
+        let objects = old.iter().chain(new);
+        objects.flat_map(|object| [owner(object), self.mac_holder(object)]).flatten().chain(housed).collect()
     }
 
     /// The interface whose MAC lease an IP lease is behind. In the middle of a commit the MAC lease may have moved
@@ -497,26 +490,30 @@ impl Topology {
     }
 
     /// The interfaces in a network whose domain changes.
-    fn touched_by(
-        &self,
-        of: &ObjectRef,
-        old: Option<&Object>,
-        new: Option<&Object>,
-    ) -> BTreeSet<InterfaceId> {
-        let ObjectRef::Network(id) = of else { return BTreeSet::new() };
+    fn housed_by(&self, old: Option<&Object>, new: Option<&Object>) -> Vec<InterfaceId> {
+        let Some(Object::Network(network)) = new.or(old) else { return Vec::new() };
         if segment_of(old) == segment_of(new) {
-            return BTreeSet::new();
+            return Vec::new();
         }
-        let leases = self.index.ip_leases_of_network.iter(id).filter_map(|id| self.ip_leases.get(id));
-        let holders =
-            leases.filter_map(|lease| lease.holder.as_ref()).map(|holder| holder.interface_uuid.clone());
-        holders.chain(self.index.interfaces_naming_network.collect(id)).collect()
+        let leases = self.index.ip_leases_of_network.iter(&network.uuid);
+        let holders = leases.filter_map(|id| self.ip_leases.get(id)?.holder.as_ref());
+        let holders = holders.map(|holder| holder.interface_uuid.clone());
+        holders.chain(self.index.interfaces_naming_network.collect(&network.uuid)).collect()
     }
 
-    fn set(&mut self, reference: &ObjectRef, new: Option<&Object>) {
+    /// Applies a change to the objects, and to the indexes over their own attributes.
+    fn set(&mut self, change: &Change) {
+        let reference = change.reference();
+        let (old, new) = (self.get(&reference), change.object());
+        if self.joins(old.as_ref(), new) {
+            self.joined = Arc::default();
+        }
+        if let Some(old) = &old {
+            self.index.note(old, false);
+        }
         macro_rules! put {
             ($($kind:ident in $table:ident),*) => {
-                match (reference, new) {
+                match (&reference, new) {
                     $((ObjectRef::$kind(id), Some(Object::$kind(object))) => {
                         self.$table.insert(id.clone(), object.clone());
                     }
@@ -529,6 +526,9 @@ impl Topology {
             };
         }
         with_kinds!(put);
+        if let Some(new) = new {
+            self.index.note(new, true);
+        }
     }
 
     /// Works out an interface's place from all objects that have a say.

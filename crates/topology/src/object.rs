@@ -63,6 +63,14 @@ impl Change {
             Self::Delete(reference) => reference.clone(),
         }
     }
+
+    /// The object as it is afterwards, if it is there.
+    pub fn object(&self) -> Option<&Object> {
+        match self {
+            Self::Put(object) => Some(object),
+            Self::Delete(_) => None,
+        }
+    }
 }
 
 macro_rules! objects {
