@@ -11,6 +11,7 @@
 use topology::{Change, DatapathId, Revision, Topology, scope};
 
 use crate::history::Entry;
+use crate::values::Values;
 use crate::wire::{Part, Put, cut};
 
 /// What takes an agent's replica to a revision.
@@ -90,11 +91,7 @@ impl Feed {
             let changes = head.topology.changes_since(before);
             return scope::delta(before, &head.topology, &changes, &self.host);
         }
-        if head.concerned.contains(&self.host) {
-            scope::delta(before, &head.topology, &head.changes, &self.host)
-        } else {
-            Vec::new()
-        }
+        if head.concerned.contains(&self.host) { head.difference.of(&self.host) } else { Vec::new() }
     }
 
     fn send(&mut self, base: Option<Revision>, changes: Vec<Change>) -> Next {
@@ -105,22 +102,28 @@ impl Feed {
 }
 
 impl Update {
-    /// The messages that carry it. Objects are encoded as their message is taken, not before.
-    pub fn into_parts(self) -> impl Iterator<Item = Part> {
+    /// The messages that carry it. Objects are encoded as their message is taken, not before, unless another agent has
+    /// been sent the same value.
+    pub fn into_parts(self, values: &Values) -> impl Iterator<Item = Part> {
+        enum Item {
+            Put(Put),
+            Delete(String),
+        }
         let (base, revision) = (self.base.map(|base| base.0), self.revision.0);
-        let encoded = self.changes.into_iter().map(|change| match change {
-            Change::Put(object) => (object.reference().to_string(), Some(object.encode())),
-            Change::Delete(reference) => (reference.to_string(), None),
+        let items = self.changes.into_iter().map(|change| match change {
+            Change::Put(object) => Item::Put(values.put(&object)),
+            Change::Delete(reference) => Item::Delete(reference.to_string()),
         });
-        let size = |(reference, value): &(String, Option<Vec<u8>>)| {
-            reference.len() + value.as_ref().map_or(0, Vec::len)
+        let size = |item: &Item| match item {
+            Item::Put(put) => put.reference.len() + put.value.len(),
+            Item::Delete(reference) => reference.len(),
         };
-        cut(encoded, size).map(move |(run, last)| {
+        cut(items, size).map(move |(run, last)| {
             let mut part = Part { base, revision, last, ..Part::default() };
-            for (reference, value) in run {
-                match value {
-                    Some(value) => part.puts.push(Put { reference, value }),
-                    None => part.deletes.push(reference),
+            for item in run {
+                match item {
+                    Item::Put(put) => part.puts.push(put),
+                    Item::Delete(reference) => part.deletes.push(reference),
                 }
             }
             part

@@ -4,22 +4,26 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
-use topology::{Change, DatapathId, Revision, Topology, scope};
+use topology::scope::Difference;
+use topology::{DatapathId, Revision, Topology};
 
 use crate::manager::Head;
+use crate::values::Values;
 
 /// How many heads are remembered. They share their structure, so each costs what its commit changed.
 pub(crate) const REMEMBERED: usize = 1024;
 
-/// A head, and what its commit concerns, worked out once for all sessions.
+/// A head, and what its commit means to hosts, worked out once for all sessions.
 #[derive(Debug)]
 pub struct Entry {
     pub(crate) store_id: String,
-    /// The revision that `changes` start from.
+    /// The revision that the commit starts from.
     pub(crate) base: Revision,
     pub(crate) topology: Topology,
-    pub(crate) changes: Arc<Vec<Change>>,
+    pub(crate) difference: Difference,
     pub(crate) concerned: BTreeSet<DatapathId>,
+    /// What the commit puts, as it travels.
+    pub(crate) values: Values,
 }
 
 /// The heads of late. The newest is to be watched.
@@ -36,8 +40,9 @@ impl History {
             store_id: head.store_id.clone(),
             base: head.topology.revision(),
             topology: head.topology.clone(),
-            changes: Arc::default(),
+            difference: Difference::new(&head.topology, &head.topology, &[]),
             concerned: BTreeSet::new(),
+            values: Values::default(),
         };
         let remembered = Mutex::new(VecDeque::from([head.topology.clone()]));
         Self { newest: watch::Sender::new(Arc::new(entry)), remembered }
@@ -53,14 +58,15 @@ impl History {
         } else {
             Arc::new(head.topology.changes_since(&last.topology))
         };
-        let concerned = scope::concerned(&last.topology, &head.topology, &changes);
+        let difference = Difference::new(&last.topology, &head.topology, &changes);
         self.remember(head.topology.clone(), same_store);
         self.newest.send_replace(Arc::new(Entry {
             store_id: head.store_id.clone(),
             base: last.topology.revision(),
             topology: head.topology.clone(),
-            changes,
-            concerned,
+            concerned: difference.concerned(),
+            difference,
+            values: Values::of(&changes),
         }));
     }
 

@@ -36,6 +36,7 @@ mod session;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod values;
 mod wire;
 
 pub use agent::{Agent, Asked, Connection, Inputs};

@@ -8,6 +8,7 @@ pub use crate::feed::{Feed, Next, Update};
 pub use crate::history::{Entry, History};
 pub use crate::inbox::{Fault, Inbox};
 pub use crate::session::take_ports;
+pub use crate::values::Values;
 pub use crate::wire::{
     AgentMessage, Answer, Hello, ManagerMessage, Part, Ports, Put, Question, Realized, Refused, Resume, Said,
     Told, Welcome,

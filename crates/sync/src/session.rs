@@ -32,6 +32,7 @@ use crate::line::{Ask, Line, Waiting};
 use crate::manager::{Manager, RegisterError, SessionId};
 use crate::pki::Peer;
 use crate::sessions::{Seat, Sessions};
+use crate::values::Values;
 use crate::wire::{AgentMessage, Hello, ManagerMessage, PROTOCOL, Ports, Resume, Said, Told, Welcome};
 
 /// Messages that wait to be sent to one agent.
@@ -228,7 +229,7 @@ pub(crate) async fn tell(
         match feed.next(&head) {
             Next::Send(update) => {
                 catch_up = None;
-                send_update(outbound, update, told).await?;
+                send_update(outbound, update, &head.values, told).await?;
             }
             Next::Behind => {
                 catch_up.get_or_insert_with(|| Instant::now() + CATCH_UP);
@@ -249,7 +250,7 @@ pub(crate) async fn tell(
             () = due => {
                 catch_up = None;
                 if let Some(update) = feed.catch_up() {
-                    send_update(outbound, update, told).await?;
+                    send_update(outbound, update, &head.values, told).await?;
                 }
             }
         }
@@ -267,10 +268,15 @@ async fn ask(mut asks: mpsc::Receiver<Ask>, outbound: &Outbound, waiting: &Waiti
     std::future::pending().await
 }
 
-async fn send_update(outbound: &Outbound, update: Update, told: &AtomicU64) -> Result<(), Status> {
+async fn send_update(
+    outbound: &Outbound,
+    update: Update,
+    values: &Values,
+    told: &AtomicU64,
+) -> Result<(), Status> {
     // Before it is sent: the agent may realize it before this end goes on.
     told.store(update.revision.0, Ordering::Relaxed);
-    for part in update.into_parts() {
+    for part in update.into_parts(values) {
         send(outbound, Told::Part(part)).await?;
     }
     Ok(())

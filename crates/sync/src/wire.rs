@@ -15,6 +15,8 @@
 // The derived accessors are public whatever the type is.
 #![allow(unreachable_pub)]
 
+use bytes::Bytes;
+
 /// The service's full name.
 pub(crate) const SERVICE: &str = "openvnet.sync.v1.Sync";
 /// The path of the call of the same name.
@@ -250,9 +252,9 @@ pub struct Put {
     /// `topology::ObjectRef`, as text.
     #[prost(string, tag = "1")]
     pub reference: String,
-    /// `topology::Object`, JSON.
-    #[prost(bytes = "vec", tag = "2")]
-    pub value: Vec<u8>,
+    /// `topology::Object`, JSON. Shared by the messages to all agents.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: Bytes,
 }
 
 impl From<Said> for AgentMessage {

@@ -52,7 +52,8 @@ fn welcome() -> Told {
 
 fn messages() -> Vec<Vec<u8>> {
     let encode = |told: &Told| ManagerMessage::from(told.clone()).encode_length_delimited_to_vec();
-    let put = |object: Object| Put { reference: object.reference().to_string(), value: object.encode() };
+    let put =
+        |object: Object| Put { reference: object.reference().to_string(), value: object.encode().into() };
     let puts: Vec<_> = world::topology().objects().map(put).collect();
     let (first, second) = puts.split_at(puts.len() / 2);
     let part = |base, puts: &[Put], deletes: &[&str], last| {

@@ -13,7 +13,7 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use store::Store;
 use sync::Head;
-use sync::machines::{Feed, History, Next, Part, Told, Update, Welcome};
+use sync::machines::{Feed, History, Next, Part, Told, Update, Values, Welcome};
 use topology::{DatapathId, ObjectRef, Revision};
 use vnmgr::hosts::Hosts;
 use vnmgr::plan::{Plan, Task};
@@ -311,7 +311,8 @@ fn load(database: &Database) -> topology::Topology {
 /// The parts of an update, sometimes cut smaller than they need to be.
 fn parts(update: Update, random: &mut Random) -> impl Iterator<Item = Part> + use<> {
     let cut = random.percent(20);
-    update.into_parts().flat_map(move |part| if cut { halves(part) } else { vec![part] })
+    let parts: Vec<_> = update.into_parts(&Values::default()).collect();
+    parts.into_iter().flat_map(move |part| if cut { halves(part) } else { vec![part] })
 }
 
 fn halves(mut part: Part) -> Vec<Part> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message;
 use serde_json::json;
@@ -11,6 +12,7 @@ use super::manager::{Memory, populate};
 use crate::feed::Update;
 use crate::inbox::{Fault, Inbox};
 use crate::replica::Replica;
+use crate::values::Values;
 use crate::wire::{AgentMessage, ManagerMessage, Part, Put, Told, Welcome};
 
 /// What a message leads to.
@@ -31,7 +33,7 @@ fn put() -> Put {
     let memory = Memory::new("store-1");
     memory.create(Collection::Segments, json!({"uuid": "seg-1", "mode": "virtual"}));
     let object = Object::Segment(memory.topology().segments().values().next().expect("a segment").clone());
-    Put { reference: object.reference().to_string(), value: object.encode() }
+    Put { reference: object.reference().to_string(), value: object.encode().into() }
 }
 
 fn part(base: Option<u64>, revision: u64, puts: Vec<Put>, last: bool) -> Option<Told> {
@@ -85,8 +87,8 @@ fn every_message_in_every_state_has_its_outcome() {
         inbox.on_message(part(Some(5), 7, vec![], false)).expect("taken");
         inbox
     };
-    let unknown = || Put { reference: "routers/rt-1".to_owned(), value: b"{}".to_vec() };
-    let damaged = || Put { value: b"{}".to_vec(), ..put() };
+    let unknown = || Put { reference: "routers/rt-1".to_owned(), value: b"{}".as_slice().into() };
+    let damaged = || Put { value: b"{}".as_slice().into(), ..put() };
     let nowhere = || Some(Told::Welcome(Welcome { store_id: "s".to_owned(), datapath: "x".to_owned() }));
 
     let events: Vec<(Option<Told>, [Outcome; 4])> = vec![
@@ -137,7 +139,7 @@ fn an_update_of_any_size_comes_out_as_it_went_in() {
     }
     let changes: Vec<_> = memory.topology().objects().skip(1).map(topology::Change::Put).collect();
     let update = Update { base: None, revision: Revision(3), changes };
-    let parts: Vec<_> = update.into_parts().collect();
+    let parts: Vec<_> = update.into_parts(&Values::default()).collect();
     assert!(parts.len() > 1, "small enough for one part");
     let mut inbox = Inbox::new(None);
     inbox.on_message(welcome("store-1")).expect("welcome");
@@ -150,9 +152,11 @@ fn an_update_of_any_size_comes_out_as_it_went_in() {
 fn any_told() -> impl Strategy<Value = Option<Told>> {
     let revision = || prop_oneof![Just(5_u64), 0..8_u64, any::<u64>()];
     let reference = || prop_oneof![Just("segments/seg-1".to_owned()), "[a-z_]{0,9}/[a-z-]{0,6}", ".{0,12}"];
-    let any_put =
-        (reference(), prop_oneof![Just(put().value), proptest::collection::vec(any::<u8>(), 0..20)])
-            .prop_map(|(reference, value)| Put { reference, value });
+    let any_put = (
+        reference(),
+        prop_oneof![Just(put().value), proptest::collection::vec(any::<u8>(), 0..20).prop_map(Bytes::from)],
+    )
+        .prop_map(|(reference, value)| Put { reference, value });
     let any_part = (
         proptest::option::of(revision()),
         revision(),

@@ -16,6 +16,7 @@ use crate::inbox::Inbox;
 use crate::manager::Manager;
 use crate::replica::Replica;
 use crate::session::{CATCH_UP, ROOM, tell};
+use crate::values::Values;
 use crate::wire::{Part, Resume, Told, Welcome};
 
 /// All but the sequences, which no agent gets.
@@ -132,7 +133,7 @@ impl TestFeed {
     fn step(&mut self, history: &History) {
         let head = history.watch().borrow().clone();
         match self.feed.next(&head) {
-            Next::Send(update) => update.into_parts().for_each(|part| self.take(part)),
+            Next::Send(update) => update.into_parts(&head.values).for_each(|part| self.take(part)),
             Next::Behind | Next::Current => {}
             Next::Over => panic!("the datapaths stay"),
         }
@@ -144,7 +145,9 @@ impl TestFeed {
 
     fn catch_up(&mut self) {
         let update = self.feed.catch_up();
-        update.into_iter().flat_map(crate::feed::Update::into_parts).for_each(|part| self.take(part));
+        if let Some(update) = update {
+            update.into_parts(&Values::default()).for_each(|part| self.take(part));
+        }
     }
 
     fn take(&mut self, part: Part) {
