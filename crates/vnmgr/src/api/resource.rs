@@ -26,7 +26,7 @@ pub trait Resource: Sized + Send + Sync + 'static {
     const FIELDS: &'static [&'static str];
 
     /// All of them, ordered by id.
-    fn all(topology: &Topology) -> impl Iterator<Item = &Arc<Self>>;
+    fn all(topology: &Topology) -> impl ExactSizeIterator<Item = &Arc<Self>>;
     /// The object, if it is of this kind.
     fn of(object: Object) -> Option<Arc<Self>>;
     /// Ownership, labels, times, revision.
@@ -131,7 +131,7 @@ pub(crate) use fields;
 /// Says in which table of the topology a resource is: `stored_as!(Segment in segments)`, in its `impl Resource`.
 macro_rules! stored_as {
     ($kind:ident in $table:ident) => {
-        fn all(topology: &topology::Topology) -> impl Iterator<Item = &std::sync::Arc<Self>> {
+        fn all(topology: &topology::Topology) -> impl ExactSizeIterator<Item = &std::sync::Arc<Self>> {
             topology.$table().values()
         }
 
