@@ -8,7 +8,7 @@
 //! - The manager's end: [`manager`] is what a manager provides and [`manager::serve`] the server. Behind it `history`
 //!   remembers heads, `feed` decides what an agent is sent next, `session` carries one agent's stream.
 //! - The agent's end: [`agent`] keeps a [`Replica`] up to date. `inbox` puts it together from what the
-//!   manager sends; [`replica`] keeps it on disk.
+//!   manager sends; [`journal`] keeps it on disk.
 //! - [`question`] is what a manager may ask of a host's switch: through a [`Line`], which lasts as long as the stream.
 //! - [`machines`]: what decides in both, without sockets, tasks and clocks.
 //!
@@ -24,6 +24,7 @@ mod feed;
 mod file;
 mod history;
 mod inbox;
+pub mod journal;
 pub mod line;
 mod listener;
 pub mod machines;
@@ -40,6 +41,7 @@ mod values;
 mod wire;
 
 pub use agent::{Agent, Asked, Connection, Inputs};
+pub use journal::Journal;
 pub use line::{AskError, Line};
 pub use manager::{Head, Manager, serve};
 pub use replica::Replica;

@@ -1,7 +1,7 @@
 //! A host's replica of its part of the topology, and its file.
 //!
 //! The file lets an agent work before it reaches a manager. What it holds is the manager's, so a file that cannot be
-//! read costs a snapshot and nothing else.
+//! read costs a snapshot and nothing else. [`journal`](crate::journal) writes it, and beside it what has changed since.
 //!
 //! # Format
 //! Lines. The first is `openvnet-replica 1` and the SHA-256 of all that follows, hexadecimal; the second says in JSON
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use topology::object::DecodeError;
 use topology::{Change, DatapathId, Object, ObjectRef, Revision, Topology};
 
-use crate::file;
+use crate::journal;
 use crate::pki::digest;
 
 /// What a file starts with; the number is the format's.
@@ -64,22 +64,18 @@ struct Description {
 }
 
 impl Replica {
-    /// Writes it to a file, in one step: a crash leaves the old file or the new one.
+    /// Reads what a [`Journal`](crate::Journal) keeps in this file and its log.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn save(&self, path: &Path) -> io::Result<()> {
-        file::write(path, self.encode().as_bytes(), file::OWNER_ONLY)
-    }
-
-    /// Reads what [`Replica::save`] wrote.
-    ///
-    /// # Errors
-    /// See [`LoadError`]. Callers go on without a replica.
+    /// See [`LoadError`]: the file holds no replica. Callers go on without one. What a log says beyond what can be read is
+    /// passed over.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let mut contents = String::new();
-        std::fs::File::open(path)?.take(MAX_FILE).read_to_string(&mut contents)?;
-        Self::decode(&contents)
+        let file = read(path)?;
+        let mut replica = Self::decode(&file)?;
+        if let Ok(log) = read(&journal::log_of(path)) {
+            journal::follow(&mut replica, &file, &log);
+        }
+        Ok(replica)
     }
 
     /// The contents of its file.
@@ -117,6 +113,13 @@ impl Replica {
         let store_id = if description.writer == WRITER { description.store_id } else { String::new() };
         Ok(Self { store_id, datapath: description.datapath, topology })
     }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut contents = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE).read_to_end(&mut contents)?;
+    // What a crash has left at the end of a log need not be text.
+    Ok(String::from_utf8_lossy(&contents).into_owned())
 }
 
 fn object(line: &str) -> Result<Change, LoadError> {

@@ -46,14 +46,14 @@ pub mod underlay;
 pub mod waiting;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use ovsdb::vswitch;
 use sync::pki::Identity;
-use sync::{Agent, Connection, Inputs, Replica};
+use sync::{Agent, Connection, Inputs, Journal, Replica};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -299,22 +299,25 @@ async fn save(
     mut replica: watch::Receiver<Option<Arc<Replica>>>,
     shutdown: CancellationToken,
 ) {
+    let mut journal = Journal::new(&file);
     while let Some(Ok(())) = shutdown.run_until_cancelled(replica.changed()).await {
-        save_newest(&file, &mut replica).await;
+        journal = save_newest(journal, &mut replica).await;
         shutdown.run_until_cancelled(tokio::time::sleep(SAVE_INTERVAL)).await;
     }
     if replica.has_changed().unwrap_or_default() {
-        save_newest(&file, &mut replica).await;
+        save_newest(journal, &mut replica).await;
     }
 }
 
-async fn save_newest(file: &Path, replica: &mut watch::Receiver<Option<Arc<Replica>>>) {
-    let Some(newest) = replica.borrow_and_update().clone() else { return };
-    let target = file.to_owned();
-    let saved = tokio::task::spawn_blocking(move || newest.save(&target)).await;
-    if let Ok(Err(error)) = saved {
-        warn!(%error, file = %file.display(), "cannot keep the replica: this host could not boot without a manager");
-    }
+async fn save_newest(mut journal: Journal, replica: &mut watch::Receiver<Option<Arc<Replica>>>) -> Journal {
+    let Some(newest) = replica.borrow_and_update().clone() else { return journal };
+    let saving = tokio::task::spawn_blocking(move || {
+        if let Err(error) = journal.save(&newest) {
+            warn!(%error, ?journal, "cannot keep the replica: this host could not boot without a manager");
+        }
+        journal
+    });
+    saving.await.expect("saving does not panic")
 }
 
 /// Waits, for ever if there is nothing to wait for.

@@ -9,6 +9,7 @@ use topology::{DatapathId, Revision};
 
 use super::manager::{DEADLINE, Heard, Host, Served, TestAgent, populate, port, registration};
 use crate::agent::Connection;
+use crate::journal::Journal;
 use crate::replica::{LoadError, Replica};
 use crate::wire::{Ports, Realized, Said};
 
@@ -256,7 +257,7 @@ async fn a_manager_that_stops_ends_every_stream() {
 async fn saved(served: &Served, host: &Host) -> Replica {
     let test = TestAgent::start(served, host, None);
     let replica = test.replica(|_| true).await;
-    replica.save(&host.path("replica")).expect("saved");
+    Journal::new(&host.path("replica")).save(&replica).expect("saved");
     test.agent.stop().await;
     Replica::clone(&replica)
 }

@@ -3,6 +3,7 @@
 mod connections;
 mod hostile;
 mod joining;
+mod journal;
 mod machines;
 mod manager;
 mod questions;

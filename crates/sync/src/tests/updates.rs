@@ -34,7 +34,7 @@ fn assert_is_scope(replica: &Replica, topology: &Topology) {
     assert_eq!(sorted(objects(&replica.topology)), sorted(scope::snapshot(topology, &replica.datapath)));
 }
 
-fn register(memory: &Memory, name: &str) -> DatapathId {
+pub(super) fn register(memory: &Memory, name: &str) -> DatapathId {
     memory.edit(|edit, _| Datapath::register(edit, registration(name))).expect("registered")
 }
 
@@ -49,7 +49,7 @@ fn report(memory: &Memory, datapath: &DatapathId, ports: &[&str]) {
 }
 
 /// One of many things that may happen to a topology; what makes no sense at the time changes nothing.
-fn happen(memory: &Memory, hosts: &[DatapathId], what: u8, which: u8, how: u8) {
+pub(super) fn happen(memory: &Memory, hosts: &[DatapathId], what: u8, which: u8, how: u8) {
     let (interface, network) = (format!("if-{}", which % 6), ["nw-a", "nw-b"][usize::from(how % 2)]);
     let request = match what {
         0 | 1 => json!({"op": "create", "resource": "interfaces", "attributes": {
