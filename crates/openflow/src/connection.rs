@@ -222,12 +222,8 @@ impl Connection {
         first: Xid,
         messages: &[Message],
     ) -> Result<Vec<(usize, crate::ErrorMessage)>, RequestError> {
-        let mut bytes = Vec::new();
-        let mut count = 0;
-        for message in messages {
-            bytes.extend(message.encode(Xid(first.0.wrapping_add(count)))?);
-            count += 1;
-        }
+        let count = u32::try_from(messages.len()).map_err(|_| RequestError::TooLong)?;
+        let mut bytes = Message::encode_all(messages, first)?;
         let barrier = self.reserve(1);
         bytes.extend(Message::BarrierRequest.encode(barrier)?);
         let answer = self.submit(bytes, barrier, Covered { first: first.0, count }).await;
@@ -343,7 +339,7 @@ impl Task {
                 }
                 Step::Written(written) => self.on_written(written)?,
                 Step::Request(None) => return Err(CloseReason::Local),
-                Step::Request(Some(request)) => self.on_request(request),
+                Step::Request(Some(request)) => self.on_requests(request),
                 Step::Time => {
                     let mut outputs = Vec::new();
                     let result = self.session.on_time(Instant::now(), &mut outputs);
@@ -373,6 +369,16 @@ impl Task {
             self.written = 0;
         }
         Ok(())
+    }
+
+    /// Takes a request and what waits behind it: a switch that reads them at once wakes up once.
+    fn on_requests(&mut self, first: Submission) {
+        self.on_request(first);
+        while self.unwritten.len().saturating_sub(self.written) < HIGH_WATER
+            && let Ok(next) = self.requests.try_recv()
+        {
+            self.on_request(next);
+        }
     }
 
     fn on_request(&mut self, request: Submission) {

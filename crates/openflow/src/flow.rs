@@ -1,6 +1,6 @@
 //! Flows: a match, a priority, and what is done.
 
-use crate::{Action, Cookie, Match, TableId};
+use crate::{Action, Cookie, Match, Shared, TableId};
 
 /// Priority of a flow that says nothing of it (ovs-ofctl(8), `OFP_DEFAULT_PRIORITY`).
 pub const DEFAULT_PRIORITY: u16 = 0x8000;
@@ -91,7 +91,7 @@ pub struct Flow {
     /// What it applies to.
     pub matching: Match,
     /// What it does.
-    pub instructions: Instructions,
+    pub instructions: Shared<Instructions>,
     /// Seconds without a packet after which it goes, 0 for never.
     pub idle_timeout: u16,
     /// Seconds after which it goes, 0 for never.
@@ -115,7 +115,7 @@ impl Flow {
             priority,
             cookie: Cookie(0),
             matching,
-            instructions: instructions.into(),
+            instructions: instructions.into().into(),
             idle_timeout: 0,
             hard_timeout: 0,
             flags: FlowFlags::default(),

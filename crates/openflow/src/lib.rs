@@ -31,6 +31,7 @@ mod packet;
 mod port;
 mod request;
 mod session;
+mod shared;
 mod value;
 
 pub use action::*;
@@ -56,4 +57,5 @@ pub use packet::*;
 pub use port::*;
 pub use request::{BundleError, BundleItem};
 pub use session::{CloseReason, Event, RequestError};
+pub use shared::Shared;
 pub use value::Value;

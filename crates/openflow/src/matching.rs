@@ -11,7 +11,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::field::OxmHeader;
-use crate::{Field, OfPort, Value};
+use crate::{Field, OfPort, Shared, Value};
 
 /// Ethertype of IPv4.
 pub const ETH_TYPE_IPV4: u16 = 0x0800;
@@ -56,8 +56,12 @@ pub struct OpaqueTerm {
 /// Fields that another field requires (`eth_type` for addresses, `nw_proto` for ports) are the caller's to set; sugar
 /// such as [`Match::tcp`] does so.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Match {
-    terms: Vec<Term>,
+pub struct Match(Shared<Terms>);
+
+/// What a match consists of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Terms {
+    known: Vec<Term>,
     opaque: Vec<OpaqueTerm>,
 }
 
@@ -89,22 +93,22 @@ impl Match {
 
     /// The conditions on known fields, in the order of [`Field`].
     pub fn terms(&self) -> &[Term] {
-        &self.terms
+        &self.0.known
     }
 
     /// The conditions on fields that this library does not know.
     pub fn opaque(&self) -> &[OpaqueTerm] {
-        &self.opaque
+        &self.0.opaque
     }
 
     /// The condition on a field, if there is one. Registers are found under [`Field::Reg`] only.
     pub fn get(&self, field: Field) -> Option<&Term> {
-        self.position(field).ok().and_then(|at| self.terms.get(at))
+        self.0.position(field).ok().and_then(|at| self.0.known.get(at))
     }
 
     /// Whether every packet matches.
     pub fn is_empty(&self) -> bool {
-        self.terms.is_empty() && self.opaque.is_empty()
+        self.0.known.is_empty() && self.0.opaque.is_empty()
     }
 
     /// Requires a field to have a value.
@@ -145,8 +149,8 @@ impl Match {
     }
 
     pub(crate) fn insert_opaque(&mut self, term: OpaqueTerm) {
-        let at = self.opaque.partition_point(|other| *other < term);
-        self.opaque.insert(at, term);
+        let at = self.0.opaque.partition_point(|other| *other < term);
+        self.0.opaque.insert(at, term);
     }
 
     fn insert_registers(&mut self, first: u8, count: u8, value: u128, mask: u128) {
@@ -167,19 +171,22 @@ impl Match {
             return;
         }
         let value = value & mask;
-        match self.position(field) {
-            Err(at) => self.terms.insert(at, Term { field, value, mask }),
+        let terms = &mut *self.0;
+        match terms.position(field) {
+            Err(at) => terms.known.insert(at, Term { field, value, mask }),
             Ok(at) => {
-                if let Some(term) = self.terms.get_mut(at) {
+                if let Some(term) = terms.known.get_mut(at) {
                     term.value = term.value & !mask | value;
                     term.mask |= mask;
                 }
             }
         }
     }
+}
 
+impl Terms {
     fn position(&self, field: Field) -> Result<usize, usize> {
-        self.terms.binary_search_by(|term| term.field.cmp(&field))
+        self.known.binary_search_by(|term| term.field.cmp(&field))
     }
 }
 

@@ -139,6 +139,18 @@ impl Message {
         message::write(&mut writer, xid, self);
         writer.finish()
     }
+
+    /// Writes messages one after the other, with transactions from `first` on.
+    pub(crate) fn encode_all<'a>(
+        messages: impl IntoIterator<Item = &'a Self>,
+        first: Xid,
+    ) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::default();
+        for (number, message) in (0..).zip(messages) {
+            message::write(&mut writer, Xid(first.0.wrapping_add(number)), message);
+        }
+        writer.finish()
+    }
 }
 
 /// The versions that a side speaks.

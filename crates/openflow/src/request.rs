@@ -215,8 +215,11 @@ impl Connection {
         let count = u32::try_from(items.len()).map_err(|_| RequestError::TooLong)?;
         let first = self.reserve(count);
         let bundle = BundleId(first.0);
-        self.bundle_control(bundle, BundleControlKind::OpenRequest, Covered::default()).await?;
-        if let Err(error) = self.fill_bundle(bundle, first, items).await {
+        // The items follow the request that opens it without waiting for its answer: what is wrong with the one makes the
+        // others fail. The commit waits, since a switch commits what it has taken, whatever it has refused.
+        let opening = self.bundle_control(bundle, BundleControlKind::OpenRequest, Covered::default());
+        let (opened, filled) = tokio::join!(opening, self.fill_bundle(bundle, first, items));
+        if let Err(error) = opened.and(filled) {
             // The bundle is of no use any more. If the connection is gone, so is the bundle.
             self.bundle_control(bundle, BundleControlKind::DiscardRequest, Covered::default()).await.ok();
             return Err(error);

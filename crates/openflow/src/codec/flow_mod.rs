@@ -29,7 +29,7 @@ pub(crate) fn read_flow_mod(mut reader: Reader<'_>) -> Result<FlowMod, DecodeErr
         priority,
         cookie,
         matching,
-        instructions,
+        instructions: instructions.into(),
         idle_timeout,
         hard_timeout,
         flags,

@@ -68,7 +68,7 @@ pub(crate) fn read_update(reader: &mut Reader<'_>) -> Result<FlowUpdate, DecodeE
         priority,
         cookie,
         matching,
-        instructions,
+        instructions: instructions.into(),
         idle_timeout,
         hard_timeout,
         flags,

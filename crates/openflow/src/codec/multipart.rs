@@ -219,7 +219,7 @@ fn read_flow(reader: &mut Reader<'_>) -> Result<FlowEntry, DecodeError> {
         priority,
         cookie,
         matching,
-        instructions,
+        instructions: instructions.into(),
         idle_timeout,
         hard_timeout,
         flags,
