@@ -162,12 +162,16 @@ impl Agent {
         self.turn(Course::check, host)
     }
 
-    fn turn(&mut self, turn: fn(&mut Course, Option<Arc<Replica>>, HostView) -> Step, host: &Host) -> bool {
+    fn turn(
+        &mut self,
+        turn: fn(&mut Course, Option<Arc<Replica>>, Arc<HostView>) -> Step,
+        host: &Host,
+    ) -> bool {
         if self.switch != Some(host.switch.start) || self.pending.is_some() || !self.has_news {
             return false;
         }
         self.has_news = false;
-        self.pending = Some(turn(&mut self.course, self.replica.clone(), self.view.clone()));
+        self.pending = Some(turn(&mut self.course, self.replica.clone(), Arc::new(self.view.clone())));
         if self.view.dpid.is_some() {
             self.compiled = self.view.clone();
         }

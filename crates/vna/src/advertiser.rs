@@ -24,7 +24,10 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 type Seen = (Arc<Replica>, BTreeMap<InterfaceId, OfPort>);
 
 /// Tells guests of their routers, once the tables are as these want them, and as long as both ends of the channels live.
-pub async fn run(mut installed: watch::Receiver<Option<Installed>>, mut host: watch::Receiver<HostView>) {
+pub async fn run(
+    mut installed: watch::Receiver<Option<Installed>>,
+    mut host: watch::Receiver<Arc<HostView>>,
+) {
     let epoch = Instant::now();
     let mut advertisements = Advertisements::new(rand::random());
     let mut seen: Option<Seen> = None;
@@ -43,7 +46,7 @@ pub async fn run(mut installed: watch::Receiver<Option<Installed>>, mut host: wa
             },
             () = until(wake) => {}
         }
-        let Some(Installed { replica, switch }) = installed.borrow_and_update().clone() else {
+        let Some(Installed { replica, switch, .. }) = installed.borrow_and_update().clone() else {
             look = None;
             continue;
         };

@@ -25,7 +25,7 @@ pub async fn keep(
     node: NodeId,
     database: ovsdb::Replica,
     mut ports: watch::Receiver<Wanted>,
-    host: watch::Sender<HostView>,
+    host: watch::Sender<Arc<HostView>>,
 ) {
     let mut views = database.watch();
     loop {
@@ -33,7 +33,13 @@ pub async fn keep(
         let wanted = ports.borrow_and_update().clone();
         if let Some(snapshot) = &view.snapshot {
             let shown = HostView::of(snapshot, &settings.bridge);
-            host.send_if_modified(|old| std::mem::replace(old, shown.clone()) != shown);
+            host.send_if_modified(|old| {
+                let is_new = **old != shown;
+                if is_new {
+                    *old = Arc::new(shown);
+                }
+                is_new
+            });
             let repaired = match repair(snapshot, &settings, &node, &wanted) {
                 Ok(None) => Ok(()),
                 Ok(Some(operations)) if view.client.is_some() => {

@@ -50,7 +50,7 @@ pub struct Course {
 #[derive(Debug)]
 struct Wanted {
     replica: Arc<Replica>,
-    host: HostView,
+    host: Arc<HostView>,
     compiler: Compiler,
 }
 
@@ -66,7 +66,7 @@ impl Course {
     }
 
     /// Goes on to the newest replica and the newest view of the host.
-    pub fn follow(&mut self, replica: Option<Arc<Replica>>, host: HostView) -> Step {
+    pub fn follow(&mut self, replica: Option<Arc<Replica>>, host: Arc<HostView>) -> Step {
         let difference = self.compile(replica, host);
         match self.wanted {
             None => Step::Wait,
@@ -76,7 +76,7 @@ impl Course {
     }
 
     /// As [`Course::follow`], and makes sure that the switch is still as it should be.
-    pub fn check(&mut self, replica: Option<Arc<Replica>>, host: HostView) -> Step {
+    pub fn check(&mut self, replica: Option<Arc<Replica>>, host: Arc<HostView>) -> Step {
         match self.follow(replica, host) {
             Step::Wait => Step::Wait,
             Step::Read | Step::Change(_) => Step::Read,
@@ -118,7 +118,7 @@ impl Course {
     }
 
     /// Brings the compiler up to date, and tells what changes.
-    fn compile(&mut self, replica: Option<Arc<Replica>>, host: HostView) -> Delta {
+    fn compile(&mut self, replica: Option<Arc<Replica>>, host: Arc<HostView>) -> Delta {
         let Some(replica) = replica else { return Delta::default() };
         if host.dpid.is_none() {
             // The database has not been read yet: a host without ports would cost every guest its flows.

@@ -62,6 +62,7 @@ use topology::datapath::{Registration, Underlay};
 use topology::{NodeId, Revision};
 use tracing::{info, warn};
 
+use crate::control::Datapath;
 use crate::host::{HostView, Tunnels, Wanted};
 use crate::metrics::Metrics;
 use crate::monitors::Flows;
@@ -96,7 +97,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         }
     };
     let (replica_out, replica) = watch::channel(saved.clone().map(Arc::new));
-    let (host_out, host) = watch::channel(HostView::default());
+    let (host_out, host) = watch::channel(Arc::<HostView>::default());
     let (ports_out, ports) = watch::channel(Wanted::of(&settings, saved.as_ref(), Tunnels::AtLeast));
     let (installed_out, installed) = watch::channel(None);
     let (realized_out, realized) = watch::channel(None);
@@ -111,6 +112,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         drops: Arc::default(),
     };
     let management = openflow::Endpoint::Unix(settings.ovs_rundir.join(format!("{}.mgmt", settings.bridge)));
+    let datapath = Datapath::new(settings.ovs_rundir.clone());
     let request = vswitch::monitor_request();
     let database =
         ovsdb::Replica::follow(settings.ovsdb.clone(), ovsdb::Config::default(), vswitch::DATABASE, request);
@@ -126,7 +128,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let sources = Sources { settings: settings.clone(), installed: installed.clone(), host: host.clone() };
     tasks.spawn(questions::run(sources, questions));
     tasks.spawn(advertiser::run(installed.clone(), host.clone()));
-    tasks.spawn(realize(settings.ovs_rundir.clone(), installed, realized_out));
+    tasks.spawn(realize(datapath, installed, realized_out));
     tasks.spawn(want_ports(settings.clone(), replica.clone(), host.clone(), flows, ports_out));
     let saving = AbortOnDropHandle::new(tokio::spawn(save(file, replica, shutdown.clone())));
     tasks.spawn(tell(status, settings.status_listen, shutdown.clone()));
@@ -157,7 +159,7 @@ async fn tell(status: Status, address: Option<SocketAddr>, shutdown: Cancellatio
 
 /// What managers are told: newest values, and who answers their questions.
 struct Told {
-    host: watch::Receiver<HostView>,
+    host: watch::Receiver<Arc<HostView>>,
     realized: watch::Receiver<Option<Arc<Replica>>>,
     asked: mpsc::Sender<sync::Asked>,
 }
@@ -198,7 +200,10 @@ async fn synchronize(
     loop {
         tokio::select! {
             changed = received.changed() => match changed {
-                Ok(()) => drop(replica.send_replace(received.borrow_and_update().clone())),
+                Ok(()) => {
+                    replica.send_replace(received.borrow_and_update().clone());
+                    continue;
+                }
                 Err(_) => return,
             },
             _ = connection.changed() => match &*connection.borrow_and_update() {
@@ -238,18 +243,29 @@ fn registration(settings: &Settings, node: &NodeId, host: &HostView, mtu: u16) -
 
 /// Says of each installed replica when packets meet it. What is not known is not said.
 async fn realize(
-    rundir: PathBuf,
+    mut datapath: Datapath,
     mut installed: watch::Receiver<Option<Installed>>,
     realized: watch::Sender<Option<Arc<Replica>>>,
 ) {
+    let mut followed = None;
     while installed.changed().await.is_ok() {
-        let Some(Installed { replica, switch }) = installed.borrow_and_update().clone() else { continue };
+        let Some(Installed { replica, switch, tables }) = installed.borrow_and_update().clone() else {
+            continue;
+        };
         // The tables have nothing new: a check has found them as they should be.
         if realized.borrow().as_deref().is_some_and(|realized| stands_for(realized) == stands_for(&replica)) {
             continue;
         }
-        match control::wait_for_datapath(&rundir, &switch).await {
-            Ok(()) => drop(realized.send_replace(Some(replica))),
+        let is_followed = followed == Some(tables);
+        let follows = async {
+            // The revision asks nothing else of the tables than what packets meet already.
+            if is_followed { Ok(()) } else { datapath.follows(&switch).await }
+        };
+        match follows.await {
+            Ok(()) => {
+                followed = Some(tables);
+                realized.send_replace(Some(replica));
+            }
             // The switch is read again when it is back, and then this is tried again.
             Err(error) => {
                 let revision = replica.topology.revision().0;
@@ -268,7 +284,7 @@ fn stands_for(replica: &Replica) -> (&str, Revision) {
 async fn want_ports(
     settings: Arc<Settings>,
     mut replica: watch::Receiver<Option<Arc<Replica>>>,
-    mut host: watch::Receiver<HostView>,
+    mut host: watch::Receiver<Arc<HostView>>,
     mut flows: watch::Receiver<Flows>,
     ports: watch::Sender<Wanted>,
 ) {

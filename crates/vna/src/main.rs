@@ -55,7 +55,8 @@ enum Command {
     },
 }
 
-#[tokio::main]
+// One thread: what costs time is one compiler that feeds one switch, and a second thread would cost it wake-ups and memory.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     log(arguments.log_format);

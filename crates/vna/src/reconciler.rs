@@ -44,6 +44,8 @@ pub struct Installed {
     pub replica: Arc<Replica>,
     /// The switch.
     pub switch: Connection,
+    /// Of two of an agent with the same number, the tables are the same.
+    pub tables: u64,
 }
 
 /// What the switch is made equal to, and where it is said that it is.
@@ -52,11 +54,13 @@ pub struct Reconciler {
     /// The host's part of the topology.
     pub replica: watch::Receiver<Option<Arc<Replica>>>,
     /// What the switch's database shows.
-    pub host: watch::Receiver<HostView>,
+    pub host: watch::Receiver<Arc<HostView>>,
     /// What the switch's tables stand for.
     pub installed: watch::Sender<Option<Installed>>,
     /// Whether the switch has its flows.
     pub flows: watch::Sender<Flows>,
+    /// Counts changes of the tables, and connections: in between anything may have changed them.
+    tables: u64,
     metrics: Arc<Metrics>,
     course: Course,
     names: Names,
@@ -71,7 +75,7 @@ impl Reconciler {
     /// A reconciler that knows nothing yet.
     pub fn new(
         replica: watch::Receiver<Option<Arc<Replica>>>,
-        host: watch::Receiver<HostView>,
+        host: watch::Receiver<Arc<HostView>>,
         installed: watch::Sender<Option<Installed>>,
         flows: watch::Sender<Flows>,
         metrics: Arc<Metrics>,
@@ -84,6 +88,7 @@ impl Reconciler {
             host,
             installed,
             flows,
+            tables: 0,
             metrics,
             course,
             names,
@@ -130,6 +135,7 @@ impl Reconciler {
         let mut check = interval(CHECK_INTERVAL);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.course.connected();
+        self.tables += 1;
         // What another connection has brought is long repeated.
         self.waiting = Waiting::default();
         loop {
@@ -161,7 +167,7 @@ impl Reconciler {
     async fn turn(
         &mut self,
         switch: &Switch,
-        turn: fn(&mut Course, Option<Arc<Replica>>, HostView) -> Step,
+        turn: fn(&mut Course, Option<Arc<Replica>>, Arc<HostView>) -> Step,
     ) -> Result<(), SwitchError> {
         let replica = self.replica.borrow_and_update().clone();
         let host = self.host.borrow_and_update().clone();
@@ -212,11 +218,13 @@ impl Reconciler {
         let Some(aim) = self.course.aim() else { return Ok(()) };
         if !difference.is_empty() {
             debug!(revision = aim.topology.revision().0, changes = difference.len(), "changing the switch");
+            self.tables += 1;
             switch.apply(difference, Mark::of(aim)).await?;
         }
         self.course.program().into_iter().for_each(|program| self.metrics.wanted(program));
         if let Some(replica) = self.course.installed() {
-            let installed = Installed { replica: replica.clone(), switch: switch.connection() };
+            let installed =
+                Installed { replica: replica.clone(), switch: switch.connection(), tables: self.tables };
             self.installed.send_replace(Some(installed));
             self.flows.send_if_modified(|flows| std::mem::replace(flows, Flows::There) != Flows::There);
         }

@@ -41,7 +41,7 @@ pub struct Status {
     /// The host's part of the topology.
     pub replica: watch::Receiver<Option<Arc<Replica>>>,
     /// What the switch's database shows.
-    pub host: watch::Receiver<HostView>,
+    pub host: watch::Receiver<Arc<HostView>>,
     /// What the switch's tables stand for.
     pub installed: watch::Receiver<Option<Installed>>,
     /// What packets meet.

@@ -174,8 +174,8 @@ impl Switch {
         Ok(Found { program, mark: Mark::find(&notes), neighbours })
     }
 
-    /// Makes a difference, all flows and groups of it and the mark at once, and waits until the tables have it. A bundle
-    /// takes no meters: new ones are there before it, old ones go after it.
+    /// Makes a difference, all flows and groups of it and the mark at once, and waits until the tables have it, as the answer
+    /// to the commit says. A bundle takes no meters: new ones are there before it, old ones go after it.
     pub async fn apply(&self, difference: &Delta, mark: Mark) -> Result<(), SwitchError> {
         let add = difference.add_meters.iter().cloned().map(MeterMod::Add);
         let modify = difference.modify_meters.iter().cloned().map(MeterMod::Modify);
@@ -187,8 +187,7 @@ impl Switch {
             .bundle(items)
             .await
             .map_err(|error| SwitchError::Bundle { item: blame(&named, &error), error })?;
-        self.change_meters(difference.delete_meters.iter().copied().map(MeterMod::Delete).collect()).await?;
-        Ok(self.connection.barrier().await?)
+        self.change_meters(difference.delete_meters.iter().copied().map(MeterMod::Delete).collect()).await
     }
 
     async fn change_meters(&self, changes: Vec<MeterMod>) -> Result<(), SwitchError> {

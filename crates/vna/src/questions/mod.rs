@@ -33,7 +33,7 @@ pub struct Sources {
     /// What the switch's tables stand for, and a connection to it.
     pub installed: watch::Receiver<Option<Installed>>,
     /// What the switch's database shows.
-    pub host: watch::Receiver<HostView>,
+    pub host: watch::Receiver<Arc<HostView>>,
 }
 
 /// Answers questions, for ever.
@@ -52,7 +52,7 @@ pub async fn run(sources: Sources, mut questions: mpsc::Receiver<Asked>) {
 
 impl Sources {
     async fn answer(&self, question: Question) -> Result<Answer, Refusal> {
-        let Some(Installed { replica, switch }) = self.installed.borrow().clone() else {
+        let Some(Installed { replica, switch, .. }) = self.installed.borrow().clone() else {
             let reason = "its agent has no topology or no switch yet: see `/readyz` of the agent";
             return Err(Refusal::Unavailable(reason.to_owned()));
         };
