@@ -10,12 +10,14 @@
 //! # The agent explains
 //! Flows are words of the agent's, made where the compiler is. The manager hands them on and never reads one.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
-use topology::walk::Packet;
+use topology::walk::{Packet, Tuple};
 use topology::{DatapathId, InterfaceId};
 
 /// The kinds of [`Question`], by the names that agents say hello with.
-pub const KINDS: [&str; 2] = [Question::FLOWS, Question::TRACE];
+pub const KINDS: [&str; 3] = [Question::FLOWS, Question::TRACE, Question::TRACE_ANSWER];
 
 /// Most items of one answer: as many as a page of the Web API has.
 pub const MAX_ITEMS: usize = 10_000;
@@ -36,11 +38,14 @@ pub enum Question {
 impl Question {
     const FLOWS: &str = "flows";
     const TRACE: &str = "trace";
+    const TRACE_ANSWER: &str = "trace_answer";
 
     /// Its name among [`KINDS`].
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Flows(_) => Self::FLOWS,
+            // An agent that does not know it would trace another packet.
+            Self::Trace(query) if query.answers.is_some() => Self::TRACE_ANSWER,
             Self::Trace(_) => Self::TRACE,
         }
     }
@@ -116,6 +121,10 @@ pub struct TraceQuery {
     /// Whether a tracker looks it up, which is then taken to see the first packet of a connection.
     #[serde(default)]
     pub tracked: bool,
+    /// The first packet of the connection that it answers, as the trackers of the host have seen it: they are taken to know the
+    /// connection, and the packet to go back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Tuple>,
 }
 
 /// Where a traced packet comes in.
@@ -160,6 +169,10 @@ pub struct TraceStep {
     pub applies_to: String,
     /// What it did, as the switch says.
     pub did: Vec<String>,
+    /// The other end of the tunnel, if it has chosen one. Older agents do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub tunnel_to: Option<IpAddr>,
 }
 
 /// Where a traced packet goes out.
@@ -179,6 +192,10 @@ pub enum TraceOutput {
         host: Option<DatapathId>,
         /// The packet as the other end gets it, as `ovs-ofctl(8)` writes it: what a [`TraceStart`] there takes.
         fields: String,
+        /// The address of the other end. Older agents do not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>)]
+        address: Option<IpAddr>,
     },
     /// To the agent, which answers it.
     Agent,

@@ -6,16 +6,21 @@
 //! it begins to. That is a flow that somebody has removed or changed, or an agent that is behind: a fault of the
 //! host, where the walk alone would find one of the topology.
 //!
+//! # Answers
+//! An answer is of a connection that no switch knows, since nothing has been sent. So each host is told the connection's first packet,
+//! as the walk says its trackers have seen it, and takes it for known. What a translation would write into the answer only a
+//! connection tells: a host that translates it is not asked.
+//!
 //! # What is not seen
-//! Only the first packet of a connection is traced, with nothing sent: meters, the size of the packet, and what connection
-//! trackers really know do not count. Whoever answers by the agent has answered.
+//! Nothing is sent: meters and what connection trackers really know do not count. Whoever answers by the agent has answered.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 use sync::AskError;
 use sync::question::{TraceOutput, TraceQuery, TraceStart, TraceStep, Traced};
-use topology::walk::{Decision, Outcome, Packet, Walk};
-use topology::{DatapathId, InterfaceId, Topology};
+use topology::walk::{Decision, Outcome, Packet, Tracker, Tuple, Walk, Way};
+use topology::{DatapathId, InterfaceId, ObjectRef, Topology};
 
 /// Most hosts that one packet is followed through: beyond that it is a flood, and the first ones tell what is wrong.
 pub const MAX_HOSTS: usize = 16;
@@ -35,6 +40,9 @@ pub enum Silence {
     /// Its agent is not connected to this manager.
     #[error("its agent is not connected to this manager")]
     Away,
+    /// It translates an answer, as only the connection says.
+    #[error("it translates the answer back, which no switch does without the connection")]
+    Translates,
     /// Its agent does not answer.
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -51,16 +59,27 @@ pub struct Difference {
     pub what: String,
 }
 
+/// A packet that somebody sends, and what the topology says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent<'a> {
+    /// Who sends it.
+    pub from: &'a InterfaceId,
+    /// The packet.
+    pub packet: &'a Packet,
+    /// Where it goes.
+    pub walk: &'a Walk,
+    /// It answers a packet: trackers know its connection.
+    pub is_answer: bool,
+}
+
 /// Follows a packet through the switches. `ask` asks one host.
 pub async fn follow<Answer: Future<Output = Result<Traced, Silence>>>(
     topology: &Topology,
-    walk: &Walk,
-    from: &InterfaceId,
-    packet: &Packet,
+    sent: Sent<'_>,
     ask: impl Fn(DatapathId, TraceQuery) -> Answer,
 ) -> Vec<Heard> {
-    let Some(first) = topology.host_of_interface(from) else { return Vec::new() };
-    let start = TraceStart::Interface { interface: from.clone(), frame: packet.clone() };
+    let Some(first) = topology.host_of_interface(sent.from) else { return Vec::new() };
+    let start = TraceStart::Interface { interface: sent.from.clone(), frame: sent.packet.clone() };
     let mut heard: Vec<Heard> = Vec::new();
     let mut next = VecDeque::from([(first.clone(), start)]);
     while let Some((host, start)) = next.pop_front() {
@@ -68,9 +87,12 @@ pub async fn follow<Answer: Future<Output = Result<Traced, Silence>>>(
         if heard.len() >= MAX_HOSTS || heard.iter().any(|before| before.host == host) {
             continue;
         }
-        let traced = ask(host.clone(), TraceQuery { start, tracked: is_tracked(walk, &host) }).await;
+        let traced = match sent.is_answer && translates(sent.walk, &host) {
+            true => Err(Silence::Translates),
+            false => ask(host.clone(), query(sent, &host, start)).await,
+        };
         for output in traced.iter().flat_map(|traced| &traced.outputs) {
-            if let TraceOutput::Tunnel { host: Some(peer), fields } = output {
+            if let TraceOutput::Tunnel { host: Some(peer), fields, .. } = output {
                 let start = TraceStart::Tunnel { from: host.clone(), fields: fields.clone() };
                 next.push_back((peer.clone(), start));
             }
@@ -80,16 +102,40 @@ pub async fn follow<Answer: Future<Output = Result<Traced, Silence>>>(
     heard
 }
 
+fn query(sent: Sent<'_>, host: &DatapathId, start: TraceStart) -> TraceQuery {
+    let answers = if sent.is_answer { original(sent.walk, host) } else { None };
+    TraceQuery { start, tracked: is_tracked(sent.walk, host), answers }
+}
+
+/// The first packet of the connection that an answer is of, as the host's trackers have seen it.
+fn original(walk: &Walk, host: &DatapathId) -> Option<Tuple> {
+    walk.steps.iter().filter(|step| step.host == *host).find_map(|step| {
+        let (ObjectRef::Interface(tracked), Decision::Tracked { known: Some(Way::Reply) }) =
+            (&step.object, &step.what)
+        else {
+            return None;
+        };
+        let tuple = Tuple::of(step.packet.ip()?)?;
+        let known = walk.connections.find(&Tracker::Interface(tracked.clone()), tuple);
+        known.map(|(connection, _)| connection.original)
+    })
+}
+
+/// Whether the host translates the packet.
+fn translates(walk: &Walk, host: &DatapathId) -> bool {
+    walk.steps.iter().any(|step| step.host == *host && matches!(step.what, Decision::Translated { .. }))
+}
+
 /// Whether a tracker of the host looks the packet up.
 fn is_tracked(walk: &Walk, host: &DatapathId) -> bool {
     walk.steps.iter().any(|step| step.host == *host && matches!(step.what, Decision::Tracked { .. }))
 }
 
 /// The first difference between what switches do and what the topology says.
-pub fn compare(walk: &Walk, from: &InterfaceId, heard: &[Heard]) -> Option<Difference> {
+pub fn compare(sent: Sent<'_>, heard: &[Heard]) -> Option<Difference> {
     heard.iter().find_map(|of| {
         let traced = of.traced.as_ref().ok()?;
-        Expected::of(walk, from, &of.host).difference(&of.host, traced)
+        Expected::of(sent.walk, sent.from, &of.host).difference(&of.host, traced)
     })
 }
 
@@ -150,12 +196,10 @@ impl Expected {
         let different = |step, what| Some(Difference { host: host.clone(), step, what });
         let steps = &traced.steps;
         for output in &traced.outputs {
-            if let TraceOutput::Tunnel { host: None, fields } = output {
-                let to = value(fields, "tun_dst").or(value(fields, "tun_ipv6_dst")).unwrap_or("nowhere");
-                return different(
-                    step_that(steps, "->tun_"),
-                    format!("sent to {to}, which is no host's address"),
-                );
+            if let TraceOutput::Tunnel { host: None, address, .. } = output {
+                let to = address.map_or_else(|| "an address".to_owned(), |address| address.to_string());
+                let step = into_tunnel(steps, *address);
+                return different(step, format!("sent to {to}, which is no host's address"));
             }
         }
         let found: BTreeSet<_> = traced.outputs.iter().filter_map(|output| self.exit(output)).collect();
@@ -173,7 +217,7 @@ impl Expected {
             (Some(missing), Some(found)) => {
                 let what = format!("sent {}, and not {}", to(found), to(missing));
                 let step = match found {
-                    Exit::Host(_) => step_that(steps, "->tun_"),
+                    Exit::Host(host) => into_tunnel(steps, address_of(&traced.outputs, host)),
                     _ => steps.len().checked_sub(1),
                 };
                 different(step, what)
@@ -205,18 +249,18 @@ fn to(exit: &Exit) -> String {
     }
 }
 
-/// The last step that does something of this kind.
-fn step_that(steps: &[TraceStep], does: &str) -> Option<usize> {
-    steps.iter().rposition(|step| step.did.iter().any(|did| did.contains(does)))
+/// The step that chooses a tunnel to this address; the last one, if the agent does not tell which does.
+fn into_tunnel(steps: &[TraceStep], address: Option<IpAddr>) -> Option<usize> {
+    let chooses = |step: &TraceStep| step.tunnel_to.is_some() && step.tunnel_to == address;
+    steps.iter().rposition(chooses).or_else(|| steps.len().checked_sub(1))
 }
 
-/// The value of a field in the text of a packet.
-fn value<'a>(fields: &'a str, name: &str) -> Option<&'a str> {
-    fields
-        .split(',')
-        .filter_map(|field| field.split_once('='))
-        .find(|(of, _)| *of == name)
-        .map(|(_, value)| value)
+/// The address of a host's end of the tunnel, as the switch has it.
+fn address_of(outputs: &[TraceOutput], of: &DatapathId) -> Option<IpAddr> {
+    outputs.iter().find_map(|output| match output {
+        TraceOutput::Tunnel { host: Some(host), address, .. } if host == of => *address,
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -224,6 +268,8 @@ mod tests {
     use topology::walk::{Reason, Step};
 
     use super::*;
+
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 99));
 
     fn host(name: &str) -> DatapathId {
         format!("dp-{name}").parse().expect("an id")
@@ -256,13 +302,13 @@ mod tests {
         Walk { outcomes: vec![outcome], ..Walk::default() }
     }
 
-    fn step(table: &str, did: &str) -> TraceStep {
-        let (table, did) = (table.to_owned(), vec![did.to_owned()]);
-        TraceStep { table, priority: Some(1), owner: None, applies_to: String::new(), did }
+    fn step(table: &str, tunnel_to: Option<IpAddr>) -> TraceStep {
+        let (table, applies_to, did) = (table.to_owned(), String::new(), Vec::new());
+        TraceStep { table, priority: Some(1), owner: None, applies_to, did, tunnel_to }
     }
 
     fn tunnel(to: Option<&str>) -> TraceOutput {
-        TraceOutput::Tunnel { host: to.map(host), fields: "tun_id=0x5,tun_dst=192.0.2.99".to_owned() }
+        TraceOutput::Tunnel { host: to.map(host), fields: "tun_id=0x5".to_owned(), address: Some(ADDRESS) }
     }
 
     fn port(of: &str) -> TraceOutput {
@@ -270,13 +316,14 @@ mod tests {
     }
 
     fn heard(name: &str, outputs: Vec<TraceOutput>) -> Heard {
-        let steps = vec![step("peer", "set_field:192.0.2.99->tun_dst"), step("tunnel_out", "output:9")];
+        let steps = vec![step("peer", Some(ADDRESS)), step("tunnel_out", None)];
         Heard { host: host(name), traced: Ok(Traced { steps, outputs }) }
     }
 
     #[track_caller]
     fn check(walk: &Walk, heard: &[Heard], expected: Option<(&str, usize, &str)>) {
-        let found = compare(walk, &interface("a"), heard);
+        let sent = Sent { from: &interface("a"), packet: &packet(), walk, is_answer: false };
+        let found = compare(sent, heard);
         match (found, expected) {
             (None, None) => {}
             (Some(found), Some((name, step, what))) => {
@@ -322,5 +369,13 @@ mod tests {
             Some(("b", 1, "to if-c, where it should not")),
         );
         check(&dropped(), &[heard("a", vec![port("c")])], Some(("a", 1, "where it should not go")));
+    }
+
+    #[test]
+    fn of_an_agent_that_does_not_name_tunnels_the_last_step_is_marked() {
+        let mut old = heard("a", vec![]);
+        let outputs = vec![TraceOutput::Tunnel { host: None, fields: String::new(), address: None }];
+        old.traced = Ok(Traced { steps: vec![step("peer", None), step("tunnel_out", None)], outputs });
+        check(&across(), &[old], Some(("a", 1, "sent to an address, which is no host's")));
     }
 }

@@ -54,18 +54,19 @@ async fn what_is_asked_comes_to_the_host_and_its_answer_comes_back_whole() {
     let interface: InterfaceId = "if-1".parse().expect("an id");
     let start =
         TraceStart::Tunnel { from: "dp-b".parse().expect("an id"), fields: "icmp,tun_id=0x5".to_owned() };
-    let query = TraceQuery { start, tracked: true };
+    let query = TraceQuery { start, tracked: true, answers: None };
     let step = TraceStep {
         table: "classify".to_owned(),
         priority: Some(100),
         owner: Some(FlowOwner::default()),
         applies_to: "in_port=1".to_owned(),
         did: vec!["resubmit(,20)".to_owned()],
+        tunnel_to: "192.0.2.1".parse().ok(),
     };
     let host: Option<DatapathId> = "dp-b".parse().ok();
     let outputs = vec![
         TraceOutput::Port { name: "tap0".to_owned(), interface: Some(interface) },
-        TraceOutput::Tunnel { host, fields: "tun_id=0x5".to_owned() },
+        TraceOutput::Tunnel { host, fields: "tun_id=0x5".to_owned(), address: None },
         TraceOutput::Agent,
     ];
     let traced = Traced { steps: vec![step], outputs };

@@ -2,9 +2,10 @@
 //!
 //! # Nothing changes by it
 //! The switch is given fields and never a packet: with a packet it would send packet-ins and learn. So it cannot know what
-//! only a packet has. Connection tracking finds the first packet of a connection, translation chooses the first address and
-//! port that it may, and every packet fits its tunnel: of the two ways behind `check_pkt_larger`, which the switch shows one after the other, the
-//! second counts. Nothing that goes out by a tunnel here is too big for it elsewhere.
+//! only a packet has. Of the two ways behind `check_pkt_larger`, which the switch shows one after the other, the size of the frame says
+//! here which one counts; nothing that goes out by a tunnel is too big for it at the other end. What connection trackers say is told to
+//! the switch beforehand: that the packet is the first of its connection, or that it goes back in one whose first packet is named.
+//! Translation chooses the first address and port that it may.
 //!
 //! [`report`] reads what the switch prints.
 
@@ -24,6 +25,11 @@ use packet::Packet;
 /// Longest description of a packet, in bytes: all fields there are take half of it.
 const MAX_FIELDS: usize = 4096;
 
+/// What trackers say of an answer (ovs-vswitchd(8), `--ct-next`): said to as many as a packet meets at most, one for each end's protection and
+/// one for a translation between them, twice where both ends are on one host.
+const KNOWN: [&str; 2] = ["--ct-next", "trk,est,rpl"];
+const MAX_TRACKERS: usize = 6;
+
 /// Asks, and reads the answer.
 pub(super) async fn answer(
     settings: &Settings,
@@ -32,18 +38,28 @@ pub(super) async fn answer(
 ) -> Result<Traced, Refusal> {
     let (port, mut fields) = start(names, &query.start)?;
     checked(&fields)?;
-    if query.tracked {
+    if let Some(original) = &query.answers {
+        fields.extend([",", &packet::answer_in(original)]);
+    } else if query.tracked {
         fields.extend(Packet::of_flow(&fields).first_of_connection().iter().flat_map(|of| [",", of]));
     }
     let flow = format!("in_port={port},{fields}");
-    let printed = control::run(&settings.ovs_rundir, "ofproto/trace", &[&settings.bridge, &flow]).await;
+    let mut arguments = vec![settings.bridge.as_str(), &flow];
+    if query.answers.is_some() {
+        arguments.extend(KNOWN.repeat(MAX_TRACKERS));
+    }
+    let printed = control::run(&settings.ovs_rundir, "ofproto/trace", &arguments).await;
     let printed = printed.map_err(|error| match error {
         ControlError::Command(RpcError::Refused(reason)) => {
             Refusal::Invalid(format!("the switch does not understand the packet: {reason}"))
         }
         other => Refusal::Unavailable(format!("ovs-vswitchd cannot be asked: {other}; is it running?")),
     })?;
-    Ok(report::read(names, &settings.bridge, port, &printed))
+    let bytes = match &query.start {
+        TraceStart::Interface { frame, .. } => frame::bytes(frame),
+        TraceStart::Tunnel { .. } => 0,
+    };
+    Ok(report::read(names, (&settings.bridge, port, bytes), &printed))
 }
 
 /// The port by which the packet comes, and the packet.

@@ -24,7 +24,9 @@ impl Session<'_> {
         let unsent = || {
             Error::Usage(format!("nothing is sent, so no switch can be asked: {}", text(trace, "/verdict")))
         };
-        let body = json!({ "from": text(trace, "/from"), "packet": packet.ok_or_else(unsent)? });
+        let reply = trace.get("reply").is_some_and(Value::is_object);
+        let body =
+            json!({ "from": text(trace, "/from"), "packet": packet.ok_or_else(unsent)?, "reply": reply });
         self.client.send(&Request::new(Method::Post, &["trace", "live"]).body(body)).map(|answer| answer.body)
     }
 
@@ -40,7 +42,10 @@ impl Session<'_> {
                 }
             }
         }
-        Ok(writeln!(self.out, "\n{}", text(live, "/verdict"))?)
+        writeln!(self.out, "\n{}", text(live, "/verdict"))?;
+        let Some(reply) = live.get("reply") else { return Ok(()) };
+        writeln!(self.out, "\nthe answer, by the switches:")?;
+        self.print_live(reply)
     }
 }
 
@@ -62,7 +67,7 @@ fn row(step: &Value) -> Value {
 /// Fails if the switches do something else than the topology says, or if that is not known.
 pub(super) fn verdict(live: &Value) -> Result<(), Error> {
     match live.get("agrees") {
-        Some(Value::Bool(true)) => Ok(()),
+        Some(Value::Bool(true)) => live.get("reply").map_or(Ok(()), verdict),
         _ => Err(Error::Unwell(text(live, "/verdict").to_owned())),
     }
 }

@@ -5,6 +5,7 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use sync::question::{TraceOutput, TraceQuery, TraceStep, Traced};
+use topology::reach::Prepared;
 use topology::walk::{Connections, Packet, walk};
 use topology::{DatapathId, InterfaceId, NodeId, Topology};
 use utoipa_axum::router::OpenApiRouter;
@@ -14,7 +15,8 @@ use super::Api;
 use super::error::{ApiError, ErrorBody};
 use super::input::Input;
 use super::reply::{Reply, Result};
-use crate::live::{Difference, Heard, Silence, compare, follow};
+use super::trace::answered;
+use crate::live::{Difference, Heard, Sent, Silence, compare, follow};
 
 /// The first packet of a connection, as an interface sends it.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
@@ -24,6 +26,9 @@ pub struct LiveSpec {
     from: InterfaceId,
     /// The packet.
     packet: Packet,
+    /// Whether the switches are asked about the receiver's answer, too.
+    #[serde(default)]
+    reply: bool,
 }
 
 /// What the switches would do with it.
@@ -35,6 +40,10 @@ pub struct LiveView {
     pub verdict: String,
     /// Each host that the packet comes to, in order.
     pub hosts: Vec<LiveHostView>,
+    /// What they would do with the receiver's answer, if that was asked for and there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(no_recursion)]
+    pub reply: Option<Box<LiveView>>,
 }
 
 /// What the switch of a host would do with it.
@@ -74,26 +83,37 @@ pub fn routes() -> OpenApiRouter<Api> {
     request_body = LiveSpec,
     responses((status = 200, body = LiveView), (status = "default", body = ErrorBody)))]
 async fn trace(State(api): State<Api>, input: Input) -> Result {
-    let LiveSpec { from, packet } =
+    let LiveSpec { from, packet, reply } =
         serde_json::from_value(input.attributes.into()).map_err(ApiError::body)?;
     let topology = api.head().topology.clone();
     let unplugged = || ApiError::argument("from", "lives on no host: it cannot send anything");
     topology.host_of_interface(&from).ok_or_else(unplugged)?;
     let walk = walk(&topology, &from, &packet, &Connections::default());
-    let lines = api.lines.clone();
-    let ask = move |host: DatapathId, query: TraceQuery| {
-        let line = lines.to(&host);
+    let there = Sent { from: &from, packet: &packet, walk: &walk, is_answer: false };
+    let mut live = look(&api, &topology, there).await;
+    if reply && let Some((from, Prepared::Packet(packet))) = answered(&topology, &walk)? {
+        let walk = self::walk(&topology, &from, &packet, &walk.connections);
+        let back = Sent { from: &from, packet: &packet, walk: &walk, is_answer: true };
+        live.reply = Some(Box::new(look(&api, &topology, back).await));
+    }
+    Ok(Reply::new(topology.revision(), &live))
+}
+
+/// Asks the hosts on the way of a packet, one after the other.
+async fn look(api: &Api, topology: &Topology, sent: Sent<'_>) -> LiveView {
+    let ask = |host: DatapathId, query: TraceQuery| {
+        let line = api.lines.to(&host);
         async move { Ok(line.ok_or(Silence::Away)?.trace(query).await?) }
     };
-    let heard = follow(&topology, &walk, &from, &packet, ask).await;
-    let difference = compare(&walk, &from, &heard);
-    Ok(Reply::new(topology.revision(), &view(&topology, heard, difference.as_ref())))
+    let heard = follow(topology, sent, ask).await;
+    let difference = compare(sent, &heard);
+    view(topology, heard, difference.as_ref())
 }
 
 fn view(topology: &Topology, heard: Vec<Heard>, difference: Option<&Difference>) -> LiveView {
     let (agrees, verdict) = verdict(topology, &heard, difference);
     let hosts = heard.into_iter().map(|heard| host(topology, heard, difference)).collect();
-    LiveView { agrees, verdict, hosts }
+    LiveView { agrees, verdict, hosts, reply: None }
 }
 
 fn verdict(topology: &Topology, heard: &[Heard], difference: Option<&Difference>) -> (Option<bool>, String) {

@@ -211,14 +211,20 @@ impl Trip {
 
 /// The way back of the answer to what was delivered. What the network itself answers has none of its own.
 fn way_back(topology: &Topology, to: &InterfaceId, walked: &Walk) -> Result<Option<TraceView>> {
+    let Some((receiver, prepared)) = answered(topology, walked)? else { return Ok(None) };
+    let trip = Trip { from: receiver, to: to.to_string(), expected: Some(to.clone()) };
+    Ok(Some(trip.walk(topology, prepared, &walked.connections).0))
+}
+
+/// Who has received a packet, and what that sends back.
+pub(super) fn answered(topology: &Topology, walked: &Walk) -> Result<Option<(InterfaceId, Prepared)>> {
     let delivered = words::flat(&walked.outcomes).find_map(|outcome| match outcome {
         Outcome::Delivered { interface, packet, .. } => Some((interface, packet)),
         _ => None,
     });
     let Some((receiver, packet)) = delivered else { return Ok(None) };
-    let Some(prepared) = reach::answer(topology, receiver, packet)? else { return Ok(None) };
-    let trip = Trip { from: receiver.clone(), to: to.to_string(), expected: Some(to.clone()) };
-    Ok(Some(trip.walk(topology, prepared, &walked.connections).0))
+    let prepared = reach::answer(topology, receiver, packet)?;
+    Ok(prepared.map(|prepared| (receiver.clone(), prepared)))
 }
 
 fn step_view(topology: &Topology, step: &topology::walk::Step) -> StepView {

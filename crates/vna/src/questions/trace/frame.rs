@@ -21,6 +21,17 @@ pub(super) fn fields(frame: &Packet) -> Result<String, Refusal> {
     Ok(fields.join(","))
 }
 
+/// Length of a frame's addresses and type, in bytes, and of a VLAN tag (IEEE 802.3, IEEE 802.1Q).
+const HEADER: u32 = 14;
+const TAG: u32 = 4;
+
+/// How long it is, in bytes, as far as that is known: of other frames than IP packets, nothing but the header is.
+pub(super) fn bytes(frame: &Packet) -> u32 {
+    let content = frame.ip().map_or(0, IpPacket::total_bytes);
+    let tags = u32::try_from(frame.vlans.len()).unwrap_or(u32::MAX);
+    tags.saturating_mul(TAG).saturating_add(HEADER).saturating_add(content)
+}
+
 fn of_arp(arp: &Arp) -> Vec<String> {
     vec![
         "arp".to_owned(),

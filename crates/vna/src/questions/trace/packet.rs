@@ -6,6 +6,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use topology::walk::Tuple;
+use topology::walk::connection::Ends;
+
 /// Fields by their names in flows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Packet {
@@ -164,6 +167,23 @@ impl Packet {
     }
 }
 
+/// What a tracker says of a packet that goes back in a connection that began so: fields to add (ovs-fields(7), "Connection Tracking
+/// Fields").
+pub(super) fn answer_in(original: &Tuple) -> String {
+    let Tuple { protocol, source, destination, ends } = original;
+    let addresses = match source {
+        IpAddr::V4(_) => format!("ct_nw_src={source},ct_nw_dst={destination}"),
+        IpAddr::V6(_) => format!("ct_ipv6_src={source},ct_ipv6_dst={destination}"),
+    };
+    // Of ICMP the ports are type and code.
+    let ports = match ends {
+        Ends::Ports { source, destination } => format!(",ct_tp_src={source},ct_tp_dst={destination}"),
+        Ends::Echo { kind, code, .. } => format!(",ct_tp_src={kind},ct_tp_dst={code}"),
+        Ends::None => String::new(),
+    };
+    format!("ct_state=est|rpl|trk,{addresses},ct_nw_proto={protocol}{ports}")
+}
+
 /// A number as traces write it.
 fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
@@ -194,6 +214,16 @@ mod tests {
             ),
         );
         check("arp,arp_spa=10.0.0.1,arp_tpa=10.0.0.2", None);
+    }
+
+    #[test]
+    fn an_answer_is_known_by_the_first_packet_of_its_connection() {
+        let ends = Ends::Ports { source: 5, destination: 80 };
+        let (source, destination) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        assert_eq!(
+            answer_in(&Tuple { protocol: 6, source, destination, ends }),
+            "ct_state=est|rpl|trk,ct_nw_src=10.0.0.1,ct_nw_dst=10.0.0.2,ct_nw_proto=6,ct_tp_src=5,ct_tp_dst=80"
+        );
     }
 
     #[test]

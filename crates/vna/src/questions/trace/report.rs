@@ -27,10 +27,11 @@ use super::packet::Packet;
 /// Columns of one level.
 const INDENT: usize = 4;
 
-/// Reads a trace of a packet that came in by `port` of `bridge`.
-pub(super) fn read(names: &Names<'_>, bridge: &str, port: OfPort, printed: &str) -> Traced {
+/// Reads a trace of a packet of so many bytes that came in by a port of a bridge.
+pub(super) fn read(names: &Names<'_>, (bridge, port, bytes): (&str, OfPort, u32), printed: &str) -> Traced {
     let (now, groups, forks) = (State::default(), Vec::new(), Vec::new());
-    let mut reading = Reading { names, bridge, port, now, elsewhere: None, groups, forks };
+    let mut reading =
+        Reading { names, bridge, port, bytes, now, elsewhere: None, groups, forks, not_taken: None };
     printed.lines().for_each(|line| reading.line(line));
     let State { steps, outputs, .. } = reading.now;
     Traced { steps, outputs }
@@ -40,6 +41,7 @@ struct Reading<'a> {
     names: &'a Names<'a>,
     bridge: &'a str,
     port: OfPort,
+    bytes: u32,
     now: State,
     /// The packet is in another bridge, as the underlay's, until a line is less deep than this.
     elsewhere: Option<usize>,
@@ -47,6 +49,8 @@ struct Reading<'a> {
     groups: Vec<(usize, Packet)>,
     /// Where the switch goes both ways.
     forks: Vec<Fork>,
+    /// The packet is too large for the way that is shown, which ends with a line that is less deep than this or empty.
+    not_taken: Option<usize>,
 }
 
 /// What is known so far.
@@ -64,6 +68,7 @@ struct State {
 /// A place where the switch goes two ways, one after the other: the second begins with the line that the first began with.
 struct Fork {
     level: usize,
+    is_larger: bool,
     before: State,
     first: Option<String>,
 }
@@ -80,8 +85,15 @@ impl Reading<'_> {
         if self.elsewhere.is_some() {
             return;
         }
+        self.not_taken = self.not_taken.filter(|deep| level >= *deep && !text.is_empty());
+        if self.not_taken.is_some() {
+            return;
+        }
         self.leave_groups(level, text);
         self.fork(level, text);
+        if self.not_taken.is_some() {
+            return;
+        }
         if let Some(packet) = text.strip_prefix("Flow: ") {
             self.now.packet = Packet::of_flow(packet);
             self.now.open.clear();
@@ -111,7 +123,12 @@ impl Reading<'_> {
             None => fork.first = Some(text.to_owned()),
             Some(first) if first == text => {
                 if let Some(fork) = self.forks.pop() {
-                    self.now = fork.before;
+                    if fork.is_larger {
+                        // The table that the second way goes to stands as deep as the one that it comes from.
+                        self.not_taken = Some(level.saturating_sub(1));
+                    } else {
+                        self.now = fork.before;
+                    }
                 }
             }
             Some(_) => {}
@@ -132,10 +149,28 @@ impl Reading<'_> {
         let applies_to = applies_to.trim_end_matches([',', ' ', '.']).to_owned();
         self.now.open.push((level, self.now.steps.len()));
         let table = Names::table(table);
-        self.now.steps.push(TraceStep { table, priority, owner, applies_to, did: Vec::new() });
+        self.now.steps.push(TraceStep {
+            table,
+            priority,
+            owner,
+            applies_to,
+            did: Vec::new(),
+            tunnel_to: None,
+        });
     }
 
     fn did(&mut self, level: usize, text: &str) {
+        let before = self.now.packet.tunnel_to();
+        self.take(level, text);
+        let after = self.now.packet.tunnel_to();
+        if after != before
+            && let Some(step) = self.now.open.last().and_then(|(_, step)| self.now.steps.get_mut(*step))
+        {
+            step.tunnel_to = after;
+        }
+    }
+
+    fn take(&mut self, level: usize, text: &str) {
         self.now.open.retain(|(of, _)| *of < level);
         if let Some(step) = self.now.open.last().and_then(|(_, step)| self.now.steps.get_mut(*step)) {
             step.did.push(text.to_owned());
@@ -153,8 +188,10 @@ impl Reading<'_> {
         self.now.just_sent = false;
         if text.starts_with("group:") {
             self.groups.push((level, self.now.packet.clone()));
-        } else if text.starts_with("check_pkt_larger(") {
-            self.forks.push(Fork { level, before: self.now.clone(), first: None });
+        } else if let Some(limit) = text.strip_prefix("check_pkt_larger(") {
+            let limit = limit.split_once(')').and_then(|(limit, _)| limit.parse().ok());
+            let is_larger = limit.is_some_and(|limit| self.bytes > limit);
+            self.forks.push(Fork { level, is_larger, before: self.now.clone(), first: None });
         } else if text.starts_with("controller(") || text.starts_with("CONTROLLER") {
             self.now.outputs.push(TraceOutput::Agent);
         } else if text == "IN_PORT" || text == "output:IN_PORT" {
@@ -188,6 +225,7 @@ impl Reading<'_> {
             Some(Port::Tunnel(_)) => TraceOutput::Tunnel {
                 host: self.now.packet.tunnel_to().and_then(|to| host_at(self.names.topology, to)),
                 fields: self.now.packet.fields(),
+                address: self.now.packet.tunnel_to(),
             },
             Some(Port::Monitor(_)) | None => {
                 TraceOutput::Port { name: self.names.port(port), interface: None }
@@ -252,11 +290,27 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_too_large_for_a_tunnel_takes_the_other_way() {
+        let (topology, host) = (Topology::default(), host());
+        let datapath: DatapathId = "dp-a".parse().expect("an id");
+        let names = Names::new(&topology, &datapath, &host);
+        let check = |bytes: u32, goes_out: bool| {
+            let printed = TRACE.replace(">> native tunnel routing failed", "");
+            let outputs = read(&names, ("br-int", OfPort(1), bytes), &printed).outputs;
+            let is_answered = outputs.contains(&TraceOutput::Agent);
+            let is_sent = outputs.iter().any(|output| matches!(output, TraceOutput::Tunnel { .. }));
+            assert_eq!((is_sent, is_answered), (goes_out, !goes_out), "{bytes}: {outputs:?}");
+        };
+        check(1452, true);
+        check(1453, false);
+    }
+
+    #[test]
     fn every_step_says_whose_it_is_and_what_it_did() {
         let (topology, host) = (Topology::default(), host());
         let datapath: DatapathId = "dp-a".parse().expect("an id");
         let names = Names::new(&topology, &datapath, &host);
-        let traced = read(&names, "br-int", OfPort(1), TRACE);
+        let traced = read(&names, ("br-int", OfPort(1), 0), TRACE);
         let check = |table: &str, owner: Owner, did: &[&str]| {
             let step = traced.steps.iter().find(|step| step.table == table).expect("a step");
             assert_eq!(step.owner, Some(names.owner(owner.cookie())));
@@ -266,6 +320,7 @@ mod tests {
         check("classify", interface, &["set_field:0x7->reg1", "set_field:0x5->metadata", "goto_table:20"]);
         let peer = traced.steps.iter().find(|step| step.table == "peer").expect("a step");
         assert_eq!(peer.owner, Some(names.owner(Owner::Peer(HostKey(2)).cookie())));
+        assert_eq!(peer.tunnel_to, "10.9.0.2".parse().ok());
         assert_eq!(peer.did.iter().filter(|did| did.starts_with("goto_table")).count(), 1, "{:?}", peer.did);
         assert_eq!(traced.steps.iter().find(|step| step.table == "resolve").expect("a step").did, ["drop"]);
     }
@@ -274,7 +329,7 @@ mod tests {
         let (topology, host) = (Topology::default(), host());
         let datapath: DatapathId = "dp-a".parse().expect("an id");
         let names = Names::new(&topology, &datapath, &host);
-        let traced = read(&names, "br-int", OfPort(1), printed);
+        let traced = read(&names, ("br-int", OfPort(1), 0), printed);
         let found: Vec<_> = traced.steps.iter().map(|step| step.table.as_str()).collect();
         assert_eq!(found, tables, "{:#?}", traced.steps);
         let found: Vec<_> = traced.outputs.iter().map(|output| format!("{output:?}")).collect();
