@@ -123,7 +123,7 @@ impl World {
             self.topology.commit(before.revision().next(), &changes);
         }
         assert_eq!(after.changes_since(&self.topology), [], "edited, and committed");
-        if before.revision().0 % 8 == 0 {
+        if before.revision().0.is_multiple_of(8) {
             let all: Vec<_> = self.topology.objects().map(Change::Put).collect();
             let mut anew = Topology::default();
             anew.commit(self.topology.revision(), &all);
