@@ -1,7 +1,7 @@
 //! A host's replica of its part of the topology, and its file.
 //!
 //! The file lets an agent work before it reaches a manager. What it holds is the manager's, so a file that cannot be
-//! read costs a snapshot and nothing else. [`journal`](crate::journal) writes it, and beside it what has changed since.
+//! read costs a snapshot and nothing else. [`journal`] writes it, and beside it what has changed since.
 //!
 //! # Format
 //! Lines. The first is `openvnet-replica 1` and the SHA-256 of all that follows, hexadecimal; the second says in JSON
