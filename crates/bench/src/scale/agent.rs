@@ -59,7 +59,7 @@ pub(super) struct Running {
 /// What follows the topology.
 struct Worker {
     course: Course,
-    view: HostView,
+    view: Arc<HostView>,
     switch: Switch,
     replica: Option<Arc<Replica>>,
     state: State,
@@ -95,7 +95,7 @@ impl Running {
         };
         let agent = Agent::start(vec![manager.parse()?], identity, None, inputs);
         let connection = agent.connection();
-        let state = Arc::new(Mutex::new(Worker::new(view)));
+        let state = Arc::new(Mutex::new(Worker::new(Arc::new(view))));
         let worker = state.clone();
         let task = tokio::spawn(async move {
             // As long as it follows, nobody is told that nobody answers.
@@ -134,7 +134,7 @@ impl Running {
 }
 
 impl Worker {
-    fn new(view: HostView) -> Self {
+    fn new(view: Arc<HostView>) -> Self {
         let (switch, state) = (Switch::default(), State::default());
         Self { course: Course::new(None), view, switch, replica: None, state }
     }
