@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
-use dataplane::layout::{Question, SOURCE_INTERFACE, TUNNEL_MTU};
+use dataplane::layout::{DESTINATION_INTERFACE, Question, SOURCE_INTERFACE, TUNNEL_MTU};
 use dataplane::{FlowKey, Program, Purpose};
 use openflow::{BundleError, Field, OfPort, PacketIn};
 
@@ -45,6 +45,8 @@ pub(crate) struct Observed {
     pub(crate) questions: Vec<(u8, Question)>,
     /// The key of the interface that each says it is about. Gateways do not look whose packet they send on.
     pub(crate) askers: Vec<u128>,
+    /// The key of the interface that answers, of those questions of which agents ask that.
+    pub(crate) answerers: Vec<u128>,
     /// What fits a tunnel, as agents are told where a packet does not, in bytes.
     pub(crate) mtus: Vec<u128>,
     /// Whose address gateways' agents are to ask for.
@@ -56,6 +58,23 @@ pub(crate) struct Observed {
 /// What a register of a packet held when an agent was asked.
 fn register(asked: &PacketIn, register: u8) -> u128 {
     asked.metadata.get(Field::Reg(register)).map_or(0, |term| term.value)
+}
+
+/// Whether the agent answers as an interface that it is told.
+fn names_answerer(asked: &PacketIn) -> bool {
+    let question = Question::of_userdata(&asked.userdata);
+    matches!(
+        question,
+        Some(
+            Question::TimeExceeded
+                | Question::NoRoute
+                | Question::HostUnreachable
+                | Question::PortUnreachable
+                | Question::Dns
+                | Question::DnsStream
+                | Question::Metadata
+        )
+    )
 }
 
 /// The address that an agent is to ask for: see `layout::RESOLVE_ADDRESS`.
@@ -123,6 +142,8 @@ impl Fleet {
                 observed.hops.extend(asked_for.map(address));
                 let of_askers = done.questions.iter().filter(|asked| asked.userdata != next_hop);
                 observed.askers.extend(of_askers.map(|asked| register(asked, SOURCE_INTERFACE)));
+                let of_answerers = done.questions.iter().filter(|asked| names_answerer(asked));
+                observed.answerers.extend(of_answerers.map(|asked| register(asked, DESTINATION_INTERFACE)));
                 let questions =
                     done.questions.iter().filter_map(|asked| Question::of_userdata(&asked.userdata));
                 observed.questions.extend(questions.map(|question| (host, question)));

@@ -40,6 +40,12 @@ pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Vec<Settled>, String
             sent.from, sent.packet, story.walk.outcomes
         ));
     }
+    if !tells_answerer(story) {
+        return Err(format!(
+            "sent by {}: {:?}\nthe walk says: {:?}\nand an agent is told to answer as {:?}",
+            sent.from, sent.packet, story.walk.outcomes, story.observed.answerers
+        ));
+    }
     if !tells_whose(story, sent) {
         return Err(format!("sent by {}: {:?}\nand an agent is told somebody else", sent.from, sent.packet));
     }
@@ -81,6 +87,21 @@ fn tells_whose(story: &Story, sent: &Sent) -> bool {
     !is_plain || story.observed.askers.iter().all(|asker| Some(*asker) == key)
 }
 
+/// Whether agents are told who answers, where an interface does.
+fn tells_answerer(story: &Story) -> bool {
+    let answering = story.walk.outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Answered { by, packet: None, .. } => Some(by),
+        _ => None,
+    });
+    let key = |by: &ObjectRef| match by {
+        ObjectRef::Interface(id) => story.topology.interfaces().get(id).map(|of| u128::from(of.key.0)),
+        _ => None,
+    };
+    let keys: Option<Vec<_>> = answering.map(key).collect();
+    let keys = keys.filter(|keys| !keys.is_empty());
+    keys.is_none_or(|keys| story.observed.answerers.iter().all(|answerer| keys.contains(answerer)))
+}
+
 /// Whether agents are told what fits, where somebody is to hear of it.
 fn tells_sizes(story: &Story) -> bool {
     let sizes = story.walk.outcomes.iter().filter_map(|outcome| match outcome {
@@ -103,7 +124,7 @@ fn tells_hops(story: &Story) -> bool {
 }
 
 /// Of what each host is to count a drop, as the walk says: by reasons any of which will do.
-pub(crate) fn counted(topology: &Topology, walk: &Walk) -> Vec<(u8, &'static [Purpose])> {
+pub(crate) fn counted(topology: &Topology, walk: &Walk, sent: &Sent) -> Vec<(u8, &'static [Purpose])> {
     let drops = walk.outcomes.iter().filter_map(|outcome| match outcome {
         // Who is behind another leg is dropped by the network's own flows, before any says that no route takes him.
         Outcome::Dropped { by, reason: Reason::NotRouted, .. } if is_outside(topology, by) => None,
@@ -111,6 +132,11 @@ pub(crate) fn counted(topology: &Topology, walk: &Walk) -> Vec<(u8, &'static [Pu
         Outcome::Dropped {
             host: Some(host), by: ObjectRef::Interface(_), reason: Reason::Pretender, ..
         } => Some((number_of(host)?, &[Purpose::Pretender][..])),
+        Outcome::Dropped { host: Some(host), reason: Reason::Unresolved, .. }
+            if !may_ask_for_itself(topology, sent) =>
+        {
+            Some((number_of(host)?, &[Purpose::Unresolved][..]))
+        }
         Outcome::Dropped { host: Some(host), reason, .. } => Some((number_of(host)?, purposes(*reason))),
         // Its sender is told, and it is dropped all the same.
         Outcome::Answered { host, answer: Answer::Rejected, .. } => {
@@ -122,6 +148,21 @@ pub(crate) fn counted(topology: &Topology, walk: &Walk) -> Vec<(u8, &'static [Pu
     drops.sort_unstable();
     drops.dedup();
     drops
+}
+
+/// Whether a question for an address may be for one of its sender's own.
+fn may_ask_for_itself(topology: &Topology, sent: &Sent) -> bool {
+    let asked = match &sent.packet.content {
+        Content::Arp(arp) => IpAddr::from(arp.target_ip),
+        Content::Ip(_) | Content::Other { .. } => return true,
+    };
+    let Some(sender) = topology.interfaces().get(&sent.from) else { return true };
+    let mut leases = topology.mac_leases_of_interface(&sent.from).into_iter();
+    let is_own = leases.any(|lease| {
+        let own = topology.ip_leases_of_mac_lease(&lease);
+        own.iter().any(|id| topology.ip_leases().get(id).is_some_and(|of| of.address.ip() == asked))
+    });
+    is_own || !sender.allowed_addresses.is_empty()
 }
 
 /// Whether an interface is on the wire of a physical network.

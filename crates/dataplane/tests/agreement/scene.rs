@@ -197,7 +197,7 @@ impl Story {
         self.walk = walk(&self.topology, &sent.from, &sent.packet, &self.connections);
         self.scene.sent.push(sent.clone());
         let before = std::mem::replace(&mut self.connections, self.walk.connections.clone());
-        let counted = judge::counted(&self.topology, &self.walk);
+        let counted = judge::counted(&self.topology, &self.walk, &sent);
         let counts = |fleet: &Fleet| -> Vec<_> {
             counted.iter().map(|(host, purposes)| fleet.dropped(*host, purposes)).collect()
         };

@@ -14,9 +14,9 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dataplane::layout::TUNNEL_OUT;
+use dataplane::layout::*;
 use dataplane::{FlowKey, Program};
-use openflow::Flow;
+use openflow::{Field, Flow, Match, TableId, Term, Value};
 
 use crate::campaign::{PACKETS, everywhere};
 use crate::fleet::{Fleet, HOSTS};
@@ -41,7 +41,8 @@ const CHUNK: usize = 40;
 pub(crate) struct Tally {
     pub(crate) caught: usize,
     /// Those that nobody has noticed, and why, if there is a reason.
-    unnoticed: Vec<(Option<&'static str>, String)>,
+    unnoticed: Vec<(Option<&'static str>, u64, String)>,
+    /// Of each kind of fault: how many were judged, and how many of them noticed.
     tried: BTreeMap<String, (usize, usize)>,
     /// The number of the next scene.
     next: u64,
@@ -52,7 +53,7 @@ pub(crate) struct Tally {
 impl Tally {
     /// Mutants that nobody has noticed for no reason.
     pub(crate) fn survived(&self) -> usize {
-        self.unnoticed.iter().filter(|(why, _)| why.is_none()).count()
+        self.unnoticed.iter().filter(|(why, ..)| why.is_none()).count()
     }
 
     fn next(&mut self) -> Option<(u64, usize)> {
@@ -62,13 +63,13 @@ impl Tally {
         (mutants > 0).then_some((number, mutants))
     }
 
-    fn note(&mut self, mutant: &Mutant, fate: Fate) {
+    fn note(&mut self, number: u64, mutant: &Mutant, fate: Fate) {
         let noticed = fate == Fate::Caught;
         let (all, caught) = self.tried.entry(format!("{:?}", mutant.fault)).or_default();
         (*all, *caught) = (*all + 1, *caught + usize::from(noticed));
         match fate {
             Fate::Caught => self.caught += 1,
-            Fate::Unnoticed(why) => self.unnoticed.push((why, mutant.to_string())),
+            Fate::Unnoticed(why) => self.unnoticed.push((why, number, mutant.to_string())),
         }
     }
 }
@@ -78,8 +79,8 @@ impl fmt::Display for Tally {
         for (fault, (all, caught)) in &self.tried {
             writeln!(f, "{caught:8} of {all} {fault}")?;
         }
-        for (why, mutant) in &self.unnoticed {
-            writeln!(f, "  {}: {mutant}", why.unwrap_or("NOT CAUGHT"))?;
+        for (why, number, mutant) in &self.unnoticed {
+            writeln!(f, "  topology {number}, {}: {mutant}", why.unwrap_or("NOT CAUGHT"))?;
         }
         Ok(())
     }
@@ -101,7 +102,7 @@ pub(crate) fn hunt(seed: u64, count: usize, limit: Option<Duration>) -> Tally {
         while in_time() {
             let Some((number, mutants)) = tally.lock().expect("no panic").next() else { break };
             let mut random = Random::of(seed, number);
-            let tried = match Lab::of(fleet, &mut random) {
+            let tried = match Lab::of(fleet, number, &mut random) {
                 Some(mut lab) => (0..mutants).take_while(|_| in_time() && lab.try_one(&tally)).count(),
                 None => 0,
             };
@@ -114,6 +115,8 @@ pub(crate) fn hunt(seed: u64, count: usize, limit: Option<Duration>) -> Tally {
 /// A scene about which the walk and the switches agree, and what its switches hold.
 struct Lab<'a> {
     fleet: &'a mut Fleet,
+    /// The scene's number.
+    number: u64,
     random: Random,
     stage: Stage,
     scene: Scene,
@@ -122,7 +125,7 @@ struct Lab<'a> {
 }
 
 impl<'a> Lab<'a> {
-    fn of(fleet: &'a mut Fleet, random: &mut Random) -> Option<Self> {
+    fn of(fleet: &'a mut Fleet, number: u64, random: &mut Random) -> Option<Self> {
         let scene = topologies::any(random);
         let stage = Stage::of(&scene);
         // Flows that stay would keep their counters.
@@ -136,7 +139,7 @@ impl<'a> Lab<'a> {
         }
         let met = (0..HOSTS).flat_map(|host| fleet.met(host).into_iter().map(move |key| (host, key)));
         let (met, scene) = (met.collect(), story.scene().clone());
-        Some(Self { fleet, random: random.clone(), stage, scene, met })
+        Some(Self { fleet, number, random: random.clone(), stage, scene, met })
     }
 
     /// Makes a flow wrong, and sees. False if the switch refuses so wrong a flow.
@@ -144,7 +147,7 @@ impl<'a> Lab<'a> {
         let mutant = self.choose();
         let program = &self.stage.programs[&mutant.host];
         if let Some(why) = rules::equivalent(program, &mutant) {
-            tally.lock().expect("no panic").note(&mutant, Fate::Unnoticed(Some(why)));
+            tally.lock().expect("no panic").note(self.number, &mutant, Fate::Unnoticed(Some(why)));
             return true;
         }
         let mut sick = self.stage.clone();
@@ -154,7 +157,7 @@ impl<'a> Lab<'a> {
             true => Fate::Caught,
             false => Fate::Unnoticed(self.never_met(&mutant)),
         };
-        tally.lock().expect("no panic").note(&mutant, fate);
+        tally.lock().expect("no panic").note(self.number, &mutant, fate);
         true
     }
 
@@ -195,11 +198,43 @@ impl<'a> Lab<'a> {
     fn aim(&mut self, story: &mut Story, author: &mut Author, mutant: &Mutant) -> bool {
         let FlowKey { table, matching, .. } = mutant.shown_by.clone();
         let beyond = mutant.beyond.clone().filter(|_| self.random.percent(60));
-        let aim = Aim { host: mutant.host, table, matching: beyond.unwrap_or(matching) };
+        let matching = beyond.unwrap_or(matching);
+        let matching = self.as_another_wants(mutant.host, table, matching);
+        let (table, matching) = as_it_began(table, &matching);
+        let aim = Aim { host: mutant.host, table, matching };
         let Some(sent) = author.aimed(story, &aim) else { return true };
         let agrees = story.go_on(self.fleet, sent).is_ok();
         author.learn(story);
         agrees
+    }
+
+    /// Sometimes also what a filter's or group's flow wants, so that what the flow does to a packet is not undone by a refusal.
+    fn as_another_wants(&mut self, host: u8, table: TableId, matching: Match) -> Match {
+        let judges = match table {
+            _ if (TRACK_OUT..=REFUSED_OUT).contains(&table) => [FILTER_OUT, GROUP_OUT],
+            TUNNEL_IN => [FILTER_IN, GROUP_IN],
+            _ if (DELIVER..=REFUSED_IN).contains(&table) => [FILTER_IN, GROUP_IN],
+            _ => return matching,
+        };
+        let is_packets = |term: &Term| ![Field::CtState, Field::Reg(FLAGS)].contains(&term.field);
+        let flows = self.stage.programs[&host].flows.values().filter(|of| judges.contains(&of.table));
+        let fitting = flows.filter(|of| {
+            let mut both = of.matching.terms().iter().filter(|term| is_packets(term));
+            both.all(|term| {
+                matching
+                    .get(term.field)
+                    .is_none_or(|own| (own.value ^ term.value) & own.mask & term.mask == 0)
+            })
+        });
+        let fitting: Vec<_> = fitting.collect();
+        let Some(judge) = self.random.any(&fitting).copied().filter(|_| self.random.percent(60)) else {
+            return matching;
+        };
+        let wanted = judge.matching.terms().iter().filter(|term| matching.get(term.field).is_none());
+        let wanted: Vec<_> = wanted.copied().collect();
+        wanted.into_iter().fold(matching, |matching, term| {
+            matching.with_masked(term.field, Value(term.value), Value(term.mask))
+        })
     }
 
     /// Why no packet meets the flow also where nothing is wrong; `None` if one does.
@@ -232,4 +267,34 @@ impl<'a> Lab<'a> {
         }
         Some("no packet meets it: none of those that come to its table fits it")
     }
+}
+
+/// What trackers remember of who began a connection: somebody else than the guest that they are for, or that guest.
+const BEGUN_BY_OTHERS: u128 = 1;
+const BEGUN_HERE: u128 = 2;
+
+/// What the first packet of a connection matched, and where, if a flow is about answers. These are sent once it has arrived.
+fn as_it_began(table: TableId, matching: &Match) -> (TableId, Match) {
+    let mark = matching.get(Field::CtMark).map(|term| term.value);
+    let other = |table: TableId, from: TableId, to: TableId| TableId(table.0 - from.0 + to.0);
+    let table = match mark {
+        Some(BEGUN_BY_OTHERS) if (TRACK_OUT..=COMMIT_OUT).contains(&table) => {
+            other(table, TRACK_OUT, TRACK_IN)
+        }
+        Some(BEGUN_HERE) if (TRACK_IN..=COMMIT_IN).contains(&table) => other(table, TRACK_IN, TRACK_OUT),
+        _ => return (table, matching.clone()),
+    };
+    let turned = matching.terms().iter().fold(Match::new(), |turned, term| {
+        let (field, shift) = match term.field {
+            Field::Reg(SOURCE_INTERFACE) => (Field::Reg(DESTINATION_INTERFACE), 0),
+            Field::Reg(DESTINATION_INTERFACE) => (Field::Reg(SOURCE_INTERFACE), 0),
+            Field::Reg(DESTINATION_IDENTITY) => (Field::Reg(FLAGS), IDENTITY_BIT),
+            // Whom it answers may be anybody.
+            Field::Reg(FLAGS) | Field::CtMark | Field::CtState => return turned,
+            other => (other, 0),
+        };
+        let mask = if shift == 0 { term.mask } else { u128::from(IDENTITY) };
+        turned.with_masked(field, Value(term.value << shift), Value(mask))
+    });
+    (table, turned)
 }

@@ -21,8 +21,12 @@ pub(crate) fn equivalent(program: &Program, mutant: &Mutant) -> Option<&'static 
     if is_shadowed(flow) && mutant.wrong.as_ref().is_none_or(is_shadowed) {
         return Some("flows above take all its packets");
     }
-    if only_for_itself(flow) {
+    let loses = program.flows.get(&mutant.shown_by);
+    if only_for_itself(flow) || mutant.fault == Fault::TooHigh && loses.is_some_and(only_for_itself) {
         return Some("a switch gives nothing back by the port that it came from");
+    }
+    if is_nobodys_way(program, flow) {
+        return Some("only its own interface sends to it from its host");
     }
     if commits_what_is_known(mutant) {
         return Some("only what is new is kept, and this is of a known connection");
@@ -43,7 +47,11 @@ pub(crate) fn equivalent(program: &Program, mutant: &Mutant) -> Option<&'static 
     let beyond = mutant.beyond.clone().map(|matching| Flow { matching, ..flow.clone() });
     let gained = beyond.is_none_or(|beyond| does_the_same(&beyond, &others));
     let is_about_packets = loses || mutant.fault == Fault::Mask;
-    (is_about_packets && lost && gained).then_some("other flows do the same with these packets")
+    let has_helper = flow.instructions.apply != without_helper(flow).apply;
+    (is_about_packets && lost && gained).then_some(match has_helper {
+        true => "other flows do the same but for helping FTP, which no packet speaks",
+        false => "other flows do the same with these packets",
+    })
 }
 
 /// Whether other flows do the same with the packets that the right flow takes.
@@ -56,6 +64,31 @@ pub(crate) fn loses_nothing(program: &Program, mutant: &Mutant) -> bool {
 fn only_for_itself(flow: &Flow) -> bool {
     let key = |register| flow.matching.get(Field::Reg(register)).map(|term| term.value);
     flow.table == DELIVER && drops(flow) && key(SOURCE_INTERFACE) == key(DESTINATION_INTERFACE)
+}
+
+/// Whether only the interface itself is in its domain on its host, where nothing is simulated and no wire known: others' packets
+/// come by tunnels, which lead to its port directly.
+fn is_nobodys_way(program: &Program, flow: &Flow) -> bool {
+    let (Some(Owner::Interface(key)), Some(domain)) =
+        (Owner::of_cookie(flow.cookie), flow.matching.get(Field::Metadata))
+    else {
+        return false;
+    };
+    let sets = |of: &Flow, field: Field, value: u128| {
+        let mut actions = of.instructions.apply.iter();
+        actions.any(
+            |action| matches!(action, Action::SetField(set) if set.field() == field && set.value() == value),
+        )
+    };
+    let is_others = |of: &Flow| {
+        sets(of, Field::Metadata, domain.value) && !sets(of, Field::Reg(SOURCE_INTERFACE), u128::from(key.0))
+    };
+    let is_simulated = |of: &Flow| of.table == DESTINATION && of.instructions.goto_table == Some(SIMULATED);
+    let is_wires = |of: &Flow| [LINK, WIRE_SOURCE].contains(&of.table);
+    let is_more =
+        |of: &Flow| of.matching.get(Field::Metadata) == Some(domain) && (is_simulated(of) || is_wires(of));
+    let is_way = flow.table == DESTINATION && flow.instructions.goto_table == Some(DELIVER);
+    is_way && !program.flows.values().any(|of| is_others(of) || is_more(of))
 }
 
 /// Whether what is wrong is only that it says that a connection may begin.
@@ -126,13 +159,24 @@ fn does_the_same(flow: &Flow, others: &[&Flow]) -> bool {
     let below = others.iter().filter(|of| of.priority <= flow.priority);
     let mut below: Vec<_> = below.filter(|of| overlaps(&of.matching, &flow.matching)).collect();
     below.sort_by_key(|of| Reverse(of.priority));
-    let same = |of: &Flow| of.instructions == flow.instructions && counted(of) == counted(flow);
+    let same = |of: &Flow| without_helper(of) == without_helper(flow) && counted(of) == counted(flow);
     let all = below.iter().position(|of| covers(&of.matching, &flow.matching));
     match all {
         Some(last) => below.iter().take(last + 1).all(|of| same(of)),
         // The end of a table without an end drops, and counts nothing.
         None => below.iter().all(|of| same(of)) && drops(flow) && counted(flow).is_none(),
     }
+}
+
+/// What it does, but for a tracker's helper: that looks for what FTP says of further connections, and no packet says that.
+fn without_helper(flow: &Flow) -> openflow::Instructions {
+    let mut instructions = openflow::Instructions::clone(&flow.instructions);
+    for action in &mut instructions.apply {
+        if let Action::Ct(ct) = action {
+            ct.alg = 0;
+        }
+    }
+    instructions
 }
 
 /// Whether it drops what others would drop, and counts it as nothing.

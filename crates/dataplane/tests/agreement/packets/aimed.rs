@@ -38,6 +38,10 @@ struct Cast {
     from_host: Option<u8>,
     /// The address that it has to be from.
     source: Option<IpAddr>,
+    /// The identity that its sender has to have.
+    identity: Option<u32>,
+    /// Whom it is to reach, if that matters.
+    receivers: Vec<Party>,
 }
 
 impl Cast {
@@ -56,7 +60,11 @@ impl Cast {
         let source = value(Field::Ipv4Src).or(value(Field::CtNwSrc)).and_then(v4);
         let v6 = || value(Field::Ipv6Src).or(value(Field::CtIpv6Src));
         let source = source.or_else(|| v6().map(|of| Ipv6Addr::from(of).into()));
-        Self { parties: parties(topology), domain, sender: by_key.or(by_port), from_host, source }
+        let identity = matching.get(Field::Reg(FLAGS)).map(|term| term.value & u128::from(IDENTITY));
+        let identity = identity.and_then(|of| u32::try_from(of >> IDENTITY_BIT).ok()).filter(|of| *of != 0);
+        let (parties, sender) = (parties(topology), by_key.or(by_port));
+        let receivers = receivers(topology, &parties, aim);
+        Self { parties, domain, sender, from_host, source, identity, receivers }
     }
 
     /// Whether somebody in a domain may be whom it is from.
@@ -70,9 +78,13 @@ impl Cast {
 impl Author {
     /// The next packet that may meet a flow; `None` if there is nobody to send one.
     pub(crate) fn aimed(&mut self, story: &Story, aim: &Aim) -> Option<Sent> {
-        if self.random.percent(30) && !self.received.is_empty() {
-            let (from, got) = self.random.pick(&self.received).clone();
-            let packet = if self.random.percent(75) { answer(&got) } else { error_about(&got) };
+        // What trackers know shows in answers, and in answers to these.
+        let is_tracked = [TRACK_OUT..=LOG, TRACK_IN..=REFUSED_IN, TRANSLATE_OUT..=TRANSLATED_IN];
+        let is_tracked = is_tracked.iter().any(|tables| tables.contains(&aim.table));
+        if self.random.percent(if is_tracked { 50 } else { 30 }) && !self.received.is_empty() {
+            let latest = self.received.last().filter(|_| self.random.percent(60)).cloned();
+            let (from, got) = latest.unwrap_or_else(|| self.random.pick(&self.received).clone());
+            let packet = if self.random.percent(80) { answer(&got) } else { error_about(&got) };
             if let Some(packet) = packet {
                 return Some(Sent { from, packet, form: Form::Plain });
             }
@@ -83,14 +95,29 @@ impl Author {
             self.overlay(&mut sent.packet, &aim.matching, topology, &cast.parties);
             return Some(sent);
         }
-        let from = self.sender(topology, &cast, aim)?;
+        let receiver = self.random.any(&cast.receivers).filter(|_| self.random.percent(75)).cloned();
+        let from = self.sender(topology, &cast, aim, receiver.as_ref())?;
         let packet = self.write(topology, &from, &cast.parties);
+        let packet = match is_about_neighbours(&aim.matching) {
+            true => {
+                let near = cast.parties.iter().filter(|party| party.domain == from.domain).cloned();
+                let near: Vec<_> = near.collect();
+                let is_near = self.random.percent(80);
+                self.resolution(&from, if is_near { &near } else { &cast.parties })
+            }
+            false => packet,
+        };
         let mut packet = self.towards(packet, topology, &from, aim);
+        if let Some(receiver) = receiver.filter(|of| of.domain == from.domain) {
+            self.lead_to(&mut packet, &from, &receiver, aim);
+        }
         match self.random.percent(85) {
             true => self.overlay(&mut packet, &aim.matching, topology, &cast.parties),
             false => packet = self.spoil(packet, &cast.parties),
         }
-        if cast.source.is_none() && self.random.percent(90) {
+        // Where it is looked who speaks, some do not say who they are.
+        let is_judged = [SOURCE, SEGMENT_SOURCE, WIRE_SOURCE].contains(&aim.table);
+        if cast.source.is_none() && self.random.percent(if is_judged { 50 } else { 90 }) {
             speak_as(&mut packet, &from);
         }
         self.resize(&mut packet, aim.table);
@@ -98,14 +125,29 @@ impl Author {
     }
 
     /// Who may be meant, rather on the flow's host, and, where packets are judged, rather somebody whose are.
-    fn sender(&mut self, topology: &Topology, cast: &Cast, aim: &Aim) -> Option<Party> {
+    fn sender(&mut self, topology: &Topology, cast: &Cast, aim: &Aim, to: Option<&Party>) -> Option<Party> {
         let guests: Vec<_> = cast.parties.iter().filter(|party| !party.is_simulated).collect();
         let speaker = guests.iter().find(|party| cast.source.is_some_and(|of| party.addresses.contains(&of)));
         if let Some(speaker) = speaker.filter(|_| self.random.percent(70)) {
             return Some((*speaker).clone());
         }
-        let fitting = |party: &&&Party| cast.may_be(topology, &party.interface, &party.domain);
+        let fitting = |party: &&&Party| {
+            cast.may_be(topology, &party.interface, &party.domain)
+                && to.is_none_or(|to| to.domain == party.domain)
+        };
         let chosen: Vec<_> = guests.iter().filter(fitting).copied().collect();
+        let is_member = |party: &&&Party| match cast.identity {
+            Some(identity) => self::identity(topology, party) == Some(identity),
+            None => [TUNNEL_IN, PEER].contains(&aim.table) && self::identity(topology, party).is_some(),
+        };
+        // What comes by a tunnel is from elsewhere.
+        let is_there =
+            |party: &&&Party| aim.table != TUNNEL_IN || host_of(&party.interface) != Some(aim.host);
+        let chosen: Vec<_> = chosen.iter().filter(is_there).copied().collect();
+        let members: Vec<_> = chosen.iter().filter(is_member).copied().collect();
+        if !members.is_empty() && self.random.percent(60) {
+            return self.random.any(&members).copied().cloned();
+        }
         let is_here = |party: &&&Party| host_of(&party.interface) == Some(aim.host);
         let here: Vec<_> = chosen.iter().filter(is_here).copied().collect();
         let is_protected = |party: &&&Party| {
@@ -146,12 +188,14 @@ impl Author {
         let far: Vec<_> = parties.iter().filter(is_far).cloned().collect();
         let (chance, outside) = (self.random.below(10), self.outside_of(from));
         let (hop, targets) = match aim.table {
+            // What a tunnel says is for nobody is for all.
+            TUNNEL_IN if chance < 8 && aim.matching.get(OPTION).is_some() => return self.broadcast(from),
             TUNNEL_IN | DESTINATION if chance < 4 => return self.broadcast(from),
             PEER | TUNNEL_OUT if chance < 8 => {
                 let Some(to) = self.random.any(&far).cloned() else { return packet };
                 (to.mac, to.addresses)
             }
-            TRANSLATE_OUT | TRANSLATED_OUT | TRANSLATE_IN | TRANSLATED_IN if chance < 4 => {
+            table if (ROUTE..=GATEWAY).contains(&table) && chance < 4 => {
                 let Some(leg) = self.random.any(&legs) else { return packet };
                 (leg.mac, vec![outside])
             }
@@ -176,9 +220,28 @@ impl Author {
         packet
     }
 
+    /// Sends it to somebody in its sender's domain.
+    fn lead_to(&mut self, packet: &mut Packet, from: &Party, to: &Party, aim: &Aim) {
+        if packet.destination.is_multicast() {
+            return;
+        }
+        packet.destination = to.mac;
+        let is_ipv4 = packet.ip().is_some_and(IpPacket::is_ipv4);
+        let own: Vec<_> = to.addresses.iter().copied().filter(|of| of.is_ipv4() == is_ipv4).collect();
+        let Some(target) = self.random.any(&own).copied() else { return };
+        if let Some(ip) = packet.ip_mut().filter(|_| aim.table < SIMULATED || self.random.percent(50)) {
+            ip.destination = target;
+        }
+        speak_as(packet, from);
+    }
+
     /// Gives a packet another size or other hops, sometimes, and where it may be too large for a tunnel mostly.
     fn resize(&mut self, packet: &mut Packet, table: TableId) {
-        let chance = if table == TUNNEL_OUT { 70 } else { 4 };
+        let chance = match table {
+            TUNNEL_OUT => 70,
+            PEER => 25,
+            _ => 4,
+        };
         let (is_large, bytes) = (self.random.percent(chance), self.random.below(75));
         let (is_far, hops) = (self.random.percent(15), self.random.below(60));
         let Some(ip) = packet.ip_mut() else { return };
@@ -301,6 +364,11 @@ impl Author {
                     Field::Ipv6Dst | Field::CtIpv6Dst if !ip.is_ipv4() => ip.destination = v6().into(),
                     Field::IpTtl => ip.hops = u8::try_from(value).unwrap_or(64),
                     Field::IpFrag if value & 3 == 0 => ip.fragment = Fragment::Whole,
+                    Field::IpFrag if value & 3 == 1 && may_grow(&ip.payload) => ip.fragment = Fragment::First,
+                    Field::IpFrag if value & 3 == 3 => {
+                        ip.fragment = Fragment::Later;
+                        ip.payload = Payload::Other { protocol: ip.protocol() };
+                    }
                     Field::NdSll | Field::NdTll => {
                         if let Payload::Neighbour(neighbour) = &mut ip.payload {
                             neighbour.link_layer = Some(mac(value)).filter(|mac| *mac != MacAddr([0; 6]));
@@ -317,6 +385,28 @@ impl Author {
             },
         }
     }
+}
+
+/// Who has to get what is to meet a flow: whom it names, and, where it matters whose members they are, members.
+fn receivers(topology: &Topology, parties: &[Party], aim: &Aim) -> Vec<Party> {
+    let key = register(&aim.matching, DESTINATION_INTERFACE).map(InterfaceKey);
+    let key = key.and_then(|key| topology.interface_of_key(key)).map(|of| of.uuid.clone());
+    let to = register(&aim.matching, DESTINATION_IDENTITY).filter(|_| aim.table == GROUP_IN);
+    let is_here = |party: &Party| host_of(&party.interface) == Some(aim.host);
+    let is_member = |party: &Party| identity(topology, party).is_some();
+    let all = parties.iter().filter(|party| match (&key, aim.table) {
+        (Some(key), _) => party.interface == *key,
+        (None, GROUP_IN) => is_here(party) && to.is_none_or(|to| identity(topology, party) == Some(to)),
+        (None, TUNNEL_IN) => is_here(party) && is_member(party),
+        (None, PEER) => !is_here(party) && is_member(party),
+        _ => false,
+    });
+    all.cloned().collect()
+}
+
+/// The set of groups that somebody is a member of.
+fn identity(topology: &Topology, party: &Party) -> Option<u32> {
+    topology.interfaces().get(&party.interface)?.identity.map(|key| key.0)
 }
 
 /// Has a packet be from an address of its sender's, if there is one of its family.
@@ -370,6 +460,12 @@ fn fill_in_payload(payload: &mut Payload, field: Field, value: u16, address: Ipv
         (Payload::Neighbour(neighbour), Field::NdTarget) => neighbour.target = address,
         _ => {}
     }
+}
+
+/// Whether a flow is about who has an address.
+fn is_about_neighbours(matching: &Match) -> bool {
+    let value = |field| matching.get(field).map(|term: &Term| term.value);
+    value(Field::EthType) == Some(0x0806) || matches!(value(Field::Icmpv6Type), Some(135 | 136))
 }
 
 /// What a register has to be, all of it.
