@@ -239,14 +239,17 @@ impl Author {
     fn resize(&mut self, packet: &mut Packet, table: TableId) {
         let chance = match table {
             TUNNEL_OUT => 70,
-            PEER => 25,
+            PEER => 40,
             _ => 4,
         };
         let (is_large, bytes) = (self.random.percent(chance), self.random.below(75));
         let (is_far, hops) = (self.random.percent(15), self.random.below(60));
+        let is_whole = self.random.percent(50);
         let Some(ip) = packet.ip_mut() else { return };
         if is_large && may_grow(&ip.payload) {
             ip.data_bytes = 1370 + u16::try_from(bytes).expect("few");
+            // Who sends what may not be cut is told what fits.
+            ip.dont_fragment = ip.is_ipv4() && is_whole && ip.fragment == Fragment::Whole;
         }
         if is_far && !matches!(ip.payload, Payload::Neighbour(_)) && ip.hops == 64 {
             ip.hops = u8::try_from(hops).expect("few").saturating_sub(15) + 1;
