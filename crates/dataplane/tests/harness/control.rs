@@ -122,11 +122,15 @@ impl Control {
         counters
     }
 
+    /// Waits until the switch has taken a turn, and has said what there was to say in it.
+    pub(crate) fn await_turn(&self) {
+        // What comes after an answer was sent after it.
+        self.runtime.block_on(self.connection.barrier()).expect("an answer");
+    }
+
     /// What the agent was asked since this was last called.
     pub(crate) fn questions(&mut self) -> Vec<PacketIn> {
         self.runtime.block_on(async {
-            // What comes after an answer was sent after it.
-            self.connection.barrier().await.expect("an answer");
             let mut questions = Vec::new();
             while let Ok(event) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {
                 match event.expect("an open connection") {

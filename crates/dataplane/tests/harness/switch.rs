@@ -1,8 +1,10 @@
 //! A host's switch: ports of guests, tunnels, and an underlay with one port.
 //!
 //! # When a packet is through
-//! The switch's main thread takes turns: packets received, then messages of OpenFlow, then commands. A message that is answered after
-//! the command that injected a packet finds the packet dealt with, so nothing here waits.
+//! The switch's main thread takes turns: one packet of each port, then messages of OpenFlow, then some commands. A message that is sent
+//! once the command that injected a packet is done, and then answered, finds the packet dealt with. Every injection waits for
+//! that: several commands fit into one turn, and packets that wait for theirs would be missed, and at last (a dummy port keeps a
+//! hundred) be lost.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -130,10 +132,11 @@ impl Switch {
         Ok(())
     }
 
-    /// Gives a guest's frame to its port.
+    /// Gives a guest's frame to its port, and waits until it is dealt with.
     pub(crate) fn receive(&self, port: &str, frame: &[u8]) {
         let text: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
         self.daemons.call("netdev-dummy/receive", &[port, &text]);
+        self.control.await_turn();
     }
 
     /// From here on no time passes for the switch (meters fill no more), and it goes on working.
