@@ -291,6 +291,13 @@ impl Compiler {
             | ObjectRef::DnsRecord(_)
             | ObjectRef::MetadataSecret(_)
             | ObjectRef::HostToken(_)
+            | ObjectRef::MacRangeGroup(_)
+            | ObjectRef::MacRange(_)
+            | ObjectRef::IpRangeGroup(_)
+            | ObjectRef::IpRange(_)
+            | ObjectRef::LeasePolicy(_)
+            | ObjectRef::IpLeaseContainer(_)
+            | ObjectRef::IpRetentionContainer(_)
             | ObjectRef::Sequences => {}
         }
     }

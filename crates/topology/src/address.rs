@@ -27,6 +27,17 @@ impl MacAddr {
         !self.is_multicast() && self.0 != [0; 6]
     }
 
+    /// The address as a number, in whose order addresses are.
+    pub(crate) fn number(self) -> u64 {
+        self.0.into_iter().fold(0, |number, octet| number << 8 | u64::from(octet))
+    }
+
+    /// The address that the lower 48 bits of a number stand for.
+    pub(crate) fn of_number(number: u64) -> Self {
+        let [_, _, octets @ ..] = number.to_be_bytes();
+        Self(octets)
+    }
+
     /// The link-local address a host makes of it (RFC 4291, appendix A: modified EUI-64).
     pub fn link_local(self) -> Ipv6Addr {
         let [a, b, c, d, e, f] = self.0;

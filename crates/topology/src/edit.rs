@@ -14,18 +14,27 @@ use crate::address::{
     TranslationZone,
 };
 use crate::datapath::Datapath;
+use crate::dice::Dice;
 use crate::dns_record::DnsRecord;
 use crate::dns_service::DnsService;
 use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
 use crate::graph::{DomainId, Topology};
 use crate::id::{
-    DatapathId, DnsRecordId, DnsServiceId, FilterId, Id, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
-    NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, Id, InterfaceId, IpLeaseContainerId, IpLeaseId,
+    IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId, MacLeaseId, MacRangeGroupId,
+    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
 };
 use crate::interface::{Interface, ip_field};
 use crate::ip_lease::IpLease;
+use crate::ip_lease_container::IpLeaseContainer;
+use crate::ip_range::IpRange;
+use crate::ip_range_group::IpRangeGroup;
+use crate::ip_retention_container::IpRetentionContainer;
+use crate::lease_policy::LeasePolicy;
 use crate::mac_lease::MacLease;
+use crate::mac_range::MacRange;
+use crate::mac_range_group::MacRangeGroup;
 use crate::meta::{Meta, MetaSpec};
 use crate::network::Network;
 use crate::network_service::NetworkService;
@@ -53,15 +62,15 @@ pub struct Edit {
     unchecked: BTreeMap<ObjectRef, usize>,
     step: usize,
     now: Timestamp,
-    seed: u64,
+    dice: Dice,
 }
 
 impl Edit {
-    /// Starts from `base`. Names are made up from `seed`, which should be random.
+    /// Starts from `base`. Names are made up and addresses drawn from `seed`, which should be random.
     pub fn new(base: &Topology, now: Timestamp, seed: u64) -> Self {
         let (base, topology) = (base.clone(), base.clone());
         let (changed, unchecked) = (BTreeSet::new(), BTreeMap::new());
-        Self { base, topology, changed, unchecked, step: 0, now, seed }
+        Self { base, topology, changed, unchecked, step: 0, now, dice: Dice(seed) }
     }
 
     /// The topology with the changes so far.
@@ -154,13 +163,13 @@ impl Edit {
         }
     }
 
+    /// Random numbers for one decision.
+    pub(crate) fn dice(&mut self) -> Dice {
+        Dice(self.dice.roll())
+    }
+
     fn made_up_name(&mut self) -> String {
-        // SplitMix64: names need to be spread, not secret.
-        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.seed;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
+        let mut mixed = self.dice.roll();
         let base = ALPHABET.len() as u64;
         let mut letter = || {
             let digit = usize::try_from(mixed % base).expect("a remainder of 36");
@@ -410,4 +419,11 @@ getters! {
     translation in translations: TranslationId => Translation;
     filter in filters: FilterId => Filter;
     security_group in security_groups: SecurityGroupId => SecurityGroup;
+    mac_range_group in mac_range_groups: MacRangeGroupId => MacRangeGroup;
+    mac_range in mac_ranges: MacRangeId => MacRange;
+    ip_range_group in ip_range_groups: IpRangeGroupId => IpRangeGroup;
+    ip_range in ip_ranges: IpRangeId => IpRange;
+    lease_policy in lease_policies: LeasePolicyId => LeasePolicy;
+    ip_lease_container in ip_lease_containers: IpLeaseContainerId => IpLeaseContainer;
+    ip_retention_container in ip_retention_containers: IpRetentionContainerId => IpRetentionContainer;
 }

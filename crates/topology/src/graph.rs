@@ -12,12 +12,13 @@ mod index;
 mod joined;
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use self::index::{Index, Place};
 use self::joined::Joined;
@@ -25,6 +26,7 @@ use crate::address::{
     DomainKey, Dpid, HostKey, IdentityKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
     TranslationKey, TranslationZone,
 };
+use crate::allocation::Span;
 use crate::binding::{Binding, Claim};
 use crate::datapath::Datapath;
 use crate::dns_record::DnsRecord;
@@ -32,12 +34,20 @@ use crate::dns_service::DnsService;
 use crate::filter::Filter;
 use crate::host_token::HostToken;
 use crate::id::{
-    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId,
-    NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, InterfaceId, IpLeaseContainerId, IpLeaseId,
+    IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId, MacLeaseId, MacRangeGroupId,
+    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
 };
 use crate::interface::{Interface, InterfaceMode};
-use crate::ip_lease::IpLease;
+use crate::ip_lease::{IpLease, Phase};
+use crate::ip_lease_container::IpLeaseContainer;
+use crate::ip_range::IpRange;
+use crate::ip_range_group::IpRangeGroup;
+use crate::ip_retention_container::IpRetentionContainer;
+use crate::lease_policy::LeasePolicy;
 use crate::mac_lease::MacLease;
+use crate::mac_range::MacRange;
+use crate::mac_range_group::MacRangeGroup;
 use crate::metadata_secret::MetadataSecret;
 use crate::network::Network;
 use crate::network_service::NetworkService;
@@ -80,6 +90,13 @@ pub struct Topology {
     translations: Table<TranslationId, Translation>,
     filters: Table<FilterId, Filter>,
     security_groups: Table<SecurityGroupId, SecurityGroup>,
+    mac_range_groups: Table<MacRangeGroupId, MacRangeGroup>,
+    mac_ranges: Table<MacRangeId, MacRange>,
+    ip_range_groups: Table<IpRangeGroupId, IpRangeGroup>,
+    ip_ranges: Table<IpRangeId, IpRange>,
+    lease_policies: Table<LeasePolicyId, LeasePolicy>,
+    ip_lease_containers: Table<IpLeaseContainerId, IpLeaseContainer>,
+    ip_retention_containers: Table<IpRetentionContainerId, IpRetentionContainer>,
     bindings: Table<InterfaceId, Binding>,
     host_tokens: Table<HostTokenId, HostToken>,
     sequences: Arc<Sequences>,
@@ -114,6 +131,13 @@ macro_rules! with_kinds {
             Translation in translations,
             Filter in filters,
             SecurityGroup in security_groups,
+            MacRangeGroup in mac_range_groups,
+            MacRange in mac_ranges,
+            IpRangeGroup in ip_range_groups,
+            IpRange in ip_ranges,
+            LeasePolicy in lease_policies,
+            IpLeaseContainer in ip_lease_containers,
+            IpRetentionContainer in ip_retention_containers,
             Binding in bindings,
             HostToken in host_tokens
         )
@@ -160,6 +184,13 @@ impl Topology {
         translations: TranslationId => Translation, "translations";
         filters: FilterId => Filter, "filters";
         security_groups: SecurityGroupId => SecurityGroup, "security groups";
+        mac_range_groups: MacRangeGroupId => MacRangeGroup, "MAC range groups";
+        mac_ranges: MacRangeId => MacRange, "MAC ranges";
+        ip_range_groups: IpRangeGroupId => IpRangeGroup, "IP range groups";
+        ip_ranges: IpRangeId => IpRange, "IP ranges";
+        lease_policies: LeasePolicyId => LeasePolicy, "lease policies";
+        ip_lease_containers: IpLeaseContainerId => IpLeaseContainer, "IP lease containers";
+        ip_retention_containers: IpRetentionContainerId => IpRetentionContainer, "IP retention containers";
         bindings: InterfaceId => Binding, "bindings, by interface";
         host_tokens: HostTokenId => HostToken, "host tokens";
     }
@@ -190,6 +221,14 @@ impl Topology {
         filters_of_interface: InterfaceId => FilterId, "An interface's filter: one at most, in a valid topology.";
         interfaces_of_security_group: SecurityGroupId => InterfaceId, "The members of a security group.";
         security_groups_naming: SecurityGroupId => SecurityGroupId, "The security groups whose rules name it.";
+        mac_ranges_of_group: MacRangeGroupId => MacRangeId, "The ranges of a MAC range group.";
+        ip_ranges_of_group: IpRangeGroupId => IpRangeId, "The ranges of an IP range group.";
+        lease_policies_of_network: NetworkId => LeasePolicyId, "The lease policies that give addresses of a network.";
+        lease_policies_of_ip_range_group: IpRangeGroupId => LeasePolicyId, "The lease policies that give addresses from a group.";
+        lease_policies_of_ip_lease_container: IpLeaseContainerId => LeasePolicyId, "The lease policies whose leases go into a container.";
+        lease_policies_of_ip_retention_container: IpRetentionContainerId => LeasePolicyId, "The lease policies whose leases a container keeps.";
+        interfaces_of_lease_policy: LeasePolicyId => InterfaceId, "The interfaces of a lease policy.";
+        ip_leases_of_container: IpLeaseContainerId => IpLeaseId, "The IP leases in a container.";
         interfaces_claimed_by: DatapathId => InterfaceId, "The interfaces that a host claims, also in vain.";
         interfaces_on: DatapathId => InterfaceId, "The interfaces that live on a host.";
         domains_of_interface: InterfaceId => DomainId, "The L2 domains an interface is in.";
@@ -209,6 +248,30 @@ impl Topology {
     /// The IP leases of an address in a network: one at most, in a valid topology.
     pub fn ip_leases_of_address(&self, network: &NetworkId, address: IpAddr) -> Vec<IpLeaseId> {
         self.index.ip_leases_of_address.collect(&(network.clone(), address))
+    }
+
+    /// The IP leases that a container keeps and that are in this phase, those that came to it first before others.
+    pub fn ip_leases_retained<'a>(
+        &'a self,
+        container: &IpRetentionContainerId,
+        phase: Phase,
+    ) -> impl Iterator<Item = &'a (Timestamp, IpLeaseId)> + use<'a> {
+        self.index.ip_leases_retained.iter(&(container.clone(), phase))
+    }
+
+    /// The leased MAC addresses around this one without a gap; none if it is free.
+    pub(crate) fn mac_addresses_around(&self, number: u64) -> Option<Span> {
+        self.index.mac_addresses.run(&(), number)
+    }
+
+    /// The addresses around this one that no one may have in a network, as they are leased or allowed to others on its
+    /// wire; none if it is free.
+    pub(crate) fn ipv4_addresses_around(&self, network: &NetworkId, address: Ipv4Addr) -> Option<Span> {
+        let domain = self.domain_of_network(network)?;
+        let networks = self.networks_of_domain(&domain);
+        let leased =
+            networks.iter().find_map(|of| self.index.ipv4_addresses.run(of, address.to_bits().into()));
+        leased.or_else(|| self.ipv4_allowed_around(&domain, address))
     }
 
     /// The MAC leases of an address in a domain: one at most, in a valid topology.

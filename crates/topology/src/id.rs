@@ -119,6 +119,20 @@ ids! {
     FilterId = "fil";
     /// Who may talk to whom.
     SecurityGroupId = "sg";
+    /// Where MAC addresses come from that nobody names.
+    MacRangeGroupId = "mrg";
+    /// The addresses of a MAC range group.
+    MacRangeId = "mr";
+    /// Which addresses of a network are given to those who name none.
+    IpRangeGroupId = "iprg";
+    /// The addresses of an IP range group.
+    IpRangeId = "ipr";
+    /// Who is given which addresses.
+    LeasePolicyId = "lp";
+    /// IP leases that belong together.
+    IpLeaseContainerId = "ilc";
+    /// How long IP leases are kept.
+    IpRetentionContainerId = "irc";
     /// Permission for one host to join.
     HostTokenId = "ht";
 }

@@ -4,8 +4,9 @@
 //! A user thinks of a NIC with a MAC address and an IP address, the model of leases. So an interface takes
 //! `mac_address`, `ipv4_address` and `ipv6_address` too, when made and when changed, and keeps the one lease of each
 //! kind in step. Once there are several of a kind, only the leases themselves can tell which one is meant.
+//! Who names no addresses has them allocated: [`crate::mac_range_group`], [`crate::lease_policy`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,8 @@ use crate::attributes::{Attributes, clearable, read};
 use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
-use crate::id::{DatapathId, InterfaceId, NetworkId, SecurityGroupId, SegmentId};
+use crate::id::{DatapathId, InterfaceId, LeasePolicyId, NetworkId, SecurityGroupId, SegmentId};
+use crate::lease_policy::LeasePolicy;
 use crate::mac_lease::MacLease;
 use crate::meta::{Labels, Meta, MetaSpec, text};
 use crate::network_service::NetworkService;
@@ -140,6 +142,10 @@ pub struct Interface {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub allowed_addresses: BTreeSet<AllowedAddress>,
+    /// The lease policies that serve it, each with the label it asked with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = std::collections::HashMap<String, Option<String>>)]
+    pub lease_policies: BTreeMap<LeasePolicyId, Option<String>>,
 }
 
 /// The attributes of an interface that users give.
@@ -212,6 +218,8 @@ pub struct InterfaceSpec {
     vlan_id: Option<Option<u16>>,
     /// Its MAC address, while it has one at most.
     mac_address: Option<MacAddr>,
+    /// Where its MAC address comes from, if it has none and none is given.
+    mac_range_group_uuid: Option<String>,
     /// Its IPv4 address, while it has one at most.
     #[schema(value_type = Option<String>)]
     ipv4_address: Option<Ipv4Addr>,
@@ -244,19 +252,24 @@ impl Interface {
             limits: Limits::default(),
             port_security: secure(),
             allowed_addresses: BTreeSet::new(),
+            lease_policies: BTreeMap::new(),
             uuid: uuid.clone(),
         };
-        let addresses = Addresses::of(&spec);
+        let addresses = Addresses::of(edit, &spec)?;
+        let names_address = addresses.names_ip();
         let interface = interface.merge(edit, spec)?.identified(edit)?;
         edit.put(interface);
         addresses.lease(edit, &uuid, None)?;
+        if !names_address {
+            LeasePolicy::serve(edit, &uuid)?;
+        }
         Ok(uuid)
     }
 
     pub(crate) fn update(edit: &mut Edit, uuid: &InterfaceId, attributes: Attributes) -> Result<(), Error> {
         let spec: InterfaceSpec = read(attributes)?;
         let old = edit.interface(uuid)?;
-        let addresses = Addresses::of(&spec);
+        let addresses = Addresses::of(edit, &spec)?;
         let new = Self::clone(&old).merge(edit, spec)?.identified(edit)?;
         let moved = (old.network_uuid != new.network_uuid).then(|| old.network_of_leases(edit)).flatten();
         if let (Some(network), None) = (&moved, &new.network_uuid) {

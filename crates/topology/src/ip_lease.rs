@@ -1,13 +1,17 @@
 //! IP leases: which addresses of a network an interface has.
+//!
+//! In which containers a lease is, and since when those keep it, is part of it: a container may have ten thousand.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Attributes, read};
 use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
-use crate::id::{InterfaceId, IpLeaseId, MacLeaseId, NetworkId};
+use crate::id::{InterfaceId, IpLeaseContainerId, IpLeaseId, IpRetentionContainerId, MacLeaseId, NetworkId};
 use crate::interface::{Interface, ip_field, several_macs};
 use crate::meta::{Labels, Meta, MetaSpec};
 
@@ -51,6 +55,34 @@ pub struct Holder {
     pub mac_lease_uuid: MacLeaseId,
 }
 
+/// Since when a container keeps a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Retention {
+    /// When it was last given to somebody.
+    #[schema(value_type = String, format = DateTime)]
+    pub leased_at: Timestamp,
+    /// When it was released, if it is.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub released_at: Option<Timestamp>,
+}
+
+/// What a lease waits for in a retention container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// To be released.
+    Leased,
+    /// To be deleted.
+    Released,
+}
+
+impl Retention {
+    /// What the lease waits for, and since when.
+    pub(crate) fn phase(&self) -> (Phase, Timestamp) {
+        self.released_at.map_or((Phase::Leased, self.leased_at), |at| (Phase::Released, at))
+    }
+}
+
 /// An IP address given to an interface, or kept for one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct IpLease {
@@ -70,6 +102,12 @@ pub struct IpLease {
     /// Who holds it, unless it is released.
     #[serde(flatten)]
     pub holder: Option<Holder>,
+    /// The containers it is in.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ip_lease_containers: BTreeSet<IpLeaseContainerId>,
+    /// The containers that keep it, and since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ip_retentions: BTreeMap<IpRetentionContainerId, Retention>,
 }
 
 /// The attributes of an IP lease that users give.
@@ -132,7 +170,8 @@ impl IpLeaseSpec {
     }
 }
 
-fn only_holder(edit: &Edit, interface_uuid: InterfaceId) -> Result<Holder, Error> {
+/// An interface as holder, by its one MAC lease.
+pub(crate) fn only_holder(edit: &Edit, interface_uuid: InterfaceId) -> Result<Holder, Error> {
     match edit.topology().mac_leases_of_interface(&interface_uuid).as_slice() {
         [one] => Ok(Holder { interface_uuid, mac_lease_uuid: one.clone() }),
         [] => Err(Error::unfit("interface_uuid", format!("{interface_uuid} has no MAC lease"))),
@@ -147,11 +186,17 @@ impl IpLease {
         let network = spec.network_uuid.as_ref().ok_or_else(|| Error::missing("network_uuid"))?;
         let network_uuid: NetworkId = edit.reference("network_uuid", network)?;
         let address = spec.address()?.ok_or_else(|| Error::missing("ipv4_address"))?;
-        let holder = spec.holder(edit, None)?;
-        let enable_routing = spec.enable_routing.unwrap_or_default();
-        let meta = edit.new_meta(MetaSpec { project: spec.project, labels: spec.labels })?;
-        Self { uuid: uuid.clone(), meta, network_uuid, address: address.into(), enable_routing, holder }
-            .store(edit, None)?;
+        let lease = Self {
+            uuid: uuid.clone(),
+            network_uuid,
+            address: address.into(),
+            enable_routing: spec.enable_routing.unwrap_or_default(),
+            holder: spec.holder(edit, None)?,
+            ip_lease_containers: BTreeSet::new(),
+            ip_retentions: BTreeMap::new(),
+            meta: edit.new_meta(MetaSpec { project: spec.project, labels: spec.labels })?,
+        };
+        lease.store(edit, None)?;
         Ok(uuid)
     }
 
@@ -195,6 +240,28 @@ impl IpLease {
         Self { holder: None, ..(*old).clone() }.store(edit, Some(&old))
     }
 
+    /// Its time is over: takes it from its interface, if one has it, and keeps the address.
+    pub(crate) fn expire(edit: &mut Edit, uuid: &IpLeaseId) -> Result<(), Error> {
+        let now = edit.now();
+        Self::change(edit, uuid, |lease| {
+            lease.holder = None;
+            lease.released(now);
+        })
+    }
+
+    fn released(&mut self, now: Timestamp) {
+        for retention in self.ip_retentions.values_mut() {
+            retention.released_at = retention.released_at.or(Some(now));
+        }
+    }
+
+    /// A lease that is given again lasts as long as a new one.
+    fn attached(&mut self, now: Timestamp) {
+        for retention in self.ip_retentions.values_mut() {
+            *retention = Retention { leased_at: now, released_at: None };
+        }
+    }
+
     pub(crate) fn delete(edit: &mut Edit, uuid: &IpLeaseId) -> Result<(), Error> {
         edit.ip_lease(uuid)?;
         edit.delete(uuid.clone());
@@ -219,6 +286,8 @@ impl IpLease {
             address: address.into(),
             enable_routing: false,
             holder,
+            ip_lease_containers: BTreeSet::new(),
+            ip_retentions: BTreeMap::new(),
         }
         .store(edit, None)?;
         Ok(uuid)
@@ -248,7 +317,21 @@ impl IpLease {
         new.store(edit, Some(&old))
     }
 
-    fn store(self, edit: &mut Edit, old: Option<&Self>) -> Result<(), Error> {
+    /// Changes what does not hang on its network.
+    pub(crate) fn change(
+        edit: &mut Edit,
+        uuid: &IpLeaseId,
+        how: impl FnOnce(&mut Self),
+    ) -> Result<(), Error> {
+        let old = edit.ip_lease(uuid)?;
+        let mut new = Self::clone(&old);
+        how(&mut new);
+        edit.replace(&*old, new, |lease| &mut lease.meta);
+        Ok(())
+    }
+
+    /// Puts a lease in place of what it was.
+    pub(crate) fn store(mut self, edit: &mut Edit, old: Option<&Self>) -> Result<(), Error> {
         let (address, network) = (self.address.ip(), edit.network(&self.network_uuid)?);
         let field = ip_field(address);
         if !network.subnets.admit(address) {
@@ -258,6 +341,11 @@ impl IpLease {
         let place = |lease: &Self| (lease.network_uuid.clone(), lease.holder.clone());
         if old.map(place) != Some(place(&self)) {
             self.lead_interface(edit)?;
+        }
+        match old.map(|old| (old.holder.is_some(), self.holder.is_some())) {
+            Some((true, false)) => self.released(edit.now()),
+            Some((false, true)) => self.attached(edit.now()),
+            _ => {}
         }
         match old {
             Some(old) => edit.replace(old, self, |lease| &mut lease.meta),

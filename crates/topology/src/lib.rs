@@ -2,10 +2,12 @@
 //!
 //! - Objects, one file a noun: [`datapath`], [`network`], [`segment`], [`interface`], [`mac_lease`], [`ip_lease`],
 //!   [`route_link`], [`route`], [`network_service`], [`dns_service`],
-//!   [`metadata_secret`], [`dns_record`], [`translation`], [`binding`], [`host_token`], [`sequences`]. One serde type serves the
+//!   [`mac_range_group`], [`mac_range`], [`ip_range_group`], [`ip_range`], [`lease_policy`], [`ip_lease_container`],
+//!   [`ip_retention_container`], [`metadata_secret`], [`dns_record`], [`translation`], [`binding`], [`host_token`], [`sequences`]. One serde type serves the
 //!   API, the store and the wire.
 //! - [`graph`]: all of them in memory, with indexes; cheap to clone.
 //! - [`request`] and [`edit`]: pure functions from (topology, request) to (changes, error).
+//! - [`allocation`]: which free address is given next.
 //! - [`physical`]: what physical networks are made of, and their gateways.
 //! - [`walk`]: where a packet goes, by the objects alone.
 //! - [`reach`]: who can talk to whom, and whether that is as it should be.
@@ -14,9 +16,11 @@
 //! Nothing here reads a clock, a socket, a file or a source of randomness: times and seeds are arguments.
 
 pub mod address;
+pub mod allocation;
 pub mod attributes;
 pub mod binding;
 pub mod datapath;
+mod dice;
 pub mod dns_record;
 pub mod dns_service;
 pub mod edit;
@@ -27,7 +31,14 @@ pub mod host_token;
 pub mod id;
 pub mod interface;
 pub mod ip_lease;
+pub mod ip_lease_container;
+pub mod ip_range;
+pub mod ip_range_group;
+pub mod ip_retention_container;
+pub mod lease_policy;
 pub mod mac_lease;
+pub mod mac_range;
+pub mod mac_range_group;
 pub mod meta;
 pub mod metadata_secret;
 pub mod mtu;
@@ -40,6 +51,7 @@ pub mod reach;
 pub mod request;
 pub mod route;
 pub mod route_link;
+mod runs;
 pub mod scope;
 pub mod security_group;
 pub mod segment;
@@ -57,8 +69,9 @@ pub use edit::Edit;
 pub use error::{Error, ErrorKind};
 pub use graph::{DomainId, Topology};
 pub use id::{
-    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, Id, InterfaceId, IpLeaseId, MacLeaseId,
-    NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, Id, InterfaceId, IpLeaseContainerId,
+    IpLeaseId, IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId, MacLeaseId, MacRangeGroupId,
+    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
 };
 pub use object::{Change, Object, ObjectRef};
 pub use request::{Action, Collection, Request};

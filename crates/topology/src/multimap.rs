@@ -58,7 +58,7 @@ impl<K: Clone + Eq + Hash, V: Clone + Ord> MultiMap<K, V> {
         }
     }
 
-    pub(crate) fn iter(&self, key: &K) -> impl Iterator<Item = &V> {
+    pub(crate) fn iter<'a>(&'a self, key: &K) -> impl Iterator<Item = &'a V> + use<'a, K, V> {
         let members = self.entries.get(key);
         let one = members.and_then(|members| if let Members::One(one) = members { Some(one) } else { None });
         let many =

@@ -6,10 +6,12 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::address::DomainKey;
+use crate::allocation::Span;
 use crate::attributes::{Attributes, clearable, read};
 use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
 use crate::id::{Id, NetworkId, SegmentId};
+use crate::lease_policy::LeasePolicy;
 use crate::meta::{Labels, Meta, MetaSpec, text};
 use crate::translation::Translation;
 
@@ -90,6 +92,13 @@ impl Subnets {
                 net.contains(&address) && (address != net.network() || net.prefix_len() >= 127)
             }),
         }
+    }
+
+    /// The IPv4 addresses that a lease may hold, first to last, as numbers.
+    pub(crate) fn ipv4_hosts(&self) -> Option<Span> {
+        let net = self.ipv4?;
+        let edge = u64::from(net.prefix_len() < 31);
+        Some(u64::from(net.network().to_bits()) + edge..=u64::from(net.broadcast().to_bits()) - edge)
     }
 }
 
@@ -207,6 +216,9 @@ impl Network {
         edit.network(uuid)?;
         for lease in edit.topology().ip_leases_of_network(uuid) {
             edit.delete(lease);
+        }
+        for policy in edit.topology().lease_policies_of_network(uuid) {
+            LeasePolicy::forget_network(edit, &policy, uuid)?;
         }
         for route in edit.topology().routes_of_network(uuid) {
             edit.delete(route);

@@ -13,12 +13,20 @@ use crate::dns_service::DnsService;
 use crate::filter::Filter;
 use crate::host_token::HostToken;
 use crate::id::{
-    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, InterfaceId, IpLeaseId, MacLeaseId,
-    NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, InterfaceId, IpLeaseContainerId, IpLeaseId,
+    IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId, MacLeaseId, MacRangeGroupId,
+    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
 };
 use crate::interface::Interface;
 use crate::ip_lease::IpLease;
+use crate::ip_lease_container::IpLeaseContainer;
+use crate::ip_range::IpRange;
+use crate::ip_range_group::IpRangeGroup;
+use crate::ip_retention_container::IpRetentionContainer;
+use crate::lease_policy::LeasePolicy;
 use crate::mac_lease::MacLease;
+use crate::mac_range::MacRange;
+use crate::mac_range_group::MacRangeGroup;
 use crate::metadata_secret::MetadataSecret;
 use crate::network::Network;
 use crate::network_service::NetworkService;
@@ -165,6 +173,13 @@ objects! {
     Translation(TranslationId, uuid) = "translations";
     Filter(FilterId, uuid) = "filters";
     SecurityGroup(SecurityGroupId, uuid) = "security_groups";
+    MacRangeGroup(MacRangeGroupId, uuid) = "mac_range_groups";
+    MacRange(MacRangeId, uuid) = "mac_ranges";
+    IpRangeGroup(IpRangeGroupId, uuid) = "ip_range_groups";
+    IpRange(IpRangeId, uuid) = "ip_ranges";
+    LeasePolicy(LeasePolicyId, uuid) = "lease_policies";
+    IpLeaseContainer(IpLeaseContainerId, uuid) = "ip_lease_containers";
+    IpRetentionContainer(IpRetentionContainerId, uuid) = "ip_retention_containers";
     Binding(InterfaceId, interface_uuid) = "bindings";
     HostToken(HostTokenId, uuid) = "host_tokens";
 }
@@ -206,5 +221,5 @@ macro_rules! references {
 }
 // An interface's id names the interface; its binding is named in full, as is the secret of a service.
 references!(
-    DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface, MacLeaseId => MacLease, IpLeaseId => IpLease, RouteLinkId => RouteLink, RouteId => Route, NetworkServiceId => NetworkService, DnsServiceId => DnsService, DnsRecordId => DnsRecord, HostTokenId => HostToken, TranslationId => Translation, FilterId => Filter, SecurityGroupId => SecurityGroup
+    DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface, MacLeaseId => MacLease, IpLeaseId => IpLease, RouteLinkId => RouteLink, RouteId => Route, NetworkServiceId => NetworkService, DnsServiceId => DnsService, DnsRecordId => DnsRecord, HostTokenId => HostToken, TranslationId => Translation, FilterId => Filter, SecurityGroupId => SecurityGroup, MacRangeGroupId => MacRangeGroup, MacRangeId => MacRange, IpRangeGroupId => IpRangeGroup, IpRangeId => IpRange, LeasePolicyId => LeasePolicy, IpLeaseContainerId => IpLeaseContainer, IpRetentionContainerId => IpRetentionContainer
 );

@@ -15,7 +15,14 @@ use crate::filter::Filter;
 use crate::id::Id;
 use crate::interface::Interface;
 use crate::ip_lease::IpLease;
+use crate::ip_lease_container::IpLeaseContainer;
+use crate::ip_range::IpRange;
+use crate::ip_range_group::IpRangeGroup;
+use crate::ip_retention_container::IpRetentionContainer;
+use crate::lease_policy::LeasePolicy;
 use crate::mac_lease::MacLease;
+use crate::mac_range::MacRange;
+use crate::mac_range_group::MacRangeGroup;
 use crate::meta::Meta;
 use crate::network::Network;
 use crate::network_service::NetworkService;
@@ -60,14 +67,35 @@ pub enum Collection {
     Filters,
     /// Who may talk to whom.
     SecurityGroups,
+    /// Where MAC addresses come from that nobody names.
+    MacRangeGroups,
+    /// The addresses of MAC range groups.
+    MacRanges,
+    /// Which addresses of networks are given to those who name none.
+    IpRangeGroups,
+    /// The addresses of IP range groups.
+    IpRanges,
+    /// Who is given which addresses.
+    LeasePolicies,
+    /// IP leases that belong together.
+    IpLeaseContainers,
+    /// How long IP leases are kept.
+    IpRetentionContainers,
 }
 
 impl Collection {
     /// Every collection, in an order in which objects can be made: what is referred to comes first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::Datapaths,
         Self::Segments,
         Self::Networks,
+        Self::MacRangeGroups,
+        Self::MacRanges,
+        Self::IpRangeGroups,
+        Self::IpRanges,
+        Self::IpLeaseContainers,
+        Self::IpRetentionContainers,
+        Self::LeasePolicies,
         Self::SecurityGroups,
         Self::Interfaces,
         Self::MacLeases,
@@ -98,6 +126,13 @@ impl Collection {
             Self::Translations => "translations",
             Self::Filters => "filters",
             Self::SecurityGroups => "security_groups",
+            Self::MacRangeGroups => "mac_range_groups",
+            Self::MacRanges => "mac_ranges",
+            Self::IpRangeGroups => "ip_range_groups",
+            Self::IpRanges => "ip_ranges",
+            Self::LeasePolicies => "lease_policies",
+            Self::IpLeaseContainers => "ip_lease_containers",
+            Self::IpRetentionContainers => "ip_retention_containers",
         }
     }
 
@@ -124,6 +159,13 @@ impl Collection {
             Self::Translations => parse::<crate::id::TranslationId>(text),
             Self::Filters => parse::<crate::id::FilterId>(text),
             Self::SecurityGroups => parse::<crate::id::SecurityGroupId>(text),
+            Self::MacRangeGroups => parse::<crate::id::MacRangeGroupId>(text),
+            Self::MacRanges => parse::<crate::id::MacRangeId>(text),
+            Self::IpRangeGroups => parse::<crate::id::IpRangeGroupId>(text),
+            Self::IpRanges => parse::<crate::id::IpRangeId>(text),
+            Self::LeasePolicies => parse::<crate::id::LeasePolicyId>(text),
+            Self::IpLeaseContainers => parse::<crate::id::IpLeaseContainerId>(text),
+            Self::IpRetentionContainers => parse::<crate::id::IpRetentionContainerId>(text),
         }
     }
 }
@@ -205,6 +247,24 @@ pub enum Action {
     AddGroupRule,
     /// Take a rule from a security group.
     RemoveGroupRule,
+    /// Have a lease policy give addresses of a network.
+    AddPolicyNetwork,
+    /// Have a lease policy give no more addresses of a network.
+    RemovePolicyNetwork,
+    /// Have a lease policy give an interface an address.
+    AddPolicyInterface,
+    /// Take an interface from a lease policy; it keeps its addresses.
+    RemovePolicyInterface,
+    /// Have the leases of a lease policy go into a container.
+    AddPolicyIpLeaseContainer,
+    /// Have the leases of a lease policy go into a container no more.
+    RemovePolicyIpLeaseContainer,
+    /// Have the leases of a lease policy kept by a container.
+    AddPolicyIpRetentionContainer,
+    /// Have the leases of a lease policy kept by a container no more.
+    RemovePolicyIpRetentionContainer,
+    /// Have a lease policy make an IP lease that nobody holds.
+    AllocateIpLease,
 }
 
 impl Request {
@@ -271,6 +331,13 @@ fn create(edit: &mut Edit, resource: Collection, attributes: Attributes) -> Resu
         Collection::Translations => Translation::create(edit, attributes)?.into(),
         Collection::Filters => Filter::create(edit, attributes)?.into(),
         Collection::SecurityGroups => SecurityGroup::create(edit, attributes)?.into(),
+        Collection::MacRangeGroups => MacRangeGroup::create(edit, attributes)?.into(),
+        Collection::MacRanges => MacRange::create(edit, attributes)?.into(),
+        Collection::IpRangeGroups => IpRangeGroup::create(edit, attributes)?.into(),
+        Collection::IpRanges => IpRange::create(edit, attributes)?.into(),
+        Collection::LeasePolicies => LeasePolicy::create(edit, attributes)?.into(),
+        Collection::IpLeaseContainers => IpLeaseContainer::create(edit, attributes)?.into(),
+        Collection::IpRetentionContainers => IpRetentionContainer::create(edit, attributes)?.into(),
     })
 }
 
@@ -296,6 +363,13 @@ fn update(edit: &mut Edit, reference: &ObjectRef, mut attributes: Attributes) ->
         ObjectRef::Translation(id) => Translation::update(edit, id, attributes),
         ObjectRef::Filter(id) => Filter::update(edit, id, attributes),
         ObjectRef::SecurityGroup(id) => SecurityGroup::update(edit, id, attributes),
+        ObjectRef::MacRangeGroup(id) => MacRangeGroup::update(edit, id, attributes),
+        ObjectRef::MacRange(id) => MacRange::update(edit, id, attributes),
+        ObjectRef::IpRangeGroup(id) => IpRangeGroup::update(edit, id, attributes),
+        ObjectRef::IpRange(id) => IpRange::update(edit, id, attributes),
+        ObjectRef::LeasePolicy(id) => LeasePolicy::update(edit, id, attributes),
+        ObjectRef::IpLeaseContainer(id) => IpLeaseContainer::update(edit, id, attributes),
+        ObjectRef::IpRetentionContainer(id) => IpRetentionContainer::update(edit, id, attributes),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -316,6 +390,13 @@ fn delete(edit: &mut Edit, reference: &ObjectRef) -> Result<(), Error> {
         ObjectRef::Translation(id) => Translation::delete(edit, id),
         ObjectRef::Filter(id) => Filter::delete(edit, id),
         ObjectRef::SecurityGroup(id) => SecurityGroup::delete(edit, id),
+        ObjectRef::MacRangeGroup(id) => MacRangeGroup::delete(edit, id),
+        ObjectRef::MacRange(id) => MacRange::delete(edit, id),
+        ObjectRef::IpRangeGroup(id) => IpRangeGroup::delete(edit, id),
+        ObjectRef::IpRange(id) => IpRange::delete(edit, id),
+        ObjectRef::LeasePolicy(id) => LeasePolicy::delete(edit, id),
+        ObjectRef::IpLeaseContainer(id) => IpLeaseContainer::delete(edit, id),
+        ObjectRef::IpRetentionContainer(id) => IpRetentionContainer::delete(edit, id),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -333,6 +414,15 @@ fn act(
         Action::AddStaticAddress | Action::RemoveStaticAddresses => Collection::Translations,
         Action::AddFilterRule | Action::RemoveFilterRule => Collection::Filters,
         Action::AddGroupRule | Action::RemoveGroupRule => Collection::SecurityGroups,
+        Action::AddPolicyNetwork
+        | Action::RemovePolicyNetwork
+        | Action::AddPolicyInterface
+        | Action::RemovePolicyInterface
+        | Action::AddPolicyIpLeaseContainer
+        | Action::RemovePolicyIpLeaseContainer
+        | Action::AddPolicyIpRetentionContainer
+        | Action::RemovePolicyIpRetentionContainer
+        | Action::AllocateIpLease => Collection::LeasePolicies,
     };
     let reference = collection.reference(uuid)?;
     guard(edit, &reference, if_match)?;
@@ -354,6 +444,33 @@ fn act(
         }
         (Action::RemoveGroupRule, ObjectRef::SecurityGroup(id)) => {
             SecurityGroup::remove_rule(edit, id, attributes)?
+        }
+        (Action::AddPolicyNetwork, ObjectRef::LeasePolicy(id)) => {
+            LeasePolicy::add_network(edit, id, attributes)?
+        }
+        (Action::RemovePolicyNetwork, ObjectRef::LeasePolicy(id)) => {
+            LeasePolicy::remove_network(edit, id, attributes)?
+        }
+        (Action::AddPolicyInterface, ObjectRef::LeasePolicy(id)) => {
+            LeasePolicy::add_interface(edit, id, attributes)?
+        }
+        (Action::RemovePolicyInterface, ObjectRef::LeasePolicy(id)) => {
+            LeasePolicy::remove_interface(edit, id, attributes)?
+        }
+        (Action::AddPolicyIpLeaseContainer, ObjectRef::LeasePolicy(id)) => {
+            LeasePolicy::add_ip_lease_container(edit, id, attributes)?
+        }
+        (Action::RemovePolicyIpLeaseContainer, ObjectRef::LeasePolicy(id)) => {
+            LeasePolicy::remove_ip_lease_container(edit, id, attributes)?
+        }
+        (Action::AddPolicyIpRetentionContainer, ObjectRef::LeasePolicy(id)) => {
+            LeasePolicy::add_ip_retention_container(edit, id, attributes)?
+        }
+        (Action::RemovePolicyIpRetentionContainer, ObjectRef::LeasePolicy(id)) => {
+            LeasePolicy::remove_ip_retention_container(edit, id, attributes)?
+        }
+        (Action::AllocateIpLease, ObjectRef::LeasePolicy(id)) => {
+            return LeasePolicy::allocate_ip_lease(edit, id, attributes).map(ObjectRef::from);
         }
         _ => unreachable!("the collection is the action's"),
     }
@@ -394,6 +511,13 @@ impl Object {
             Self::Translation(of) => Some(&of.meta),
             Self::Filter(of) => Some(&of.meta),
             Self::SecurityGroup(of) => Some(&of.meta),
+            Self::MacRangeGroup(of) => Some(&of.meta),
+            Self::MacRange(of) => Some(&of.meta),
+            Self::IpRangeGroup(of) => Some(&of.meta),
+            Self::IpRange(of) => Some(&of.meta),
+            Self::LeasePolicy(of) => Some(&of.meta),
+            Self::IpLeaseContainer(of) => Some(&of.meta),
+            Self::IpRetentionContainer(of) => Some(&of.meta),
             Self::Binding(of) => Some(&of.meta),
             Self::HostToken(of) => Some(&of.meta),
             Self::Sequences(_) => None,

@@ -116,7 +116,16 @@ fn domains_of(topology: &Topology, reference: &ObjectRef) -> Vec<DomainId> {
             topology.filters().get(id).map_or_else(Vec::new, |filter| interface(&filter.interface_uuid))
         }
         ObjectRef::SecurityGroup(id) => topology.domains_of_security_group(id),
-        ObjectRef::HostToken(_) | ObjectRef::Sequences => Vec::new(),
+        // What decides on addresses is the manager's; hosts have the leases.
+        ObjectRef::MacRangeGroup(_)
+        | ObjectRef::MacRange(_)
+        | ObjectRef::IpRangeGroup(_)
+        | ObjectRef::IpRange(_)
+        | ObjectRef::LeasePolicy(_)
+        | ObjectRef::IpLeaseContainer(_)
+        | ObjectRef::IpRetentionContainer(_)
+        | ObjectRef::HostToken(_)
+        | ObjectRef::Sequences => Vec::new(),
     }
 }
 
@@ -158,6 +167,13 @@ fn relatives(topology: &Topology, reference: &ObjectRef, found: &mut BTreeSet<Ob
         | ObjectRef::Translation(_)
         | ObjectRef::Filter(_)
         | ObjectRef::SecurityGroup(_)
+        | ObjectRef::MacRangeGroup(_)
+        | ObjectRef::MacRange(_)
+        | ObjectRef::IpRangeGroup(_)
+        | ObjectRef::IpRange(_)
+        | ObjectRef::LeasePolicy(_)
+        | ObjectRef::IpLeaseContainer(_)
+        | ObjectRef::IpRetentionContainer(_)
         | ObjectRef::HostToken(_)
         | ObjectRef::Sequences => {}
     }

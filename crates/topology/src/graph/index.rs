@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use super::DomainId;
 use crate::address::{
@@ -14,12 +15,15 @@ use crate::address::{
     TranslationKey, TranslationZone,
 };
 use crate::id::{
-    DatapathId, DnsRecordId, DnsServiceId, FilterId, InterfaceId, IpLeaseId, MacLeaseId, NetworkId,
-    NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, InterfaceId, IpLeaseContainerId, IpLeaseId,
+    IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId, MacLeaseId, MacRangeGroupId,
+    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
 };
 use crate::interface::InterfaceMode;
+use crate::ip_lease::Phase;
 use crate::multimap::MultiMap;
 use crate::object::Object;
+use crate::runs::Runs;
 
 /// Who is found by what.
 #[derive(Clone, Default)]
@@ -66,6 +70,18 @@ pub(super) struct Index {
     pub(super) security_groups_naming: MultiMap<SecurityGroupId, SecurityGroupId>,
     pub(super) interfaces_claimed_by: MultiMap<DatapathId, InterfaceId>,
     pub(super) interfaces_on: MultiMap<DatapathId, InterfaceId>,
+    pub(super) mac_leases_with: MultiMap<MacAddr, MacLeaseId>,
+    pub(super) mac_addresses: Runs<()>,
+    pub(super) ipv4_addresses: Runs<NetworkId>,
+    pub(super) mac_ranges_of_group: MultiMap<MacRangeGroupId, MacRangeId>,
+    pub(super) ip_ranges_of_group: MultiMap<IpRangeGroupId, IpRangeId>,
+    pub(super) lease_policies_of_network: MultiMap<NetworkId, LeasePolicyId>,
+    pub(super) lease_policies_of_ip_range_group: MultiMap<IpRangeGroupId, LeasePolicyId>,
+    pub(super) lease_policies_of_ip_lease_container: MultiMap<IpLeaseContainerId, LeasePolicyId>,
+    pub(super) lease_policies_of_ip_retention_container: MultiMap<IpRetentionContainerId, LeasePolicyId>,
+    pub(super) interfaces_of_lease_policy: MultiMap<LeasePolicyId, InterfaceId>,
+    pub(super) ip_leases_of_container: MultiMap<IpLeaseContainerId, IpLeaseId>,
+    pub(super) ip_leases_retained: MultiMap<(IpRetentionContainerId, Phase), (Timestamp, IpLeaseId)>,
     // From several objects together: see `Topology::place`.
     pub(super) domains_of_interface: MultiMap<InterfaceId, DomainId>,
     pub(super) interfaces_in_domain: MultiMap<DomainId, InterfaceId>,
@@ -134,6 +150,9 @@ impl Index {
                         note!(interfaces_allowing_mac, mac, of.uuid.clone());
                     }
                 }
+                for policy in of.lease_policies.keys() {
+                    note!(interfaces_of_lease_policy, policy.clone(), of.uuid.clone());
+                }
                 let internal = of.mode == InterfaceMode::Internal;
                 for datapath in
                     of.ports.iter().filter(|_| internal).filter_map(|port| port.datapath_uuid.as_ref())
@@ -152,6 +171,12 @@ impl Index {
                 if let Some(segment) = &of.segment_uuid {
                     note!(mac_leases_naming_segment, segment.clone(), of.uuid.clone());
                 }
+                note!(mac_leases_with, of.mac_address, of.uuid.clone());
+                // Networks and segments of their own may have an address each.
+                match self.mac_leases_with.first(&of.mac_address) {
+                    Some(_) => self.mac_addresses.insert((), of.mac_address.number()),
+                    None => self.mac_addresses.remove(&(), of.mac_address.number()),
+                }
             }
             Object::IpLease(of) => {
                 note!(ip_leases_of_network, of.network_uuid.clone(), of.uuid.clone());
@@ -159,6 +184,42 @@ impl Index {
                 if let Some(holder) = &of.holder {
                     note!(ip_leases_of_mac_lease, holder.mac_lease_uuid.clone(), of.uuid.clone());
                     note!(ip_leases_of_interface, holder.interface_uuid.clone(), of.uuid.clone());
+                }
+                for container in &of.ip_lease_containers {
+                    note!(ip_leases_of_container, container.clone(), of.uuid.clone());
+                }
+                for (container, retention) in &of.ip_retentions {
+                    let (phase, since) = retention.phase();
+                    note!(ip_leases_retained, (container.clone(), phase), (since, of.uuid.clone()));
+                }
+                if let IpAddr::V4(address) = of.address.ip() {
+                    let (key, number) = ((of.network_uuid.clone(), address.into()), address.to_bits().into());
+                    // Two have one address in the middle of a commit in which they change addresses.
+                    match self.ip_leases_of_address.first(&key) {
+                        Some(_) => self.ipv4_addresses.insert(key.0, number),
+                        None => self.ipv4_addresses.remove(&key.0, number),
+                    }
+                }
+            }
+            Object::MacRange(of) => {
+                note!(mac_ranges_of_group, of.mac_range_group_uuid.clone(), of.uuid.clone())
+            }
+            Object::IpRange(of) => note!(ip_ranges_of_group, of.ip_range_group_uuid.clone(), of.uuid.clone()),
+            Object::LeasePolicy(of) => {
+                for link in &of.networks {
+                    note!(lease_policies_of_network, link.network_uuid.clone(), of.uuid.clone());
+                    note!(
+                        lease_policies_of_ip_range_group,
+                        link.ip_range_group_uuid.clone(),
+                        of.uuid.clone()
+                    );
+                }
+                for link in &of.ip_lease_containers {
+                    let container = link.ip_lease_container_uuid.clone();
+                    note!(lease_policies_of_ip_lease_container, container, of.uuid.clone());
+                }
+                for container in &of.ip_retention_containers {
+                    note!(lease_policies_of_ip_retention_container, container.clone(), of.uuid.clone());
                 }
             }
             Object::RouteLink(of) => note!(route_link_by_key, of.key, of.uuid.clone()),
@@ -204,7 +265,13 @@ impl Index {
                     note!(interfaces_on, claim.datapath_uuid.clone(), of.interface_uuid.clone());
                 }
             }
-            Object::MetadataSecret(_) | Object::HostToken(_) | Object::Sequences(_) => {}
+            Object::MetadataSecret(_)
+            | Object::HostToken(_)
+            | Object::MacRangeGroup(_)
+            | Object::IpRangeGroup(_)
+            | Object::IpLeaseContainer(_)
+            | Object::IpRetentionContainer(_)
+            | Object::Sequences(_) => {}
         }
     }
 

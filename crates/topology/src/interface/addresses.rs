@@ -6,30 +6,49 @@ use super::InterfaceSpec;
 use crate::address::MacAddr;
 use crate::edit::Edit;
 use crate::error::Error;
-use crate::id::{InterfaceId, MacLeaseId, NetworkId};
+use crate::id::{InterfaceId, MacLeaseId, MacRangeGroupId, NetworkId};
 use crate::ip_lease::IpLease;
 use crate::mac_lease::MacLease;
+use crate::mac_range_group::MacRangeGroup;
+
+/// The attribute that says where a MAC address comes from.
+const GROUP: &str = "mac_range_group_uuid";
 
 /// The addresses given with an interface.
 pub(super) struct Addresses {
     mac: Option<MacAddr>,
+    mac_range_group: Option<MacRangeGroupId>,
     ips: Vec<IpAddr>,
 }
 
 impl Addresses {
-    pub(super) fn of(spec: &InterfaceSpec) -> Self {
+    pub(super) fn of(edit: &Edit, spec: &InterfaceSpec) -> Result<Self, Error> {
         let ips = spec.ipv4_address.map(IpAddr::V4).into_iter().chain(spec.ipv6_address.map(IpAddr::V6));
-        Self { mac: spec.mac_address, ips: ips.collect() }
+        let find = |id: &String| edit.reference(GROUP, id);
+        let mac_range_group = spec.mac_range_group_uuid.as_ref().map(find).transpose()?;
+        if spec.mac_address.is_some() && mac_range_group.is_some() {
+            return Err(Error::unfit(GROUP, "an address is given or allocated, not both"));
+        }
+        Ok(Self { mac: spec.mac_address, mac_range_group, ips: ips.collect() })
+    }
+
+    /// Whether an IP address is among them.
+    pub(super) fn names_ip(&self) -> bool {
+        !self.ips.is_empty()
     }
 
     /// Makes the leases of the interface hold these addresses. Leases in the network it has `moved` from follow it.
     pub(super) fn lease(
-        self,
+        mut self,
         edit: &mut Edit,
         uuid: &InterfaceId,
         moved: Option<NetworkId>,
     ) -> Result<(), Error> {
         let mac_leases = edit.topology().mac_leases_of_interface(uuid);
+        // Said again of an interface that has got one, as declarative files do, it asks for nothing.
+        if let (Some(group), []) = (&self.mac_range_group, mac_leases.as_slice()) {
+            self.mac = Some(MacRangeGroup::allocate(edit, group)?);
+        }
         let mac_lease = match (self.mac, mac_leases.as_slice()) {
             (Some(mac), []) => Some(MacLease::give(edit, uuid, mac)?),
             (Some(mac), [one]) => {

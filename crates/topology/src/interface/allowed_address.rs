@@ -7,7 +7,7 @@
 //! They hold where the interface's first MAC lease is: a frame's port and source tell the domain it is in.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv6Net};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Interface;
 use crate::address::MacAddr;
+use crate::allocation::Span;
 use crate::edit::Edit;
 use crate::error::Error;
 use crate::graph::{DomainId, Topology};
@@ -128,10 +129,27 @@ impl Topology {
         address: IpAddr,
         except: Option<&InterfaceId>,
     ) -> Option<InterfaceId> {
+        let mut allowed = self.allowing(domain, address).map(|(_, other)| other);
+        allowed.find(|other| Some(other) != except)
+    }
+
+    /// The IPv4 addresses of the widest prefix around this one that is allowed to somebody in a domain.
+    pub(crate) fn ipv4_allowed_around(&self, domain: &DomainId, address: Ipv4Addr) -> Option<Span> {
+        match self.allowing(domain, address.into()).next()?.0 {
+            IpNet::V4(net) => Some(net.network().to_bits().into()..=net.broadcast().to_bits().into()),
+            IpNet::V6(_) => None,
+        }
+    }
+
+    /// The allowed prefixes of a domain with an address in them, the widest first, each with its interface.
+    fn allowing(&self, domain: &DomainId, address: IpAddr) -> impl Iterator<Item = (IpNet, InterfaceId)> {
         let longest = IpNet::from(address).max_prefix_len();
-        let prefixes = (0..=longest).filter_map(|length| IpNet::new(address, length).ok());
-        let mut allowed = prefixes.flat_map(|prefix| self.interfaces_allowing(&prefix.trunc()));
-        allowed.find(|other| Some(other) != except && self.domain_of_allowed(other).as_ref() == Some(domain))
+        let prefixes =
+            (0..=longest).filter_map(move |length| Some(IpNet::new(address, length).ok()?.trunc()));
+        let allowed = prefixes.flat_map(|prefix| {
+            self.interfaces_allowing(&prefix).into_iter().map(move |interface| (prefix, interface))
+        });
+        allowed.filter(|(_, interface)| self.domain_of_allowed(interface).as_ref() == Some(domain))
     }
 
     /// Another interface than `except` that is allowed a MAC address of a domain.
