@@ -6,6 +6,7 @@
 //! - [`plan`] says what a task would change, and [`writer`] makes it real: one at a time, made durable together.
 //! - [`state`] is what everyone else sees: the newest topology. [`hosts`] is what changes too often to be stored.
 //! - [`problem`] says in words what is wrong with a host.
+//! - [`expiry`] has leases released whose time is over.
 //! - [`questions`] asks hosts what only they know, and [`live`] holds it against what the topology says.
 //! - [`api`] serves users, [`agents`] the agents.
 //! - [`metrics`] counts what happens.
@@ -13,6 +14,7 @@
 
 pub mod agents;
 pub mod api;
+pub mod expiry;
 pub mod hosts;
 pub mod live;
 pub mod load;

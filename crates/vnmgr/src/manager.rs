@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agents::Agents;
 use crate::api::{self, Api, batch::BATCHES_AT_ONCE, question::QUESTIONS_AT_ONCE};
+use crate::expiry;
 use crate::hosts::Hosts;
 use crate::load::{LoadError, load};
 use crate::metrics::Metrics;
@@ -104,6 +105,7 @@ pub struct Manager {
     api: JoinHandle<()>,
     sync: JoinHandle<Result<(), ServeError>>,
     writer: JoinHandle<()>,
+    expiry: JoinHandle<()>,
 }
 
 impl Manager {
@@ -150,6 +152,7 @@ impl Manager {
         let (sender, head) = watch::channel(fresh(store.id().to_string(), topology));
         let (writer, store, writer_task) =
             Writer::start(store, sender, hosts.clone(), metrics.clone(), stop_writer.clone());
+        let expiry = tokio::spawn(expiry::run(head.clone(), writer.clone(), stop.clone()));
         let lines = Arc::<Lines>::default();
         let agents =
             Agents { head: head.clone(), writer: writer.clone(), hosts: hosts.clone(), lines: lines.clone() };
@@ -172,6 +175,7 @@ impl Manager {
             api: tokio::spawn(web::serve(api_listener, api::service(api), stop.clone())),
             sync: tokio::spawn(sync),
             writer: writer_task,
+            expiry,
             stop,
             stop_writer,
             failed,
@@ -199,10 +203,10 @@ impl Manager {
     /// [`ManagerError::Agents`], if agents could not be served any more.
     pub async fn stop(self) -> Result<(), ManagerError> {
         self.stop.cancel();
-        let (api, sync) = tokio::join!(self.api, self.sync);
+        let (api, sync, expiry) = tokio::join!(self.api, self.sync, self.expiry);
         self.stop_writer.cancel();
         let writer = self.writer.await;
-        for ended in [api, writer] {
+        for ended in [api, writer, expiry] {
             if let Err(error) = ended {
                 tracing::error!(%error, "a part of the manager has panicked");
             }

@@ -11,6 +11,7 @@ use store::{Commit, Key, Mutation};
 use topology::binding::SeenPorts;
 use topology::datapath::{Datapath, Registration};
 use topology::host_token::HostToken;
+use topology::ip_retention_container;
 use topology::{Change, DatapathId, Edit, Error, ErrorKind, NodeId, ObjectRef, Request, Revision, Topology};
 
 /// What the writer is asked to do. It may be planned more than once, when the head has moved.
@@ -22,6 +23,8 @@ pub enum Task {
     Register(Registration),
     /// Bring the bindings of a host in line with the ports it shows.
     Bind(DatapathId),
+    /// Release and delete the IP leases whose time is over.
+    Expire,
     /// Keep a token's digest.
     Issue {
         /// SHA-256 of the secret, hexadecimal.
@@ -117,6 +120,7 @@ fn carry_out(task: &Task, edit: &mut Edit, seen: &SeenPorts) -> Result<Vec<Objec
             seen.bind(datapath, edit);
             Ok(Vec::new())
         }
+        Task::Expire => ip_retention_container::expire(edit).map(|()| Vec::new()).map_err(whole),
         Task::Issue { digest, node, lifetime } => {
             HostToken::issue(edit, digest.clone(), node.clone(), *lifetime)
                 .map(|id| vec![id.into()])

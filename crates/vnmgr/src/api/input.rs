@@ -39,6 +39,18 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     }
 }
 
+/// Two ids in a path: of a resource, and of one that belongs or is related to it.
+pub struct PathIds(pub (String, String));
+
+impl<S: Send + Sync> FromRequestParts<S> for PathIds {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        path.map(|Path(ids)| Self(ids)).map_err(|_| ApiError::unknown_route(parts.uri.path()))
+    }
+}
+
 /// How a write is to be done.
 #[derive(Clone, Debug, Default)]
 pub struct Options {

@@ -9,8 +9,8 @@ use topology::interface::{AdminState, AllowedAddress, Interface, InterfaceMode, 
 use topology::mac_lease::MacLease;
 use topology::meta::Meta;
 use topology::{
-    Collection, DatapathId, DomainId, InterfaceId, InterfaceKey, MacAddr, NetworkId, NodeId, SecurityGroupId,
-    SegmentId, Topology,
+    Collection, DatapathId, DomainId, InterfaceId, InterfaceKey, LeasePolicyId, MacAddr, NetworkId, NodeId,
+    SecurityGroupId, SegmentId, Topology,
 };
 
 use super::interface_port::PortView;
@@ -56,6 +56,8 @@ pub struct InterfaceView {
     /// What it may send from, and is found at, besides its leases.
     #[schema(value_type = Vec<String>)]
     pub allowed_addresses: BTreeSet<AllowedAddress>,
+    /// The lease policies that serve it.
+    pub lease_policies: Vec<LeasePolicyId>,
     /// The datapath of its one port.
     pub owner_datapath_uuid: Option<DatapathId>,
     /// The name of its one port.
@@ -208,6 +210,7 @@ impl Resource for Interface {
             limits: self.limits,
             port_security: self.port_security,
             allowed_addresses: self.allowed_addresses.clone(),
+            lease_policies: self.lease_policies.keys().cloned().collect(),
             owner_datapath_uuid: one_port.and_then(|port| port.datapath_uuid.clone()),
             port_name: one_port.and_then(|port| port.port_name.clone()),
             vlan_id: self.vlan_id,

@@ -1,17 +1,19 @@
 //! IP leases: which addresses of a network an interface has, and how one changes hands.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::extract::State;
 use serde::Serialize;
 use topology::ip_lease::{IpLease, IpLeaseSpec, LeasedAddress};
 use topology::meta::Meta;
-use topology::{Action, Collection, InterfaceId, IpLeaseId, MacLeaseId, NetworkId};
+use topology::{Action, Collection, InterfaceId, IpLeaseContainerId, IpLeaseId, MacLeaseId, NetworkId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::ErrorBody;
 use super::input::{Input, PathId};
+use super::ip_retention_container::IpRetention;
 use super::look::Look;
 use super::reply::Result;
 use super::resource::{self, Resource, fields, resource_routes, stored_as};
@@ -39,6 +41,10 @@ pub struct IpLeaseView {
     pub interface_uuid: Option<InterfaceId>,
     /// The MAC lease that holds it, unless it is released.
     pub mac_lease_uuid: Option<MacLeaseId>,
+    /// The containers it is in.
+    pub ip_lease_containers: BTreeSet<IpLeaseContainerId>,
+    /// What keeps it, and since when.
+    pub ip_retentions: Vec<IpRetention>,
 }
 
 impl From<&IpLease> for IpLeaseView {
@@ -57,6 +63,8 @@ impl From<&IpLease> for IpLeaseView {
             enable_routing: lease.enable_routing,
             interface_uuid: holder.map(|holder| holder.interface_uuid.clone()),
             mac_lease_uuid: holder.map(|holder| holder.mac_lease_uuid.clone()),
+            ip_lease_containers: lease.ip_lease_containers.clone(),
+            ip_retentions: IpRetention::of(lease),
         }
     }
 }

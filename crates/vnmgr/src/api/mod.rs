@@ -2,8 +2,10 @@
 //!
 //! One noun, one file: [`datapath`], [`network`], [`segment`], [`interface`], [`interface_port`], [`mac_lease`],
 //! [`ip_lease`], [`route_link`], [`route`], [`network_service`], [`dns_service`],
-//! [`dns_record`], [`translation`], [`static_address`], [`filter`], [`security_group`], [`host`], [`batch`], [`trace`],
-//! [`reach`], [`policy`], and what only hosts know: [`flows`], [`live`]. What they share is in [`resource`], [`part`], [`input`], [`question`], [`list`], [`look`] and [`reply`].
+//! [`dns_record`], [`translation`], [`static_address`], [`filter`], [`security_group`], [`mac_range_group`], [`mac_range`], [`ip_range_group`],
+//! [`ip_range`], [`lease_policy`], [`ip_lease_container`], [`ip_retention_container`], [`host`], [`batch`], [`trace`],
+//! [`reach`], [`policy`], and what only hosts know: [`flows`], [`live`]. What they share is in [`resource`], [`part`],
+//! [`nested`], [`relation`], [`input`], [`question`], [`list`], [`look`] and [`reply`].
 //!
 //! # Conventions
 //! - Every response names the revision it is true of in `OpenVNet-Revision`.
@@ -28,17 +30,26 @@ pub mod input;
 pub mod interface;
 pub mod interface_port;
 pub mod ip_lease;
+pub mod ip_lease_container;
+pub mod ip_range;
+pub mod ip_range_group;
+pub mod ip_retention_container;
+pub mod lease_policy;
 pub mod list;
 pub mod live;
 pub mod look;
 pub mod mac_lease;
+pub mod mac_range;
+pub mod mac_range_group;
 mod measure;
+pub mod nested;
 pub mod network;
 pub mod network_service;
 pub mod part;
 pub mod policy;
 pub mod question;
 pub mod reach;
+pub mod relation;
 pub mod reply;
 pub mod resource;
 mod rewrite;
@@ -212,6 +223,23 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(network_service::routes())
         .merge(dns_service::routes())
         .merge(dns_record::routes())
+        .merge(dns_record::nested_routes())
+        .merge(mac_range_group::routes())
+        .merge(mac_range::routes())
+        .merge(mac_range::nested_routes())
+        .merge(ip_range_group::routes())
+        .merge(ip_range::routes())
+        .merge(ip_range::nested_routes())
+        .merge(lease_policy::routes())
+        .merge(lease_policy::action_routes())
+        .merge(lease_policy::networks::routes())
+        .merge(lease_policy::interfaces::routes())
+        .merge(lease_policy::ip_lease_containers::routes())
+        .merge(lease_policy::ip_retention_containers::routes())
+        .merge(ip_lease_container::routes())
+        .merge(ip_lease_container::member_routes())
+        .merge(ip_retention_container::routes())
+        .merge(ip_retention_container::member_routes())
         .merge(translation::routes())
         .merge(static_address::part_routes())
         .merge(filter::routes())

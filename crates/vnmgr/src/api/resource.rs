@@ -67,9 +67,14 @@ pub async fn show<R: Resource>(api: &Api, id: String) -> Result {
 /// `POST /networks`
 pub async fn create<R: Resource>(api: &Api, input: Input) -> Result {
     let request = Request::Create { resource: R::COLLECTION, attributes: input.attributes };
-    let (plan, reply) = write::<R>(api, request, &input.options).await?;
+    make::<R>(api, request, &input.options).await
+}
+
+/// Carries out a request that makes a resource, and says where it is.
+pub(super) async fn make<R: Resource>(api: &Api, request: Request, options: &Options) -> Result {
+    let (plan, reply) = write::<R>(api, request, options).await?;
     Ok(match id_of(&plan) {
-        Some(id) if !input.options.dry_run => reply.created(&format!("{}/{id}", R::COLLECTION.name())),
+        Some(id) if !options.dry_run => reply.created(&format!("{}/{id}", R::COLLECTION.name())),
         _ => reply,
     })
 }

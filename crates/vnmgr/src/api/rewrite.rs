@@ -1,7 +1,7 @@
 //! Spellings of paths: one resource, one path, however it is written.
 //!
 //! The original answered at `/api/1.0/` and `/api/`, with `.json` behind the path or without. Both dashes and
-//! underscores are taken in the names of collections, as `vnctl` takes them.
+//! underscores are taken in the names of collections, nested ones too, as `vnctl` takes them.
 
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
@@ -26,12 +26,11 @@ fn canonical_path(path: &str) -> Option<String> {
     let rest = rest.or_else(|| path.strip_prefix("/api").filter(|rest| rest.starts_with('/')))?;
     let rest = if rest == DOCUMENT { rest } else { rest.strip_suffix(".json").unwrap_or(rest) };
     let rest = rest.strip_suffix('/').unwrap_or(rest).strip_prefix('/')?;
-    let (collection, below) = rest.split_once('/').map_or((rest, None), |(of, below)| (of, Some(below)));
-    let collection = collection.replace('-', "_");
-    Some(match below {
-        Some(below) => format!("{BASE}/{collection}/{below}"),
-        None => format!("{BASE}/{collection}"),
-    })
+    // Ids, which may have dashes, are at the odd places.
+    let name =
+        |(place, part): (usize, &str)| if place % 2 == 0 { part.replace('-', "_") } else { part.to_owned() };
+    let parts: Vec<_> = rest.split('/').enumerate().map(name).collect();
+    Some(format!("{BASE}/{}", parts.join("/")))
 }
 
 #[cfg(test)]
@@ -48,6 +47,10 @@ mod tests {
         check("/api/networks.json?limit=1", "/api/1.0/networks?limit=1");
         check("/api/mac-leases/ml-a-b.json", "/api/1.0/mac_leases/ml-a-b");
         check("/api/1.0/ip-leases/il-a/attach/", "/api/1.0/ip_leases/il-a/attach");
+        check(
+            "/api/dns-services/dnss-a-b/dns-records/dnsr-a",
+            "/api/1.0/dns_services/dnss-a-b/dns_records/dnsr-a",
+        );
         check("/api/openapi.json", "/api/1.0/openapi.json");
         check("/elsewhere", "/elsewhere");
         check("/apinetworks", "/apinetworks");

@@ -1,6 +1,7 @@
 //! The manager, tested from the outside: over HTTP, and as agents see it.
 
 mod agents;
+mod allocation;
 mod batches;
 mod health;
 mod hosts;
