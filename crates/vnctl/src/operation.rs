@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::client::{Method, Request};
-use crate::resource::{IP_LEASES, Part, Resource};
+use crate::resource::{IP_LEASES, LEASE_POLICIES, Part, Relation, Resource};
 
 /// Attribute names and values.
 pub(crate) type Attributes = Map<String, Value>;
@@ -59,6 +59,15 @@ pub(crate) enum Action {
     RemoveFilterRule,
     AddGroupRule,
     RemoveGroupRule,
+    AddPolicyNetwork,
+    RemovePolicyNetwork,
+    AddPolicyInterface,
+    RemovePolicyInterface,
+    AddPolicyIpLeaseContainer,
+    RemovePolicyIpLeaseContainer,
+    AddPolicyIpRetentionContainer,
+    RemovePolicyIpRetentionContainer,
+    AllocateIpLease,
 }
 
 impl Operation {
@@ -68,7 +77,10 @@ impl Operation {
             Self::Create { resource, .. } | Self::Update { resource, .. } | Self::Delete { resource, .. } => {
                 resource
             }
-            Self::Act { action, .. } => Part::of_action(*action).map_or(&IP_LEASES, |part| part.of),
+            Self::Act { action, .. } => {
+                let part = Part::of_action(*action).map(|part| part.of);
+                part.or(Relation::of_action(*action).map(|of| of.shape)).unwrap_or(&IP_LEASES)
+            }
         }
     }
 
@@ -124,9 +136,15 @@ impl Operation {
 
 impl Action {
     fn request(self, uuid: &str, attributes: &Attributes) -> Request {
+        if let Some(relation) = Relation::of_action(self) {
+            return self.of_relation(relation, uuid, attributes);
+        }
         let body = Value::Object(attributes.clone());
         let lease = |verb| Request::new(Method::Put, &[IP_LEASES.name, uuid, verb]);
         match (self, Part::of_action(self)) {
+            (Self::AllocateIpLease, _) => {
+                Request::new(Method::Post, &[LEASE_POLICIES.name, uuid, IP_LEASES.name]).body(body)
+            }
             (Self::AttachIpLease, _) => lease("attach").body(body),
             (_, None) => lease("release").body(body),
             (_, Some(part)) if part.add == self => {
@@ -138,6 +156,19 @@ impl Action {
                 // RFC 9110, section 9.3.5: the content of a DELETE has no meaning of its own.
                 Request::new(Method::Delete, &[part.of.name, uuid, part.shape.name]).query(query)
             }
+        }
+    }
+
+    /// The other end is in the path, and everything else in the body.
+    fn of_relation(self, relation: &Relation, uuid: &str, attributes: &Attributes) -> Request {
+        let mut attributes = attributes.clone();
+        let other = attributes.remove(relation.other());
+        let other = other.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let path = [relation.of.name, uuid, relation.shape.name, other];
+        if self == relation.add {
+            Request::new(Method::Post, &path).body(Value::Object(attributes))
+        } else {
+            Request::new(Method::Delete, &path)
         }
     }
 }

@@ -12,7 +12,7 @@ use vnctl::Exit;
 use vnmgr::manager::{Manager, Options};
 
 /// Documents for users, from the root of the repository.
-const DOCUMENTS: [&str; 17] = [
+const DOCUMENTS: [&str; 18] = [
     "README.md",
     "docs/installation.md",
     "docs/tutorial-single-network.md",
@@ -23,6 +23,7 @@ const DOCUMENTS: [&str; 17] = [
     "docs/physical.md",
     "docs/dhcp.md",
     "docs/dns.md",
+    "docs/allocation.md",
     "docs/metadata.md",
     "docs/limits.md",
     "docs/port-security.md",

@@ -47,6 +47,12 @@ fn each_command_is_one_request() {
     one("interfaces ports del if-a --port-name x", "DELETE /api/1.0/interfaces/if-a/ports?port_name=x");
     one("ip-leases attach il-a --interface-uuid if-a", "PUT /api/1.0/ip_leases/il-a/attach");
     one("ip-leases release il-a", "PUT /api/1.0/ip_leases/il-a/release");
+    one("dns-services dns-records show dnss-a dnsr-a", "GET /api/1.0/dns_services/dnss-a/dns_records/dnsr-a");
+    let added = "POST /api/1.0/lease_policies/lp-a/networks/nw-a";
+    let asked = one("lease-policies networks add lp-a nw-a --ip-range-group-uuid iprg-a", added);
+    assert_eq!(asked.body, json!({ "ip_range_group_uuid": "iprg-a" }));
+    one("lease-policies networks del lp-a nw-a", "DELETE /api/1.0/lease_policies/lp-a/networks/nw-a");
+    one("lease-policies ip-leases add lp-a", "POST /api/1.0/lease_policies/lp-a/ip_leases");
     one("hosts show host1", "GET /api/1.0/hosts/host1");
     one("api get networks?limit=1", "GET /api/1.0/networks?limit=1");
 }

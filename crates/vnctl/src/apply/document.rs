@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::title;
 use crate::error::Error;
 use crate::operation::Attributes;
-use crate::resource::{Kind, PARTS, Part, RESOURCES, Resource};
+use crate::resource::{Kind, RESOURCES, ROWS, Resource, Rows};
 
 /// An object as a file describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,8 +48,8 @@ struct Entry {
 /// What is said of an attribute.
 enum Given {
     Text(String),
-    /// Parts of the object, each by its values.
-    Parts(Vec<BTreeMap<String, String>>),
+    /// Records, each by its values.
+    Rows(Vec<BTreeMap<String, String>>),
 }
 
 /// The objects that the files, names and texts, describe.
@@ -104,22 +104,22 @@ fn wanted(file: &str, resource: &'static Resource, entry: Entry, common: &Labels
 }
 
 fn value(resource: &'static Resource, name: &str, given: Given) -> Result<Value, String> {
-    match (given, Part::of_attribute(resource, name)) {
+    match (given, Rows::named(resource, name)) {
         (Given::Text(text), None) => attribute(resource, name, &text),
         (Given::Text(text), Some(_)) if text.is_empty() => Ok(json!([])),
-        (Given::Parts(parts), Some(part)) => {
+        (Given::Rows(given), Some(rows)) => {
             let value = |(name, text): (String, String)| {
                 let name = name.replace('-', "_");
-                let value = attribute(part.shape, &name, &text)?;
+                let value = attribute(rows.shape, &name, &text)?;
                 Ok((name, value))
             };
-            let part =
+            let row =
                 |values: BTreeMap<_, _>| values.into_iter().map(value).collect::<Result<Attributes, _>>();
-            let parts = parts.into_iter().map(part).collect::<Result<Vec<_>, String>>();
-            parts.map(|parts| json!(parts)).map_err(|reason| format!("{name}: {reason}"))
+            let all = given.into_iter().map(row).collect::<Result<Vec<_>, String>>();
+            all.map(|all| json!(all)).map_err(|reason| format!("{name}: {reason}"))
         }
         (Given::Text(_), Some(_)) => Err(format!("{name}: must be a list of objects")),
-        (Given::Parts(_), None) => Err(format!("{name}: must not be a list of objects")),
+        (Given::Rows(_), None) => Err(format!("{name}: must not be a list of objects")),
     }
 }
 
@@ -171,9 +171,9 @@ fn holds_list(name: &str) -> bool {
     })
 }
 
-/// Whether attributes of this name hold parts of an object: they do so in every resource that has one.
-fn holds_parts(name: &str) -> bool {
-    PARTS.iter().any(|part| part.attribute == Some(name))
+/// Whether attributes of this name are lists of records: they are so in every resource that has one.
+fn holds_rows(name: &str) -> bool {
+    ROWS.iter().any(|rows| rows.name == name)
 }
 
 /// Several values, as a list or as a text with commas.
@@ -211,8 +211,8 @@ impl<'de> Deserialize<'de> for Entry {
                         continue;
                     }
                     let attribute = name.replace('-', "_");
-                    let given = if holds_parts(&attribute) {
-                        map.next_value::<Option<_>>()?.map(Given::Parts)
+                    let given = if holds_rows(&attribute) {
+                        map.next_value::<Option<_>>()?.map(Given::Rows)
                     } else if holds_list(&attribute) {
                         map.next_value::<Option<List>>()?.map(|list| Given::Text(list.text()))
                     } else {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::document::Wanted;
 use super::title;
 use crate::operation::{Attributes, Operation};
-use crate::resource::{INTERFACES, IP_LEASES, Kind, MAC_LEASES, Part, RESOURCES, Resource};
+use crate::resource::{INTERFACES, IP_LEASES, Kind, MAC_LEASES, RESOURCES, Resource, Rows};
 
 /// What may be deleted when no file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,10 +200,9 @@ fn differences(wanted: &Wanted, object: &Value) -> Vec<Difference> {
     let difference = |(name, to): (&String, &Value)| {
         let attribute = wanted.resource.attribute(name);
         let shown = object.get(attribute.map_or(name.as_str(), |attribute| attribute.shown_as));
-        let part = Part::of_attribute(wanted.resource, name);
-        let same = match (attribute, part) {
-            (_, Some(part)) => part.same(to, shown),
-            (Some(attribute), None) => attribute.kind.same(to, shown),
+        let same = match (attribute, Rows::named(wanted.resource, name)) {
+            (_, Some(rows)) => rows.same(to, shown),
+            (Some(attribute), None) => attribute.same(to, shown),
             // Labels: all of them, or they would never go away.
             (None, None) => shown == Some(to),
         };

@@ -6,7 +6,7 @@ use super::Session;
 use crate::client::Client;
 use crate::error::Error;
 use crate::operation::Operation;
-use crate::resource::Part;
+use crate::resource::{Nested, Part, Relation};
 
 impl Session<'_> {
     /// Makes changes, all of them or none.
@@ -23,8 +23,27 @@ impl Session<'_> {
         answer.realized()
     }
 
+    /// Deletes objects that belong to another one, after a look whether they do.
+    pub(super) fn delete_members(
+        &mut self,
+        nested: &Nested,
+        owner: &str,
+        members: Vec<String>,
+    ) -> Result<(), Error> {
+        for member in &members {
+            self.client.get(&[nested.of.name, owner, nested.member.name, member])?;
+        }
+        let delete = |uuid| Operation::Delete { resource: nested.member, uuid, if_match: None };
+        self.change(members.into_iter().map(delete).collect())
+    }
+
     fn print_result(&mut self, operation: &Operation, body: &Value) -> Result<(), Error> {
         let columns = match operation {
+            Operation::Act { action, .. }
+                if Relation::of_action(*action).is_some_and(|of| of.remove == *action) =>
+            {
+                return self.print_deleted(std::slice::from_ref(operation), body);
+            }
             Operation::Delete { .. } => return self.print_deleted(std::slice::from_ref(operation), body),
             Operation::Act { action, .. } if body.get("uuid").is_none() => {
                 Part::of_action(*action).map_or(operation.resource(), |part| part.shape).columns
@@ -43,6 +62,10 @@ impl Session<'_> {
     fn print_deleted(&mut self, operations: &[Operation], body: &Value) -> Result<(), Error> {
         let deleted = operations.iter().filter_map(|operation| match operation {
             Operation::Delete { uuid, .. } => Some(format!("deleted {uuid}")),
+            Operation::Act { action, attributes, .. } => {
+                let relation = Relation::of_action(*action).filter(|of| of.remove == *action)?;
+                Some(format!("removed {}", attributes.get(relation.other())?.as_str()?))
+            }
             _ => None,
         });
         self.format.outcome(self.out, &deleted.collect::<Vec<_>>().join("\n"), body)

@@ -29,7 +29,7 @@ use crate::error::Error;
 use crate::grammar::{Options, PROGRAM, grammar};
 use crate::operation::Operation;
 use crate::output::Format;
-use crate::resource::{Part, Resource};
+use crate::resource::{Column, Nested, Resource};
 pub(crate) use flows::FlowFilter;
 
 /// The largest batch or declarative file, in bytes: the manager takes no larger request either.
@@ -44,8 +44,12 @@ pub(crate) enum Command {
     Show { resource: &'static Resource, uuids: Vec<String> },
     /// List objects.
     List { resource: &'static Resource, query: Query },
-    /// List the parts of an object.
-    Parts { part: &'static Part, uuid: String },
+    /// List what is under the path of an object.
+    Under { path: [&'static str; 2], uuid: String, query: Query, columns: &'static [Column] },
+    /// Show some of those that belong to an object in full.
+    Members { nested: &'static Nested, uuid: String, members: Vec<String> },
+    /// Delete some of those that belong to an object: all or none.
+    DeleteMembers { nested: &'static Nested, uuid: String, members: Vec<String> },
     /// List hosts, or show some in full.
     Hosts { hosts: Vec<String> },
     /// Make a token with which a host joins.
@@ -113,7 +117,9 @@ impl<'a> Session<'a> {
             Command::Change(operations) => self.change(operations),
             Command::Show { resource, uuids } => self.show(resource, &uuids),
             Command::List { resource, query } => self.list(resource, &query),
-            Command::Parts { part, uuid } => self.parts(part, &uuid),
+            Command::Under { path, uuid, query, columns } => self.list_under(path, &uuid, &query, columns),
+            Command::DeleteMembers { nested, uuid, members } => self.delete_members(nested, &uuid, members),
+            Command::Members { nested, uuid, members } => self.show_members(nested, &uuid, &members),
             Command::Hosts { hosts } => self.hosts(&hosts),
             Command::HostToken { node_id, lifetime_s, file } => self.host_token(node_id, lifetime_s, file),
             Command::Flows { filter, watch: None } => self.flows(&filter),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Query, Session};
 use crate::error::Error;
 use crate::output::Format;
-use crate::resource::{Part, Resource};
+use crate::resource::{Column, Nested, Resource};
 
 impl Session<'_> {
     /// Shows objects in full.
@@ -17,7 +17,11 @@ impl Session<'_> {
     pub(super) fn show_all(&mut self, collection: &str, ids: &[String]) -> Result<(), Error> {
         let objects: Vec<Value> =
             ids.iter().map(|id| self.client.get(&[collection, id])).collect::<Result<_, _>>()?;
-        match (objects.as_slice(), self.format) {
+        self.show_objects(&objects)
+    }
+
+    fn show_objects(&mut self, objects: &[Value]) -> Result<(), Error> {
+        match (objects, self.format) {
             ([one], format) => format.object(self.out, one),
             (several, Format::Table) => self.show_tables(several),
             (several, format) => format.list(self.out, several, &[]),
@@ -40,9 +44,29 @@ impl Session<'_> {
         self.format.list(self.out, &items, resource.columns)
     }
 
-    /// Lists the parts of an object.
-    pub(super) fn parts(&mut self, part: &Part, uuid: &str) -> Result<(), Error> {
-        let items = self.client.list(&[part.of.name, uuid, part.shape.name], &[], 0, None)?;
-        self.format.list(self.out, &items, part.shape.columns)
+    /// Lists what is under the path of an object: its parts, relations or members.
+    pub(super) fn list_under(
+        &mut self,
+        [collection, name]: [&str; 2],
+        uuid: &str,
+        query: &Query,
+        columns: &[Column],
+    ) -> Result<(), Error> {
+        let path = [collection, uuid, name];
+        let items = self.client.list(&path, &query.filters, query.offset, query.limit)?;
+        self.format.list(self.out, &items, columns)
+    }
+
+    /// Shows some of those that belong to an object in full.
+    pub(super) fn show_members(
+        &mut self,
+        nested: &Nested,
+        uuid: &str,
+        members: &[String],
+    ) -> Result<(), Error> {
+        let path = |member| [nested.of.name, uuid, nested.member.name, member];
+        let objects: Vec<Value> =
+            members.iter().map(|member| self.client.get(&path(member))).collect::<Result<_, _>>()?;
+        self.show_objects(&objects)
     }
 }

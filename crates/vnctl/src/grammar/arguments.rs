@@ -76,10 +76,13 @@ pub(super) fn truth(matches: &ArgMatches, name: &str) -> bool {
     !negative && matches.get_one::<Value>(name) == Some(&Value::Bool(true))
 }
 
-/// The attributes that were given.
-pub(super) fn attributes(resource: &'static Resource, matches: &ArgMatches) -> Attributes {
+/// Which of these attributes were given.
+pub(super) fn attributes(
+    asked: impl Iterator<Item = &'static Attribute>,
+    matches: &ArgMatches,
+) -> Attributes {
     let given = |attribute: &'static Attribute| Some((attribute.name.to_owned(), value(matches, attribute)?));
-    resource.all_attributes().filter_map(given).collect::<Map<_, _>>()
+    asked.filter_map(given).collect::<Map<_, _>>()
 }
 
 /// Names a file to read: `-f FILE`.

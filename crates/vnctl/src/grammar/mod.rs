@@ -1,6 +1,7 @@
 //! The grammar: words to a command. Everything about resources is read from their table.
 
 mod arguments;
+mod below;
 mod programs;
 mod questions;
 mod resources;

@@ -7,9 +7,10 @@ use super::arguments::{
     attributes, flags, if_match, if_match_flag, labels, labels_flag, pairs, pairs_flag, uuid, value, word,
     words,
 };
+use super::below;
 use crate::command::{Command, Query};
 use crate::error::Error;
-use crate::operation::{Action, Operation};
+use crate::operation::{Action, Attributes, Operation};
 use crate::resource::{Attribute, IP_LEASES, PARTS, Part, Resource};
 
 /// The commands of a resource.
@@ -100,6 +101,7 @@ fn del(resource: &'static Resource) -> Grammar {
 
 fn special(resource: &'static Resource) -> Vec<Grammar> {
     let parts = PARTS.iter().filter(|part| part.of == resource).map(parts);
+    let parts = parts.chain(below::grammars(resource));
     let leases = [attach(), release()].into_iter().filter(|_| resource == &IP_LEASES);
     parts.chain(leases).collect()
 }
@@ -150,6 +152,9 @@ fn release() -> Grammar {
 /// Reads one of these commands.
 pub(super) fn read(resource: &'static Resource, matches: &ArgMatches) -> Result<Command, Error> {
     let (verb, matches) = matches.subcommand().expect("the grammar requires a verb");
+    if let Some(command) = below::read(resource, verb, matches) {
+        return Ok(command);
+    }
     if let Some(part) = PARTS.iter().find(|part| part.of == resource && part.shape.command() == verb) {
         return Ok(read_part(part, matches));
     }
@@ -165,22 +170,27 @@ pub(super) fn read(resource: &'static Resource, matches: &ArgMatches) -> Result<
 }
 
 fn read_add(resource: &'static Resource, matches: &ArgMatches) -> Operation {
-    let mut attributes = attributes(resource, matches);
+    let mut attributes = attributes(resource.all_attributes(), matches);
     if let Some(uuid) = matches.get_one::<String>("uuid") {
         attributes.insert("uuid".to_owned(), Value::from(uuid.as_str()));
     }
+    Operation::Create { resource, attributes: labelled(attributes, matches) }
+}
+
+/// Attributes with the labels that were given.
+pub(super) fn labelled(mut attributes: Attributes, matches: &ArgMatches) -> Attributes {
     let labels = labels(matches);
     if !labels.is_empty() {
         attributes.insert("labels".to_owned(), serde_json::json!(labels));
     }
-    Operation::Create { resource, attributes }
+    attributes
 }
 
 fn read_modify(resource: &'static Resource, matches: &ArgMatches) -> Operation {
     Operation::Update {
         resource,
         uuid: word(matches, "uuid"),
-        attributes: attributes(resource, matches),
+        attributes: attributes(resource.all_attributes(), matches),
         label_changes: labels(matches),
         if_match: if_match(matches),
     }
@@ -228,11 +238,16 @@ fn read_part(part: &'static Part, matches: &ArgMatches) -> Command {
     match verb {
         "add" => act(part.add, part.shape, matches),
         "del" => act(part.remove, part.shape, matches),
-        _ => Command::Parts { part, uuid: word(matches, "uuid") },
+        _ => Command::Under {
+            path: [part.of.name, part.shape.name],
+            uuid: word(matches, "uuid"),
+            query: Query::default(),
+            columns: part.shape.columns,
+        },
     }
 }
 
-fn act(action: Action, of: &'static Resource, matches: &ArgMatches) -> Command {
+pub(super) fn act(action: Action, of: &'static Resource, matches: &ArgMatches) -> Command {
     let given = |attribute: &&Attribute| matches.try_contains_id(attribute.name).is_ok();
     let known = of.attributes.iter().filter(given);
     let attributes =

@@ -71,9 +71,9 @@ fn dashes_underscores_and_unambiguous_prefixes_are_forgiven() {
     for line in [
         "mac_leases del ml-a_b",
         "mac-leases del ml-a_b",
-        "mac d ml-a_b",
+        "mac-l d ml-a_b",
         "mac_l delete ml-a_b",
-        "m rm ml-a_b",
+        "mac-le rm ml-a_b",
     ] {
         check(line, delete.clone());
     }
@@ -164,11 +164,39 @@ fn ports_and_leases_have_actions_of_their_own() {
         act("remove_group_rule", "sg-a", rule),
     );
     check(
-        "ip attach il-a --interface-uuid if-a",
+        "ip-leases attach il-a --interface-uuid if-a",
         act("attach_ip_lease", "il-a", json!({ "interface_uuid": "if-a" })),
     );
     check("ip_leases release il-a", act("release_ip_lease", "il-a", json!({})));
-    assert!(matches!(parsed("interfaces ports show if-a").expect("a line").command, Command::Parts { .. }));
+    assert!(matches!(parsed("interfaces ports show if-a").expect("a line").command, Command::Under { .. }));
+}
+
+#[test]
+fn what_belongs_or_is_related_to_an_object_has_commands_below_it() {
+    let act = |action: &str, attributes: Value| json!({"op": "act", "action": action, "uuid": "lp-a", "attributes": attributes});
+    check(
+        "mac_range_groups mac_ranges add mrg-a --uuid mr-a --begin_mac_address 02:00:00:00:00:00 --end_mac_address 02:00:00:00:00:ff",
+        json!({"op": "create", "resource": "mac_ranges", "attributes": {"uuid": "mr-a", "mac_range_group_uuid": "mrg-a",
+            "begin_mac_address": "02:00:00:00:00:00", "end_mac_address": "02:00:00:00:00:ff"}}),
+    );
+    check(
+        "lease-policies networks add lp-a nw-a --ip-range-group-uuid iprg-a",
+        act("add_policy_network", json!({"network_uuid": "nw-a", "ip_range_group_uuid": "iprg-a"})),
+    );
+    check(
+        "lease-policies interfaces del lp-a if-a",
+        act("remove_policy_interface", json!({"interface_uuid": "if-a"})),
+    );
+    check("lease-policies ip-leases add lp-a --label x", act("allocate_ip_lease", json!({"label": "x"})));
+    check_usage("lease-policies networks add lp-a nw-a", &["--ip-range-group-uuid"]);
+    check_usage("dns-services dns-records del dnss-a", &["MEMBER"]);
+    for line in [
+        "ip-lease-containers ip-leases ilc-a",
+        "ip_retention_containers ip_retentions irc-a",
+        "lease-policies interfaces show lp-a",
+    ] {
+        assert!(matches!(parsed(line).expect("a line").command, Command::Under { .. }), "{line}");
+    }
 }
 
 #[test]

@@ -28,6 +28,12 @@ pub(crate) static INTERFACES: Resource = Resource {
         Attribute::new("network_uuid", Kind::Uuid("nw"), "The network to attach to"),
         Attribute::new("segment_uuid", Kind::Uuid("seg"), "The segment to attach to"),
         Attribute::new("mac_address", Kind::Mac, "Its MAC address, while it has one at most"),
+        Attribute::new(
+            "mac_range_group_uuid",
+            Kind::Uuid("mrg"),
+            "Where its MAC address comes from, if it has none and none is given",
+        )
+        .until_shown("mac_address"),
         Attribute::new("ipv4_address", Kind::Ipv4, "Its IPv4 address, while it has one at most"),
         Attribute::new("ipv6_address", Kind::Ipv6, "Its IPv6 address, while it has one at most"),
         Attribute::new(

@@ -8,12 +8,20 @@ mod dns_service;
 mod filter;
 mod interface;
 mod ip_lease;
+mod ip_lease_container;
+mod ip_range;
+mod ip_range_group;
+mod ip_retention_container;
 mod kind;
+mod lease_policy;
 mod mac_lease;
+mod mac_range;
+mod mac_range_group;
 mod network;
 mod network_service;
 mod route;
 mod route_link;
+mod rows;
 mod security_group;
 mod segment;
 mod translation;
@@ -24,12 +32,23 @@ pub(crate) use dns_service::DNS_SERVICES;
 pub(crate) use filter::{FILTER_RULES, FILTERS};
 pub(crate) use interface::{INTERFACES, PORTS};
 pub(crate) use ip_lease::IP_LEASES;
+pub(crate) use ip_lease_container::IP_LEASE_CONTAINERS;
+pub(crate) use ip_range::IP_RANGES;
+pub(crate) use ip_range_group::IP_RANGE_GROUPS;
+pub(crate) use ip_retention_container::{IP_RETENTION_CONTAINERS, RETENTIONS};
 pub(crate) use kind::Kind;
+pub(crate) use lease_policy::{
+    LEASE_POLICIES, POLICY_INTERFACES, POLICY_IP_LEASE_CONTAINERS, POLICY_IP_LEASES,
+    POLICY_IP_RETENTION_CONTAINERS, POLICY_NETWORKS,
+};
 pub(crate) use mac_lease::MAC_LEASES;
+pub(crate) use mac_range::MAC_RANGES;
+pub(crate) use mac_range_group::MAC_RANGE_GROUPS;
 pub(crate) use network::NETWORKS;
 pub(crate) use network_service::NETWORK_SERVICES;
 pub(crate) use route::ROUTES;
 pub(crate) use route_link::ROUTE_LINKS;
+pub(crate) use rows::{ROWS, Rows};
 pub(crate) use security_group::{GROUP_RULES, SECURITY_GROUPS};
 pub(crate) use segment::SEGMENTS;
 pub(crate) use translation::{STATIC_ADDRESSES, TRANSLATIONS};
@@ -40,10 +59,17 @@ use serde_json::Value;
 use crate::operation::Action;
 
 /// Every resource, in an order in which objects can be made: what is referred to comes first.
-pub(crate) static RESOURCES: [&Resource; 14] = [
+pub(crate) static RESOURCES: [&Resource; 21] = [
     &DATAPATHS,
     &SEGMENTS,
     &NETWORKS,
+    &MAC_RANGE_GROUPS,
+    &MAC_RANGES,
+    &IP_RANGE_GROUPS,
+    &IP_RANGES,
+    &IP_LEASE_CONTAINERS,
+    &IP_RETENTION_CONTAINERS,
+    &LEASE_POLICIES,
     &SECURITY_GROUPS,
     &INTERFACES,
     &MAC_LEASES,
@@ -85,39 +111,94 @@ pub(crate) struct Part {
     pub(crate) add: Action,
     /// Removes those that have all the values given.
     pub(crate) remove: Action,
-    /// The attribute by which objects show them, and take them all at once; none if they do not.
-    pub(crate) attribute: Option<&'static str>,
 }
+
+/// What joins an object to others, each named by its id.
+#[derive(Debug)]
+pub(crate) struct Relation {
+    /// Of which resource.
+    pub(crate) of: &'static Resource,
+    /// What it is: its name, its attributes, the id of the other end first, what lists show.
+    pub(crate) shape: &'static Resource,
+    /// Makes one.
+    pub(crate) add: Action,
+    /// Takes one away.
+    pub(crate) remove: Action,
+}
+
+/// Every kind of relation.
+pub(crate) static RELATIONS: [Relation; 4] = [
+    Relation {
+        of: &LEASE_POLICIES,
+        shape: &POLICY_NETWORKS,
+        add: Action::AddPolicyNetwork,
+        remove: Action::RemovePolicyNetwork,
+    },
+    Relation {
+        of: &LEASE_POLICIES,
+        shape: &POLICY_INTERFACES,
+        add: Action::AddPolicyInterface,
+        remove: Action::RemovePolicyInterface,
+    },
+    Relation {
+        of: &LEASE_POLICIES,
+        shape: &POLICY_IP_LEASE_CONTAINERS,
+        add: Action::AddPolicyIpLeaseContainer,
+        remove: Action::RemovePolicyIpLeaseContainer,
+    },
+    Relation {
+        of: &LEASE_POLICIES,
+        shape: &POLICY_IP_RETENTION_CONTAINERS,
+        add: Action::AddPolicyIpRetentionContainer,
+        remove: Action::RemovePolicyIpRetentionContainer,
+    },
+];
+
+impl Relation {
+    /// The relation that an action makes or takes away, if it does.
+    pub(crate) fn of_action(action: Action) -> Option<&'static Self> {
+        RELATIONS.iter().find(|of| of.add == action || of.remove == action)
+    }
+
+    /// The attribute that names the other end.
+    pub(crate) fn other(&self) -> &'static str {
+        self.shape.attributes.first().map_or("", |attribute| attribute.name)
+    }
+}
+
+/// Resources that are found under the path of the one they belong to, too.
+#[derive(Debug)]
+pub(crate) struct Nested {
+    /// Whose they are.
+    pub(crate) of: &'static Resource,
+    /// What they are.
+    pub(crate) member: &'static Resource,
+    /// The attribute that names the owner.
+    pub(crate) owner: &'static str,
+}
+
+/// Every kind of nested resource.
+pub(crate) static NESTED: [Nested; 3] = [
+    Nested { of: &DNS_SERVICES, member: &DNS_RECORDS, owner: "dns_service_uuid" },
+    Nested { of: &MAC_RANGE_GROUPS, member: &MAC_RANGES, owner: "mac_range_group_uuid" },
+    Nested { of: &IP_RANGE_GROUPS, member: &IP_RANGES, owner: "ip_range_group_uuid" },
+];
 
 /// Every kind of part.
 pub(crate) static PARTS: [Part; 4] = [
-    Part {
-        of: &INTERFACES,
-        shape: &PORTS,
-        add: Action::AddPort,
-        remove: Action::RemovePorts,
-        attribute: None,
-    },
+    Part { of: &INTERFACES, shape: &PORTS, add: Action::AddPort, remove: Action::RemovePorts },
     Part {
         of: &TRANSLATIONS,
         shape: &STATIC_ADDRESSES,
         add: Action::AddStaticAddress,
         remove: Action::RemoveStaticAddresses,
-        attribute: Some("static_addresses"),
     },
-    Part {
-        of: &FILTERS,
-        shape: &FILTER_RULES,
-        add: Action::AddFilterRule,
-        remove: Action::RemoveFilterRule,
-        attribute: Some("rules"),
-    },
+    Part { of: &FILTERS, shape: &FILTER_RULES, add: Action::AddFilterRule, remove: Action::RemoveFilterRule },
     Part {
         of: &SECURITY_GROUPS,
         shape: &GROUP_RULES,
         add: Action::AddGroupRule,
         remove: Action::RemoveGroupRule,
-        attribute: Some("rules"),
     },
 ];
 
@@ -125,30 +206,6 @@ impl Part {
     /// The part that an action adds or removes, if it does.
     pub(crate) fn of_action(action: Action) -> Option<&'static Self> {
         PARTS.iter().find(|part| part.add == action || part.remove == action)
-    }
-
-    /// The part that an attribute of a resource shows.
-    pub(crate) fn of_attribute(resource: &Resource, name: &str) -> Option<&'static Self> {
-        PARTS.iter().find(|part| part.of == resource && part.attribute == Some(name))
-    }
-
-    /// Whether the parts that are wanted are those that an object shows, in whatever order.
-    pub(crate) fn same(&self, wanted: &Value, shown: Option<&Value>) -> bool {
-        let lines = |parts: Option<&Value>| {
-            let parts = parts.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            let mut lines: Vec<_> = parts.iter().map(|part| self.line(part)).collect();
-            lines.sort();
-            lines
-        };
-        lines(Some(wanted)) == lines(shown)
-    }
-
-    fn line(&self, part: &Value) -> Vec<String> {
-        let value = |of: &Attribute| {
-            let given = part.get(of.name).map_or_else(String::new, |value| of.kind.canonical(value));
-            if given.is_empty() { of.absent.to_owned() } else { given }
-        };
-        self.shape.attributes.iter().map(value).collect()
     }
 }
 
@@ -210,13 +267,15 @@ pub(crate) struct Attribute {
     pub(crate) help: &'static str,
     /// The attribute under which objects show it, if that is another one.
     pub(crate) shown_as: &'static str,
+    /// It asks for what is shown there, and asks for nothing once anything is.
+    pub(crate) until_shown: bool,
     /// What it is if nothing is said, as it is shown.
     pub(crate) absent: &'static str,
 }
 
 impl Attribute {
     pub(crate) const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        Self { name, kind, required: false, help, shown_as: name, absent: "" }
+        Self { name, kind, required: false, help, shown_as: name, until_shown: false, absent: "" }
     }
 
     pub(crate) const fn required(self) -> Self {
@@ -225,6 +284,16 @@ impl Attribute {
 
     pub(crate) const fn shown_as(self, shown_as: &'static str) -> Self {
         Self { shown_as, ..self }
+    }
+
+    pub(crate) const fn until_shown(self, shown_as: &'static str) -> Self {
+        Self { shown_as, until_shown: true, ..self }
+    }
+
+    /// Whether what an object shows is as it is wanted.
+    pub(crate) fn same(&self, wanted: &Value, shown: Option<&Value>) -> bool {
+        let is_there = self.until_shown && shown.is_some_and(|shown| !shown.is_null());
+        is_there || self.kind.same(wanted, shown)
     }
 
     pub(crate) const fn absent(self, absent: &'static str) -> Self {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::apply::document::read_all;
-use crate::resource::{DATAPATHS, NETWORKS};
+use crate::resource::{DATAPATHS, LEASE_POLICIES, NETWORKS};
 
 /// What exists of a collection.
 type Objects<'a> = (&'static Resource, &'a [Value]);
@@ -118,4 +118,31 @@ fn an_object_is_called_by_its_file_and_id() {
     let plan = plan("networks: [{uuid: nw-a}]", &[], false);
     assert_eq!(plan.step(0).as_deref(), Some("f: networks nw-a"));
     assert_eq!(plan.step(1), None);
+}
+
+#[test]
+fn what_an_interface_has_been_given_is_not_asked_for_again() {
+    let shows = |mac: Value| [json!({ "uuid": "if-a", "mac_address": mac, "revision": 3 })];
+    let text = "interfaces: [{uuid: if-a, mac_range_group_uuid: mrg-a}]";
+    check(&plan(text, &[(&INTERFACES, &shows(json!("02:00:00:00:00:0a")))], false), &[]);
+    assert_eq!(plan(text, &[(&INTERFACES, &shows(Value::Null))], false).changes().count(), 1);
+}
+
+#[test]
+fn the_networks_of_a_lease_policy_are_as_described_in_one_order_only() {
+    let link = |network: &str| json!({ "network_uuid": network, "ip_range_group_uuid": "iprg-a" });
+    let policy = json!({ "uuid": "lp-a", "networks": [link("nw-a"), link("nw-b")], "revision": 3,
+        "ip_lease_containers": [{ "ip_lease_container_uuid": "ilc-b", "label": null }, { "ip_lease_container_uuid": "ilc-a", "label": "x" }] });
+    let check = |networks: [&str; 2], changes: usize| {
+        let networks =
+            networks.map(|of| format!("{{network_uuid: {of}, ip_range_group_uuid: iprg-a}}")).join(", ");
+        let text = format!(
+            "lease_policies: [{{uuid: lp-a, networks: [{networks}], ip_lease_containers: \
+             [{{ip_lease_container_uuid: ilc-a, label: x}}, {{ip_lease_container_uuid: ilc-b}}]}}]"
+        );
+        let plan = plan(&text, &[(&LEASE_POLICIES, std::slice::from_ref(&policy))], false);
+        assert_eq!(plan.changes().count(), changes, "{text}");
+    };
+    check(["nw-a", "nw-b"], 0);
+    check(["nw-b", "nw-a"], 1);
 }
