@@ -26,7 +26,7 @@ use topology::{DomainId, IdentityKey, InterfaceId};
 use crate::base::{REQUEST, drop, flow, resolve_ipv4};
 use crate::cookie::{Owner, Purpose};
 use crate::layout::*;
-use crate::rule::{By, IN, OUT, Pattern, Stage, began, go, reverse};
+use crate::rule::{By, IN, OUT, Pattern, Stage, UNKNOWN, began, go, reverse};
 use crate::security::allowed_addresses;
 use crate::view::{Place, View, flagged, from_interface, in_domain};
 use crate::{identity, limit};
@@ -106,13 +106,15 @@ pub(crate) fn commit(table: TableId, among: &Match, direction: Direction, next: 
         let among = among.clone().ct_state(new | related, new | ct_state::REL);
         [among.clone().ip(), among.ipv6()]
     };
-    let begins = new(0).map(|matching| flow(table, 100, matching, keep(0, vec![mark.clone()])));
+    // What its sender's rules have let begin is known already where a router brings it back to its sender: it stays his.
+    let begins = || new(0).map(|matching| matching.ct_mark(UNKNOWN)).into_iter();
+    let first = begins().map(|matching| flow(table, 100, matching, keep(0, vec![mark.clone()])));
     let related = new(ct_state::REL).map(|matching| flow(table, 100, matching, keep(0, Vec::new())));
-    let ftp = new(0).map(|matching| {
+    let ftp = begins().map(|matching| {
         let control = matching.with(Field::IpProto, TCP).tcp_dst(FTP);
         flow(table, 110, control, keep(FTP, vec![mark.clone()]))
     });
-    begins.into_iter().chain(related).chain(ftp).collect()
+    first.chain(related).chain(ftp).collect()
 }
 
 /// All flows of what protects an interface.

@@ -125,7 +125,7 @@ impl By {
             Self::Untracked => matching.ct_state(0, ct_state::TRK),
             Self::New => {
                 let new = ct_state::TRK | ct_state::NEW;
-                matching.ct_state(new, new | ct_state::REL | ct_state::INV)
+                matching.ct_state(new, new | ct_state::REL | ct_state::INV).ct_mark(UNKNOWN)
             }
             Self::Kept => {
                 let tracked = matching.ct_state(ct_state::TRK, ct_state::TRK | ct_state::INV);
@@ -205,6 +205,9 @@ pub(crate) fn from_identity(matching: Match, key: IdentityKey) -> Match {
 pub(crate) fn to_identity(matching: Match, key: IdentityKey) -> Match {
     matching.reg(DESTINATION_IDENTITY, key.0)
 }
+
+/// The mark of what no connection is known for. Open vSwitch calls a connection new until it is answered, also one that is kept.
+pub(crate) const UNKNOWN: u32 = 0;
 
 /// Which way a connection's first packet went, as its mark says (`ct_mark`). Those that are related to it inherit it.
 pub(crate) fn began(direction: Direction) -> u32 {

@@ -94,7 +94,7 @@ fn is_nobodys_way(program: &Program, flow: &Flow) -> bool {
 /// Whether what is wrong is only that it says that a connection may begin.
 fn commits_what_is_known(mutant: &Mutant) -> bool {
     let flow = &mutant.flow;
-    let is_known = flow.matching.get(Field::CtMark).is_some();
+    let is_known = flow.matching.get(Field::CtMark).is_some_and(|term| term.value != 0);
     let keep = Action::set_field_masked(Field::Reg(FLAGS), COMMIT, COMMIT);
     let Some(wrong) = mutant.wrong.as_ref().filter(|_| is_known && mutant.fault < Fault::Ends) else {
         return false;
