@@ -64,10 +64,11 @@ fn local(interface: &Interface, port: OfPort, attachments: &[Attachment]) -> Vec
         true => Instructions::apply([to_identity(interface)]).then_goto(TRACK_IN),
         false => Instructions::apply([limit::output(interface, port)]),
     };
-    // Who sends to all is no receiver: a switch gives nothing back by itself, and filters and trackers shall not hear of it.
+    // Who sends to all is no receiver: a switch gives nothing back by itself, and filters and trackers shall not hear of it. What comes
+    // back from another host, a router there has sent back.
     let of_itself = |domain| {
         let mut of_itself = deliver(interface, domain, Instructions::drop());
-        of_itself.matching = from_interface(flagged(of_itself.matching, 0, ROUTED), key);
+        of_itself.matching = from_interface(flagged(of_itself.matching, 0, ROUTED | FROM_TUNNEL), key);
         Flow { priority: 110, ..of_itself }
     };
     let silent = domains.clone().into_iter().filter(|_| is_protected(interface)).map(of_itself);
