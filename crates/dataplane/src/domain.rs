@@ -10,7 +10,9 @@ use topology::interface::{Interface, InterfaceMode};
 use topology::network_service::NetworkServiceMode;
 use topology::{DomainId, DomainKey, HostKey, InterfaceKey, MacAddr};
 
-use crate::base::{DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, ROUTER_SOLICITATION};
+use crate::base::{
+    DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, FROM_NEIGHBOUR, ROUTER_SOLICITATION,
+};
 use crate::cookie::Owner;
 use crate::layout::*;
 use crate::router::hairpin;
@@ -52,14 +54,14 @@ pub(crate) fn flows(view: View<'_>, domain: &DomainId) -> (Vec<Flow>, Vec<Group>
         Flow::new(DESTINATION, 100, matching, Instructions::apply(actions))
             .with_cookie(Owner::Domain(key).cookie())
     };
-    let shared = shared_macs(view, domain).into_iter().map(|mac| (in_domain(key).eth_dst(mac.0), Vec::new()));
-    let to_all = std::iter::once((multicast(), edge.flood.clone())).chain(shared);
+    let shared = shared_macs(view, domain).into_iter().map(|mac| in_domain(key).eth_dst(mac.0));
+    let to_all = std::iter::once(multicast()).chain(shared);
     let everybody = [ids(&here), ids(&there)].concat();
     let has_edge = !edge.flood.is_empty();
     let mut flows = Vec::new();
-    for (to, outside) in to_all {
-        flows.push(flood(&to, 0, [&everybody[..], &outside].concat()));
-        flows.push(flood(&to, FROM_TUNNEL, [ids(&here), outside].concat()));
+    for to in to_all {
+        flows.push(flood(&to, 0, [&everybody[..], &edge.flood].concat()));
+        flows.push(flood(&to, FROM_TUNNEL, [ids(&here), edge.flood.clone()].concat()));
         flows.extend(has_edge.then(|| flood(&to, FROM_WIRE, everybody.clone())));
     }
     flows.extend(edge.flows);
@@ -92,13 +94,14 @@ fn has_router(view: View<'_>, domain: &DomainId) -> bool {
 
 /// What guests ask a server or a router is answered on their own host, and nobody else hears it.
 fn questions(view: View<'_>, domain: &DomainId, key: DomainKey) -> Vec<Flow> {
-    // What is tagged is in a VLAN of the guests' own.
-    let asked = || flagged(in_domain(key).untagged(), 0, FROM_TUNNEL | FROM_WIRE);
+    // What is tagged is in a VLAN of the guests' own, and what a router brings is not the domain's.
+    let asked = || flagged(in_domain(key).untagged(), 0, FROM_TUNNEL | FROM_WIRE | ROUTED);
     let dhcp = [
         (asked().ip().udp().udp_src(DHCP_CLIENT).udp_dst(DHCP_SERVER), Question::Dhcp),
         (asked().ipv6().udp().udp_src(DHCPV6_CLIENT).udp_dst(DHCPV6_SERVER), Question::Dhcpv6),
     ];
-    let solicitation = (asked().icmpv6(ROUTER_SOLICITATION).icmpv6_code(0), Question::RouterSolicitation);
+    let solicitation = asked().icmpv6(ROUTER_SOLICITATION).icmpv6_code(0).ip_ttl(FROM_NEIGHBOUR);
+    let solicitation = (solicitation, Question::RouterSolicitation);
     let has_dhcp = has_dhcp(view, domain);
     let dhcp = has_dhcp.then_some(dhcp).into_iter().flatten();
     let solicitation = has_router(view, domain).then_some(solicitation);

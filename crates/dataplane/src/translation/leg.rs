@@ -10,7 +10,7 @@ use topology::interface::Interface;
 use topology::translation::Translation;
 
 use super::entry::internal;
-use super::{ANY, ECHO, EXPIRED, ICMP, Leg, OWN_ADDRESS, PASS, let_in, to_host};
+use super::{ANY, ECHO, EXPIRED, ICMP, Leg, OWN_ADDRESS, PASS, to_host};
 use crate::domain::MAX_BUCKETS;
 use crate::layout::*;
 use crate::view::{Attachment, Place, View, flagged, in_domain};
@@ -46,7 +46,9 @@ pub(crate) fn flows(
         let out = Match::new().reg(TRANSLATION, interface.key.0);
         let into = Match::new().reg(DESTINATION_INTERFACE, interface.key.0);
         flows.push(Flow::new(TRANSLATE_OUT, PASS, out, Instructions::apply([Action::resubmit(NEXT_HOP)])));
-        flows.push(Flow::new(TRANSLATE_IN, PASS, into, Instructions::apply(let_in())));
+        // No tracker of the leg has looked at it: what that of its sender knows may still be asked for.
+        let pass = [flag(TRANSLATED), Action::resubmit(SIMULATED)];
+        flows.push(Flow::new(TRANSLATE_IN, PASS, into, Instructions::apply(pass)));
         flows.extend(attachments.iter().map(pass_errors));
     }
     let Some(leg) = translations.first().and_then(|translation| Leg::of(view, translation)) else {

@@ -18,17 +18,18 @@ const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9f
 /// The port there.
 pub(super) const METADATA_PORT: u16 = 80;
 
-/// ICMPv6 type (RFC 4861, section 4.1).
+/// ICMPv6 type, and hops of what has passed no router (RFC 4861, sections 4.1 and 6.1.1).
 const ROUTER_SOLICITATION: u8 = 133;
+const FROM_NEIGHBOUR: u8 = 255;
 
 /// Who answers a question that goes to whoever can, and how.
 pub(super) fn answers(walker: &Walker<'_>, at: &Journey) -> Option<(ObjectRef, Answer)> {
     // What is tagged is in a VLAN of the guests' own, and what has passed a router or a wire is not the domain's.
-    if !at.packet.vlans.is_empty() || at.from_wire {
+    if !at.packet.vlans.is_empty() || at.from_wire || at.routed {
         return None;
     }
     let ip = at.packet.ip().filter(|ip| ip.fragment != Fragment::Later)?;
-    if !ip.is_ipv4() && ip.icmp() == Some((ROUTER_SOLICITATION, 0)) {
+    if !ip.is_ipv4() && ip.icmp() == Some((ROUTER_SOLICITATION, 0)) && ip.hops == FROM_NEIGHBOUR {
         let leg = router::leg_with_ipv6(walker, &at.domain)?;
         return Some((leg.into(), Answer::RouterAdvertisement));
     }

@@ -95,6 +95,8 @@ pub(super) fn outward(walker: &mut Walker<'_>, at: &mut Journey, leg: &Interface
     // What a translation by a leg that lets pass is about may be of no connection.
     if matches!(taken, Taken::Any) && !tracked.is_translated() && passes(walker, leg).is_some() {
         walker.step(at, leg.uuid.clone(), Decision::Untranslated);
+        // The leg's tracker has looked at it, and what its sender's knows is forgotten.
+        at.translated = true;
         return true;
     }
     if tracked.is_incomplete(walker, at, leg) {
