@@ -1,4 +1,5 @@
-//! Frames that say what a packet says, and say it unusually: with IP options, extension headers, padding, or overlapping fragments.
+//! Frames that say what a packet says, and say it unusually: with IP options, extension headers, padding, tags of another type, or
+//! overlapping fragments.
 //!
 //! A form is given to what is sent and to what is expected alike, so whatever a switch does must keep it.
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Where an untagged frame says what it holds, and the types that this may be (IEEE 802).
 const ETHER_TYPE: usize = 12;
 const TAG: [u8; 2] = [0x81, 0x00];
+const SERVICE_TAG: [u8; 2] = [0x88, 0xa8];
 const IPV4: [u8; 2] = [0x08, 0x00];
 const IPV6: [u8; 2] = [0x86, 0xdd];
 
@@ -37,6 +39,8 @@ pub(crate) enum Form {
     Extended,
     /// With bytes behind the packet's end.
     Padded,
+    /// With other tags behind the first than those that packets have (IEEE 802.1Q, section 9.6).
+    ServiceTagged,
     /// A later IPv4 fragment that begins within the first one's transport header (RFC 1858, section 4).
     Overlapping,
 }
@@ -46,6 +50,9 @@ impl Form {
     pub(crate) fn of(self, mut frame: Vec<u8>) -> Vec<u8> {
         let mut place = ETHER_TYPE;
         while frame[place..].starts_with(&TAG) {
+            if self == Self::ServiceTagged && place > ETHER_TYPE {
+                frame[place..place + 2].copy_from_slice(&SERVICE_TAG);
+            }
             place += 4;
         }
         let ip = place + 2;
@@ -69,7 +76,7 @@ impl Form {
                 frame[ip + 7] = 1;
                 sum(&mut frame[ip..ip + IPV4_HEADER]);
             }
-            Self::Plain | Self::Options | Self::Extended | Self::Overlapping => {}
+            Self::Plain | Self::Options | Self::Extended | Self::Overlapping | Self::ServiceTagged => {}
         }
         frame
     }

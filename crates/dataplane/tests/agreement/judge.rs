@@ -365,7 +365,8 @@ fn fits(story: &Story, form: Form, expected: &[Expected]) -> Option<Vec<Settled>
 }
 
 /// What names no port, and is for an address that many hosts share, goes to all of them, and some copies may be too large for their
-/// tunnels. The walk knows which host has the connection.
+/// tunnels. The walk knows which host has the connection. And what is for all goes also to hosts that have no more than an edge which
+/// does not forward now.
 fn is_offered_to_all(story: &Story) -> bool {
     let by_leg = |object: &ObjectRef| matches!(object, ObjectRef::Interface(_));
     let unknown = |outcome: &Outcome| matches!(outcome, Outcome::Dropped { reason: Reason::UnknownConnection, by, .. } if by_leg(by));
@@ -374,7 +375,8 @@ fn is_offered_to_all(story: &Story) -> bool {
         .steps
         .iter()
         .any(|step| matches!(step.what, Decision::Translated { entry: None }) && by_leg(&step.object));
-    translated || story.walk.outcomes.iter().any(unknown)
+    let is_for_all = story.walk.steps.iter().any(|step| step.what == Decision::ForAll);
+    translated || is_for_all || story.walk.outcomes.iter().any(unknown)
 }
 
 /// Whether an ICMPv6 error has been translated, and is looked at by a tracker once more: to that the error is of no connection, because of

@@ -17,6 +17,10 @@ use crate::scene::{Sent, Story, host_of};
 /// Registers of the address that is asked for: see `layout::RESOLVE_ADDRESS`.
 const ADDRESS: std::ops::Range<u8> = 8..12;
 
+/// Types of VLAN tags (IEEE 802.1Q, section 9.6).
+const TAG: u128 = 0x8100;
+const SERVICE_TAG: u128 = 0x88a8;
+
 /// What packets are to meet.
 pub(crate) struct Aim {
     /// Where it is.
@@ -93,6 +97,7 @@ impl Author {
         let cast = Cast::of(topology, aim);
         if let Some(mut sent) = self.outsider(topology, &cast, aim) {
             self.overlay(&mut sent.packet, &aim.matching, topology, &cast.parties);
+            sent.form = form(&aim.matching).unwrap_or(sent.form);
             return Some(sent);
         }
         let receiver = self.random.any(&cast.receivers).filter(|_| self.random.percent(75)).cloned();
@@ -121,7 +126,8 @@ impl Author {
             speak_as(&mut packet, &from);
         }
         self.resize(&mut packet, aim.table);
-        Some(Sent { from: from.interface, packet, form: Form::Plain })
+        let form = form(&aim.matching).unwrap_or_default();
+        Some(Sent { from: from.interface, packet, form })
     }
 
     /// Who may be meant, rather on the flow's host, and, where packets are judged, rather somebody whose are.
@@ -287,6 +293,8 @@ impl Author {
             Some(0x0800) => true,
             Some(0x86dd) => false,
             Some(0x0806) => return,
+            // Behind a tag, a switch shows another as a type.
+            Some(TAG | SERVICE_TAG) => return packet.vlans = vec![5, 6],
             Some(other) => {
                 let ether_type = u16::try_from(other).unwrap_or(0x88b5);
                 packet.content = Content::Other { ether_type };
@@ -388,6 +396,12 @@ impl Author {
             },
         }
     }
+}
+
+/// How a packet has to be written, if that matters.
+fn form(matching: &Match) -> Option<Form> {
+    let is_service_tagged = matching.get(Field::EthType).is_some_and(|term| term.value == SERVICE_TAG);
+    is_service_tagged.then_some(Form::ServiceTagged)
 }
 
 /// Who has to get what is to meet a flow: whom it names, and, where it matters whose members they are, members.

@@ -173,9 +173,7 @@ impl Author {
             let content = Content::Other { ether_type: 0x88b5 };
             return Packet { source: from.mac, destination: to.mac, vlans: Vec::new(), content };
         }
-        // Two of five, since a tracker cannot tell the directions of what is between the same ports of one address.
-        let first = self.random.below(5);
-        let second = (first + 1 + self.random.below(4)) % 5;
+        let (first, second) = (self.random.below(5), self.random.below(5));
         let address = |number: usize| IpAddr::from([10, 66, 0, u8::try_from(number).expect("few")]);
         let ips = (address(first), address(second));
         self.packet((from.mac, to.mac), ips)
