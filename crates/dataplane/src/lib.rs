@@ -47,4 +47,5 @@ pub use cookie::{Owner, Purpose};
 pub use domain::MAX_BUCKETS;
 pub use physical::neighbour;
 pub use program::{Delta, FlowKey, Program};
+pub use rule::began;
 pub use view::{Local, View};

@@ -210,7 +210,7 @@ pub(crate) fn to_identity(matching: Match, key: IdentityKey) -> Match {
 pub(crate) const UNKNOWN: u32 = 0;
 
 /// Which way a connection's first packet went, as its mark says (`ct_mark`). Those that are related to it inherit it.
-pub(crate) fn began(direction: Direction) -> u32 {
+pub fn began(direction: Direction) -> u32 {
     match direction {
         Direction::Ingress => 1,
         Direction::Egress => 2,

@@ -13,11 +13,11 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use topology::walk::{Packet, Tuple};
+use topology::walk::{Connections, Packet};
 use topology::{DatapathId, InterfaceId};
 
 /// The kinds of [`Question`], by the names that agents say hello with.
-pub const KINDS: [&str; 3] = [Question::FLOWS, Question::TRACE, Question::TRACE_ANSWER];
+pub const KINDS: [&str; 2] = [Question::FLOWS, Question::TRACE];
 
 /// Most items of one answer: as many as a page of the Web API has.
 pub const MAX_ITEMS: usize = 10_000;
@@ -37,15 +37,13 @@ pub enum Question {
 
 impl Question {
     const FLOWS: &str = "flows";
-    const TRACE: &str = "trace";
-    const TRACE_ANSWER: &str = "trace_answer";
+    /// An agent that does not know connections by name would trace another packet, and knows a `trace` that is not this one.
+    const TRACE: &str = "trace_known";
 
     /// Its name among [`KINDS`].
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Flows(_) => Self::FLOWS,
-            // An agent that does not know it would trace another packet.
-            Self::Trace(query) if query.answers.is_some() => Self::TRACE_ANSWER,
             Self::Trace(_) => Self::TRACE,
         }
     }
@@ -118,13 +116,9 @@ pub struct FlowOwner {
 pub struct TraceQuery {
     /// Where it comes in.
     pub start: TraceStart,
-    /// Whether a tracker looks it up, which is then taken to see the first packet of a connection.
+    /// The connections that the host's trackers are taken to know: what is of none of them begins one.
     #[serde(default)]
-    pub tracked: bool,
-    /// The first packet of the connection that it answers, as the trackers of the host have seen it: they are taken to know the
-    /// connection, and the packet to go back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answers: Option<Tuple>,
+    pub known: Connections,
 }
 
 /// Where a traced packet comes in.

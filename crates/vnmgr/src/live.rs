@@ -7,9 +7,8 @@
 //! host, where the walk alone would find one of the topology.
 //!
 //! # Answers
-//! An answer is of a connection that no switch knows, since nothing has been sent. So each host is told the connection's first packet,
-//! as the walk says its trackers have seen it, and takes it for known. What a translation would write into the answer only a
-//! connection tells: a host that translates it is not asked.
+//! An answer is of a connection that no switch knows, since nothing has been sent. So each host is told what its trackers would
+//! know: the connections that the walk of the first packet has made there, translated ones among them.
 //!
 //! # What is not seen
 //! Nothing is sent: meters and what connection trackers really know do not count. Whoever answers by the agent has answered.
@@ -19,8 +18,8 @@ use std::net::IpAddr;
 
 use sync::AskError;
 use sync::question::{TraceOutput, TraceQuery, TraceStart, TraceStep, Traced};
-use topology::walk::{Decision, Outcome, Packet, Tracker, Tuple, Walk, Way};
-use topology::{DatapathId, InterfaceId, ObjectRef, Topology};
+use topology::walk::{Connections, Decision, Outcome, Packet, Step, Tracker, Walk};
+use topology::{DatapathId, InterfaceId, Topology};
 
 /// Most hosts that one packet is followed through: beyond that it is a flood, and the first ones tell what is wrong.
 pub const MAX_HOSTS: usize = 16;
@@ -40,9 +39,6 @@ pub enum Silence {
     /// Its agent is not connected to this manager.
     #[error("its agent is not connected to this manager")]
     Away,
-    /// It translates an answer, as only the connection says.
-    #[error("it translates the answer back, which no switch does without the connection")]
-    Translates,
     /// Its agent does not answer.
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -68,8 +64,8 @@ pub struct Sent<'a> {
     pub packet: &'a Packet,
     /// Where it goes.
     pub walk: &'a Walk,
-    /// It answers a packet: trackers know its connection.
-    pub is_answer: bool,
+    /// What trackers know when it is sent.
+    pub known: &'a Connections,
 }
 
 /// Follows a packet through the switches. `ask` asks one host.
@@ -87,10 +83,8 @@ pub async fn follow<Answer: Future<Output = Result<Traced, Silence>>>(
         if heard.len() >= MAX_HOSTS || heard.iter().any(|before| before.host == host) {
             continue;
         }
-        let traced = match sent.is_answer && translates(sent.walk, &host) {
-            true => Err(Silence::Translates),
-            false => ask(host.clone(), query(sent, &host, start)).await,
-        };
+        let known = known_at(topology, sent.known, &host);
+        let traced = ask(host.clone(), TraceQuery { start, known }).await;
         for output in traced.iter().flat_map(|traced| &traced.outputs) {
             if let TraceOutput::Tunnel { host: Some(peer), fields, .. } = output {
                 let start = TraceStart::Tunnel { from: host.clone(), fields: fields.clone() };
@@ -102,40 +96,22 @@ pub async fn follow<Answer: Future<Output = Result<Traced, Silence>>>(
     heard
 }
 
-fn query(sent: Sent<'_>, host: &DatapathId, start: TraceStart) -> TraceQuery {
-    let answers = if sent.is_answer { original(sent.walk, host) } else { None };
-    TraceQuery { start, tracked: is_tracked(sent.walk, host), answers }
-}
-
-/// The first packet of the connection that an answer is of, as the host's trackers have seen it.
-fn original(walk: &Walk, host: &DatapathId) -> Option<Tuple> {
-    walk.steps.iter().filter(|step| step.host == *host).find_map(|step| {
-        let (ObjectRef::Interface(tracked), Decision::Tracked { known: Some(Way::Reply) }) =
-            (&step.object, &step.what)
-        else {
-            return None;
-        };
-        let tuple = Tuple::of(step.packet.ip()?)?;
-        let known = walk.connections.find(&Tracker::Interface(tracked.clone()), tuple);
-        known.map(|(connection, _)| connection.original)
-    })
-}
-
-/// Whether the host translates the packet.
-fn translates(walk: &Walk, host: &DatapathId) -> bool {
-    walk.steps.iter().any(|step| step.host == *host && matches!(step.what, Decision::Translated { .. }))
-}
-
-/// Whether a tracker of the host looks the packet up.
-fn is_tracked(walk: &Walk, host: &DatapathId) -> bool {
-    walk.steps.iter().any(|step| step.host == *host && matches!(step.what, Decision::Tracked { .. }))
+/// What the trackers of a host know.
+fn known_at(topology: &Topology, known: &Connections, at: &DatapathId) -> Connections {
+    let mut here = Connections::default();
+    let is_here = |tracker: &Tracker| match tracker {
+        Tracker::Interface(interface) => topology.host_of_interface(interface) == Some(at),
+        Tracker::Leg { host, .. } => host == at,
+    };
+    known.iter().filter(|of| is_here(&of.tracker)).for_each(|of| here.insert(of.clone()));
+    here
 }
 
 /// The first difference between what switches do and what the topology says.
 pub fn compare(sent: Sent<'_>, heard: &[Heard]) -> Option<Difference> {
     heard.iter().find_map(|of| {
         let traced = of.traced.as_ref().ok()?;
-        Expected::of(sent.walk, sent.from, &of.host).difference(&of.host, traced)
+        Expected::of(sent, &of.host).difference(&of.host, traced)
     })
 }
 
@@ -157,11 +133,16 @@ struct Expected {
     perhaps: BTreeSet<Exit>,
     /// Who gets an answer.
     asker: Option<InterfaceId>,
+    /// It names no port, and is for an address that guests share: all hosts are sent it, and the one that knows its connection takes it.
+    asks_all: bool,
 }
 
 impl Expected {
-    fn of(walk: &Walk, from: &InterfaceId, host: &DatapathId) -> Self {
-        let mut expected = Self { asker: Some(from.clone()), ..Self::default() };
+    fn of(Sent { from, packet, walk, .. }: Sent<'_>, host: &DatapathId) -> Self {
+        let has_ports = packet.ip().is_some_and(|ip| ip.ports().is_some());
+        let is_translated = |step: &Step| matches!(step.what, Decision::Translated { .. });
+        let asks_all = !has_ports && walk.steps.iter().any(is_translated);
+        let mut expected = Self { asker: Some(from.clone()), asks_all, ..Self::default() };
         expected.outcomes(&walk.outcomes, host, false);
         let undecided = walk.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Undecided { .. }));
         for step in walk.steps.iter().filter(|step| step.host == *host) {
@@ -204,8 +185,7 @@ impl Expected {
         }
         let found: BTreeSet<_> = traced.outputs.iter().filter_map(|output| self.exit(output)).collect();
         let missing = self.surely.difference(&found).next();
-        let allowed = |exit: &&Exit| !self.surely.contains(*exit) && !self.perhaps.contains(*exit);
-        let unexpected = found.iter().find(allowed);
+        let unexpected = found.iter().find(|exit| !self.allows(exit));
         match (missing, unexpected) {
             (None, None) => None,
             (Some(missing), None) => {
@@ -223,6 +203,11 @@ impl Expected {
                 different(step, what)
             }
         }
+    }
+
+    fn allows(&self, exit: &Exit) -> bool {
+        let is_asked = self.asks_all && matches!(exit, Exit::Host(_));
+        is_asked || self.surely.contains(exit) || self.perhaps.contains(exit)
     }
 
     fn exit(&self, output: &TraceOutput) -> Option<Exit> {
@@ -265,7 +250,7 @@ fn address_of(outputs: &[TraceOutput], of: &DatapathId) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use topology::walk::{Reason, Step};
+    use topology::walk::Reason;
 
     use super::*;
 
@@ -322,7 +307,8 @@ mod tests {
 
     #[track_caller]
     fn check(walk: &Walk, heard: &[Heard], expected: Option<(&str, usize, &str)>) {
-        let sent = Sent { from: &interface("a"), packet: &packet(), walk, is_answer: false };
+        let known = Connections::default();
+        let sent = Sent { from: &interface("a"), packet: &packet(), walk, known: &known };
         let found = compare(sent, heard);
         match (found, expected) {
             (None, None) => {}

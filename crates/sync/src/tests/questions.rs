@@ -54,7 +54,7 @@ async fn what_is_asked_comes_to_the_host_and_its_answer_comes_back_whole() {
     let interface: InterfaceId = "if-1".parse().expect("an id");
     let start =
         TraceStart::Tunnel { from: "dp-b".parse().expect("an id"), fields: "icmp,tun_id=0x5".to_owned() };
-    let query = TraceQuery { start, tracked: true, answers: None };
+    let query = TraceQuery { start, known: topology::walk::Connections::default() };
     let step = TraceStep {
         table: "classify".to_owned(),
         priority: Some(100),

@@ -18,6 +18,7 @@ use crate::host::HostView;
 /// The names of one host.
 pub(super) struct Names<'a> {
     pub(super) topology: &'a Topology,
+    pub(super) datapath: &'a DatapathId,
     ports: BTreeMap<OfPort, Port>,
     tunnels: &'a BTreeMap<Encapsulation, OfPort>,
 }
@@ -33,14 +34,19 @@ pub(super) enum Port {
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn new(topology: &'a Topology, datapath: &DatapathId, host: &'a HostView) -> Self {
+    pub(super) fn new(topology: &'a Topology, datapath: &'a DatapathId, host: &'a HostView) -> Self {
         let interfaces = host.local(topology, datapath.clone()).ports;
         let mut of: BTreeMap<_, _> = interfaces.into_iter().map(|(id, port)| (port, id)).collect();
         let guests = host.ports.iter().filter_map(|(name, port)| Some((port.number?, name)));
         let guests = guests.map(|(number, name)| (number, Port::Guest(name.clone(), of.remove(&number))));
         let tunnels = host.tunnels.iter().map(|(kind, number)| (*number, Port::Tunnel(*kind)));
         let monitors = host.monitors.iter().map(|(host, of)| (of.port, Port::Monitor(*host)));
-        Self { topology, ports: guests.chain(tunnels).chain(monitors).collect(), tunnels: &host.tunnels }
+        Self {
+            topology,
+            datapath,
+            ports: guests.chain(tunnels).chain(monitors).collect(),
+            tunnels: &host.tunnels,
+        }
     }
 
     /// What a port number stands for, if the host has the port.

@@ -3,15 +3,21 @@
 //! # Nothing changes by it
 //! The switch is given fields and never a packet: with a packet it would send packet-ins and learn. So it cannot know what
 //! only a packet has. Of the two ways behind `check_pkt_larger`, which the switch shows one after the other, the size of the frame says
-//! here which one counts; nothing that goes out by a tunnel is too big for it at the other end. What connection trackers say is told to
-//! the switch beforehand: that the packet is the first of its connection, or that it goes back in one whose first packet is named.
-//! Translation chooses the first address and port that it may.
+//! here which one counts; nothing that goes out by a tunnel is too big for it at the other end.
+//!
+//! # Trackers
+//! A trace asks no connection tracker either. So it is ended where one would be asked, and begun anew in the table where the packet
+//! goes on, with what [`tracker`] says: that the packet begins a connection, or is of one that whoever asks has named, and is then
+//! translated as that is. A translation of its own chooses the first address and port that it may.
 //!
 //! [`report`] reads what the switch prints.
 
 mod frame;
 mod packet;
 mod report;
+mod tracker;
+
+use std::collections::VecDeque;
 
 use openflow::OfPort;
 use ovsdb::RpcError;
@@ -20,15 +26,14 @@ use sync::question::{Refusal, TraceQuery, TraceStart, Traced};
 use super::names::Names;
 use crate::control::{self, ControlError};
 use crate::settings::Settings;
-use packet::Packet;
+use tracker::{Resumed, parted};
 
 /// Longest description of a packet, in bytes: all fields there are take half of it.
 const MAX_FIELDS: usize = 4096;
 
-/// What trackers say of an answer (ovs-vswitchd(8), `--ct-next`): said to as many as a packet meets at most, one for each end's protection and
-/// one for a translation between them, twice where both ends are on one host.
-const KNOWN: [&str; 2] = ["--ct-next", "trk,est,rpl"];
-const MAX_TRACKERS: usize = 6;
+/// Most times that trackers are asked about one packet and its copies: a packet meets two of interfaces and two of translations at
+/// most, so what meets more is a flood.
+const MAX_LOOKUPS: usize = 64;
 
 /// Asks, and reads the answer.
 pub(super) async fn answer(
@@ -36,30 +41,42 @@ pub(super) async fn answer(
     names: &Names<'_>,
     query: &TraceQuery,
 ) -> Result<Traced, Refusal> {
-    let (port, mut fields) = start(names, &query.start)?;
+    let (port, fields) = start(names, &query.start)?;
     checked(&fields)?;
-    if let Some(original) = &query.answers {
-        fields.extend([",", &packet::answer_in(original)]);
-    } else if query.tracked {
-        fields.extend(Packet::of_flow(&fields).first_of_connection().iter().flat_map(|of| [",", of]));
-    }
-    let flow = format!("in_port={port},{fields}");
-    let mut arguments = vec![settings.bridge.as_str(), &flow];
-    if query.answers.is_some() {
-        arguments.extend(KNOWN.repeat(MAX_TRACKERS));
-    }
-    let printed = control::run(&settings.ovs_rundir, "ofproto/trace", &arguments).await;
-    let printed = printed.map_err(|error| match error {
-        ControlError::Command(RpcError::Refused(reason)) => {
-            Refusal::Invalid(format!("the switch does not understand the packet: {reason}"))
+    let mut printed = print(settings, "ofproto/trace", &[&format!("in_port={port},{fields}")]).await?;
+    let (mut told, mut lookups) = (String::new(), 0);
+    let mut resumed = VecDeque::new();
+    loop {
+        let (own, asked) = parted(&printed);
+        told.push_str(own);
+        told.push('\n');
+        lookups += asked.len();
+        if lookups > MAX_LOOKUPS {
+            let reason = format!("the packet and its copies meet more than {MAX_LOOKUPS} trackers");
+            return Err(Refusal::Invalid(reason));
         }
-        other => Refusal::Unavailable(format!("ovs-vswitchd cannot be asked: {other}; is it running?")),
-    })?;
+        resumed.extend(asked.iter().map(|lookup| lookup.resume(names, &query.known)));
+        let Some(Resumed { table, fields }) = resumed.pop_front() else { break };
+        let on = format!("resubmit(,{table})");
+        printed = print(settings, "ofproto/trace-packet-out", &[&fields, &on]).await?;
+    }
     let bytes = match &query.start {
         TraceStart::Interface { frame, .. } => frame::bytes(frame),
         TraceStart::Tunnel { .. } => 0,
     };
-    Ok(report::read(names, (&settings.bridge, port, bytes), &printed))
+    Ok(report::read(names, (&settings.bridge, port, bytes), &told))
+}
+
+/// Has the switch trace a packet.
+async fn print(settings: &Settings, command: &str, packet: &[&str]) -> Result<String, Refusal> {
+    let arguments: Vec<_> = [settings.bridge.as_str()].into_iter().chain(packet.iter().copied()).collect();
+    let printed = control::run(&settings.ovs_rundir, command, &arguments).await;
+    printed.map_err(|error| match error {
+        ControlError::Command(RpcError::Refused(reason)) => {
+            Refusal::Invalid(format!("the switch does not understand the packet: {reason}"))
+        }
+        other => Refusal::Unavailable(format!("ovs-vswitchd cannot be asked: {other}; is it running?")),
+    })
 }
 
 /// The port by which the packet comes, and the packet.

@@ -88,12 +88,14 @@ async fn trace(State(api): State<Api>, input: Input) -> Result {
     let topology = api.head().topology.clone();
     let unplugged = || ApiError::argument("from", "lives on no host: it cannot send anything");
     topology.host_of_interface(&from).ok_or_else(unplugged)?;
-    let walk = walk(&topology, &from, &packet, &Connections::default());
-    let there = Sent { from: &from, packet: &packet, walk: &walk, is_answer: false };
+    let nothing = Connections::default();
+    let walk = walk(&topology, &from, &packet, &nothing);
+    let there = Sent { from: &from, packet: &packet, walk: &walk, known: &nothing };
     let mut live = look(&api, &topology, there).await;
     if reply && let Some((from, Prepared::Packet(packet))) = answered(&topology, &walk)? {
-        let walk = self::walk(&topology, &from, &packet, &walk.connections);
-        let back = Sent { from: &from, packet: &packet, walk: &walk, is_answer: true };
+        let known = &walk.connections;
+        let walk = self::walk(&topology, &from, &packet, known);
+        let back = Sent { from: &from, packet: &packet, walk: &walk, known };
         live.reply = Some(Box::new(look(&api, &topology, back).await));
     }
     Ok(Reply::new(topology.revision(), &live))

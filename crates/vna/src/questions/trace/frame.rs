@@ -61,7 +61,8 @@ fn of_ip(packet: &IpPacket) -> Vec<String> {
         fields.push(format!("tp_src={source},tp_dst={destination}"));
     }
     if let Some((kind, code)) = packet.icmp() {
-        fields.push(format!("icmp_type={kind},icmp_code={code}"));
+        let name = if packet.is_ipv4() { "icmp" } else { "icmpv6" };
+        fields.push(format!("{name}_type={kind},{name}_code={code}"));
     }
     if let Payload::Neighbour(neighbour) = &packet.payload {
         fields.extend(of_neighbour(neighbour));
@@ -73,4 +74,54 @@ fn of_neighbour(neighbour: &Neighbour) -> Vec<String> {
     let option = if neighbour.is_advertisement { "nd_tll" } else { "nd_sll" };
     let link_layer = neighbour.link_layer.map(|address| format!("{option}={address}"));
     std::iter::once(format!("nd_target={}", neighbour.target)).chain(link_layer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use topology::MacAddr;
+    use topology::walk::Icmp;
+
+    use super::*;
+
+    #[test]
+    fn a_frame_is_written_as_a_switch_reads_it() {
+        let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+        let check = |source: &str, destination: &str, payload: Payload, expected: &str| {
+            let [source, destination] = [source, destination].map(|text| text.parse().expect("an address"));
+            let packet = IpPacket {
+                source,
+                destination,
+                hops: 64,
+                dscp: 1,
+                dont_fragment: false,
+                fragment: Fragment::Whole,
+                payload,
+                data_bytes: 0,
+            };
+            let content = Content::Ip(packet);
+            let frame = Packet { source: mac, destination: mac, vlans: vec![5], content };
+            let expected = format!("{expected},dl_src={mac},dl_dst={mac},dl_vlan=5");
+            assert_eq!(fields(&frame).ok().as_deref(), Some(expected.as_str()));
+        };
+        let echo = |kind| Payload::Icmp(Icmp { kind, code: 0, identifier: 1, about: None });
+        check(
+            "10.0.0.1",
+            "10.0.0.2",
+            echo(8),
+            "ip,nw_src=10.0.0.1,nw_dst=10.0.0.2,nw_proto=1,nw_ttl=64,nw_frag=no,nw_tos=4,icmp_type=8,icmp_code=0",
+        );
+        check(
+            "fd00::1",
+            "fd00::2",
+            echo(128),
+            "ipv6,ipv6_src=fd00::1,ipv6_dst=fd00::2,nw_proto=58,nw_ttl=64,nw_frag=no,nw_tos=4,icmpv6_type=128,\
+             icmpv6_code=0",
+        );
+        check(
+            "fd00::1",
+            "fd00::2",
+            Payload::Udp { source_port: 5, destination_port: 53 },
+            "ipv6,ipv6_src=fd00::1,ipv6_dst=fd00::2,nw_proto=17,nw_ttl=64,nw_frag=no,nw_tos=4,tp_src=5,tp_dst=53",
+        );
+    }
 }

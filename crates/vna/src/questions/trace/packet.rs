@@ -8,6 +8,10 @@ use std::net::IpAddr;
 
 use topology::walk::Tuple;
 use topology::walk::connection::Ends;
+use topology::walk::packet::protocol;
+
+/// Number of SCTP (RFC 9260, section 3).
+const SCTP: u8 = 132;
 
 /// Fields by their names in flows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,55 +137,78 @@ impl Packet {
         known.into_iter().find(|address| !address.is_unspecified())
     }
 
-    /// What a tracker keeps of the packet if it is the first one of its connection: fields to add (ovs-fields(7), "Connection
-    /// Tracking Fields"). A trace has no tracker, and takes over what the packet has from the beginning. None if it is nothing
-    /// that connections are made of.
-    pub(super) fn first_of_connection(&self) -> Option<String> {
-        let get = |name| self.fields.get(name).cloned();
-        let number = match self.protocol.as_deref() {
-            Some("icmp") => Some("1".to_owned()),
-            Some("icmp6") => Some("58".to_owned()),
-            Some("tcp" | "tcp6") => Some("6".to_owned()),
-            Some("udp" | "udp6") => Some("17".to_owned()),
-            Some("sctp" | "sctp6") => Some("132".to_owned()),
-            _ => get("nw_proto"),
+    /// What tells its connection apart; of an echo, not which one. None if it is nothing that connections are made of.
+    pub(super) fn tuple(&self) -> Option<Tuple> {
+        let address =
+            |names: [&str; 2]| names.iter().find_map(|name| self.fields.get(name)?.parse::<IpAddr>().ok());
+        let (source, destination) = (address(["nw_src", "ipv6_src"])?, address(["nw_dst", "ipv6_dst"])?);
+        let pair = |one, other| Some((self.number_of(one)?, self.number_of(other)?));
+        let protocol = self.protocol_number()?;
+        let ends = match protocol {
+            protocol::TCP | protocol::UDP => {
+                let (source, destination) = pair("tp_src", "tp_dst")?;
+                Ends::Ports { source, destination }
+            }
+            protocol::ICMP | protocol::ICMPV6 => {
+                let (kind, code) = pair("icmp_type", "icmp_code")?;
+                Ends::Echo { kind: kind.try_into().ok()?, code: code.try_into().ok()?, identifier: 0 }
+            }
+            _ => Ends::None,
         };
-        let addresses = match get("nw_src").zip(get("nw_dst")) {
-            Some((source, destination)) => format!("ct_nw_src={source},ct_nw_dst={destination}"),
-            None => format!("ct_ipv6_src={},ct_ipv6_dst={}", get("ipv6_src")?, get("ipv6_dst")?),
-        };
-        // Of ICMP the ports are type and code.
-        let ports = get("tp_src").zip(get("tp_dst")).or_else(|| get("icmp_type").zip(get("icmp_code")));
-        let ports = ports.map_or_else(String::new, |(source, destination)| {
-            format!(",ct_tp_src={source},ct_tp_dst={destination}")
-        });
-        Some(format!("ct_state=new|trk,{addresses},ct_nw_proto={}{ports}", number?))
+        Some(Tuple { protocol, source, destination, ends })
+    }
+
+    fn protocol_number(&self) -> Option<u8> {
+        match self.protocol.as_deref() {
+            Some("icmp") => Some(protocol::ICMP),
+            Some("icmp6") => Some(protocol::ICMPV6),
+            Some("tcp" | "tcp6") => Some(protocol::TCP),
+            Some("udp" | "udp6") => Some(protocol::UDP),
+            Some("sctp" | "sctp6") => Some(SCTP),
+            _ => self.number_of("nw_proto")?.try_into().ok(),
+        }
+    }
+
+    /// Gives a message of ICMP the type and code that it had before, if it has none: where trackers translate ports, a trace takes
+    /// these for some.
+    pub(super) fn keep_type(&mut self, before: &Self) {
+        let has_ports = |name: &str| self.number_of(name).is_some_and(|value| value > u8::MAX.into());
+        for name in ["icmp_type", "icmp_code"].into_iter().filter(|name| has_ports(name)).collect::<Vec<_>>()
+        {
+            self.fields.extend(before.fields.get(name).map(|value| (name, value.clone())));
+        }
+    }
+
+    fn number_of(&self, field: &str) -> Option<u16> {
+        self.fields.get(field)?.parse().ok()
+    }
+
+    /// Gives it the addresses and ports of a tuple, as a translation does.
+    pub(super) fn rewrite(&mut self, tuple: &Tuple) {
+        let Tuple { source, destination, ends, .. } = tuple;
+        let addresses = if source.is_ipv4() { ["nw_src", "nw_dst"] } else { ["ipv6_src", "ipv6_dst"] };
+        for (name, address) in addresses.into_iter().zip([source, destination]) {
+            self.fields.insert(name, address.to_string());
+        }
+        if let Ends::Ports { source, destination } = ends {
+            self.fields.extend([("tp_src", source.to_string()), ("tp_dst", destination.to_string())]);
+        }
     }
 
     /// As `ovs-ofctl(8)` writes it, for another switch.
     pub(super) fn fields(&self) -> String {
         let protocol = self.protocol.iter().cloned();
         let fields = self.fields.iter().filter(|(_, value)| *value != "::" && *value != "0.0.0.0");
-        let fields = fields.map(|(name, value)| format!("{name}={value}"));
+        // Traces call types and codes of both the same, and flows do not.
+        let is_icmpv6 = self.protocol_number() == Some(protocol::ICMPV6);
+        let spelled = |name: &'static str| match name {
+            "icmp_type" if is_icmpv6 => "icmpv6_type",
+            "icmp_code" if is_icmpv6 => "icmpv6_code",
+            other => other,
+        };
+        let fields = fields.map(|(name, value)| format!("{}={value}", spelled(name)));
         protocol.chain(fields).collect::<Vec<_>>().join(",")
     }
-}
-
-/// What a tracker says of a packet that goes back in a connection that began so: fields to add (ovs-fields(7), "Connection Tracking
-/// Fields").
-pub(super) fn answer_in(original: &Tuple) -> String {
-    let Tuple { protocol, source, destination, ends } = original;
-    let addresses = match source {
-        IpAddr::V4(_) => format!("ct_nw_src={source},ct_nw_dst={destination}"),
-        IpAddr::V6(_) => format!("ct_ipv6_src={source},ct_ipv6_dst={destination}"),
-    };
-    // Of ICMP the ports are type and code.
-    let ports = match ends {
-        Ends::Ports { source, destination } => format!(",ct_tp_src={source},ct_tp_dst={destination}"),
-        Ends::Echo { kind, code, .. } => format!(",ct_tp_src={kind},ct_tp_dst={code}"),
-        Ends::None => String::new(),
-    };
-    format!("ct_state=est|rpl|trk,{addresses},ct_nw_proto={protocol}{ports}")
 }
 
 /// A number as traces write it.
@@ -195,36 +222,6 @@ fn number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tracker_keeps_addresses_and_ports_of_a_first_packet() {
-        let check = |flow: &str, expected: Option<&str>| {
-            assert_eq!(Packet::of_flow(flow).first_of_connection().as_deref(), expected, "{flow}");
-        };
-        check(
-            "tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=5,tp_dst=80",
-            Some(
-                "ct_state=new|trk,ct_nw_src=10.0.0.1,ct_nw_dst=10.0.0.2,ct_nw_proto=6,ct_tp_src=5,ct_tp_dst=80",
-            ),
-        );
-        check(
-            "ipv6,nw_proto=58,ipv6_src=fd00::1,ipv6_dst=fd00::2,icmp_type=128,icmp_code=0",
-            Some(
-                "ct_state=new|trk,ct_ipv6_src=fd00::1,ct_ipv6_dst=fd00::2,ct_nw_proto=58,ct_tp_src=128,ct_tp_dst=0",
-            ),
-        );
-        check("arp,arp_spa=10.0.0.1,arp_tpa=10.0.0.2", None);
-    }
-
-    #[test]
-    fn an_answer_is_known_by_the_first_packet_of_its_connection() {
-        let ends = Ends::Ports { source: 5, destination: 80 };
-        let (source, destination) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        assert_eq!(
-            answer_in(&Tuple { protocol: 6, source, destination, ends }),
-            "ct_state=est|rpl|trk,ct_nw_src=10.0.0.1,ct_nw_dst=10.0.0.2,ct_nw_proto=6,ct_tp_src=5,ct_tp_dst=80"
-        );
-    }
 
     #[test]
     fn a_packet_is_what_actions_have_made_of_it() {
