@@ -9,6 +9,7 @@ pub mod outside;
 pub mod routers;
 pub mod stream;
 pub mod tcp;
+pub mod traced;
 pub mod translated;
 pub mod watch;
 
