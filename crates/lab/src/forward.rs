@@ -78,6 +78,8 @@ impl Shared {
                 continue;
             }
             let Ok(outside) = outside else { continue };
+            // Nothing is kept back on the way out either.
+            let _ = outside.set_nodelay(true);
             // A server that is down is shown as a real one: the connection closes.
             let Ok(inside) = self.namespace.connect(self.target, CONNECT_LIMIT) else { continue };
             let connection = Arc::new(Connection { outside, inside });

@@ -195,13 +195,15 @@ impl Namespace {
         written.map_err(|source| Error::File { step: "write", path: path.to_owned(), source })
     }
 
-    /// Connects to a TCP address from within the namespace.
+    /// Connects to a TCP address from within the namespace. What is written is sent at once: who relays for others must
+    /// not keep half a request back until the first half is acknowledged (RFC 896).
     ///
     /// # Errors
     /// [`Error::Socket`] if nobody answers in time.
     pub fn connect(&self, address: SocketAddr, limit: Duration) -> Result<TcpStream> {
         let connected = self.within(|| TcpStream::connect_timeout(&address, limit))?;
-        connected.map_err(|source| Error::Socket { step: "connect", source })
+        let at_once = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+        at_once.map_err(|source| Error::Socket { step: "connect", source })
     }
 
     /// Runs `work` on a thread that has entered the namespace: files it opens, sockets it makes and programs it starts
