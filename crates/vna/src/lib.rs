@@ -8,8 +8,8 @@
 //!   watched; [`metrics`].
 //!
 //! Adapters:
-//! - [`bridge`] (the database), [`switch`] and [`reconciler`] (the tables), [`control`] (the datapath), [`underlay`] (the
-//!   host's devices);
+//! - [`bridge`] (the database), [`switch`] and [`reconciler`] (the tables), [`datapath`] (its cache), [`control`] (its
+//!   commands), [`underlay`] (the host's devices);
 //! - [`forwarder`] (name servers), [`advertiser`], [`streams`] (what guests open TCP connections for);
 //! - [`status`] (who looks after the host), [`questions`] (what a manager asks of the switch).
 //!
@@ -28,6 +28,7 @@ pub mod answers;
 pub mod bridge;
 pub mod control;
 pub mod course;
+pub mod datapath;
 #[cfg(test)]
 mod fixture;
 pub mod forwarder;
@@ -62,7 +63,7 @@ use topology::datapath::{Registration, Underlay};
 use topology::{NodeId, Revision};
 use tracing::{info, warn};
 
-use crate::control::Datapath;
+use crate::datapath::Datapath;
 use crate::host::{HostView, Tunnels, Wanted};
 use crate::metrics::Metrics;
 use crate::monitors::Flows;
@@ -121,8 +122,15 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let mut tasks = JoinSet::new();
     tasks.spawn(bridge::keep(settings.clone(), node.clone(), database, ports, host_out));
     tasks.spawn(
-        Reconciler::new(replica.clone(), host.clone(), installed_out, flows_out, metrics.clone())
-            .run(management),
+        Reconciler::new(
+            replica.clone(),
+            host.clone(),
+            installed_out,
+            flows_out,
+            datapath.clone(),
+            metrics.clone(),
+        )
+        .run(management),
     );
     let (asked, questions) = mpsc::channel(questions::WAITING);
     let sources = Sources { settings: settings.clone(), installed: installed.clone(), host: host.clone() };
@@ -243,13 +251,13 @@ fn registration(settings: &Settings, node: &NodeId, host: &HostView, mtu: u16) -
 
 /// Says of each installed replica when packets meet it. What is not known is not said.
 async fn realize(
-    mut datapath: Datapath,
+    datapath: Datapath,
     mut installed: watch::Receiver<Option<Installed>>,
     realized: watch::Sender<Option<Arc<Replica>>>,
 ) {
     let mut followed = None;
     while installed.changed().await.is_ok() {
-        let Some(Installed { replica, switch, tables }) = installed.borrow_and_update().clone() else {
+        let Some(Installed { replica, switch, tables, sent }) = installed.borrow_and_update().clone() else {
             continue;
         };
         // The tables have nothing new: a check has found them as they should be.
@@ -259,7 +267,7 @@ async fn realize(
         let is_followed = followed == Some(tables);
         let follows = async {
             // The revision asks nothing else of the tables than what packets meet already.
-            if is_followed { Ok(()) } else { datapath.follows(&switch).await }
+            if is_followed { Ok(()) } else { datapath.follows(&switch, sent).await }
         };
         match follows.await {
             Ok(()) => {

@@ -17,6 +17,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::answers::{self, Names, Reply};
 use crate::course::{Course, Step};
+use crate::datapath::Datapath;
 use crate::forwarder::Forwarder;
 use crate::gateways::Gateways;
 use crate::host::HostView;
@@ -46,6 +47,8 @@ pub struct Installed {
     pub switch: Connection,
     /// Of two of an agent with the same number, the tables are the same.
     pub tables: u64,
+    /// The tables were given their last change after this time, if this connection has given them one.
+    pub sent: Option<tokio::time::Instant>,
 }
 
 /// What the switch is made equal to, and where it is said that it is.
@@ -61,6 +64,8 @@ pub struct Reconciler {
     pub flows: watch::Sender<Flows>,
     /// Counts changes of the tables, and connections: in between anything may have changed them.
     tables: u64,
+    sent: Option<tokio::time::Instant>,
+    datapath: Datapath,
     metrics: Arc<Metrics>,
     course: Course,
     names: Names,
@@ -78,6 +83,7 @@ impl Reconciler {
         host: watch::Receiver<Arc<HostView>>,
         installed: watch::Sender<Option<Installed>>,
         flows: watch::Sender<Flows>,
+        datapath: Datapath,
         metrics: Arc<Metrics>,
     ) -> Self {
         let course = Course::new(replica.borrow().clone());
@@ -89,6 +95,8 @@ impl Reconciler {
             installed,
             flows,
             tables: 0,
+            sent: None,
+            datapath,
             metrics,
             course,
             names,
@@ -135,7 +143,7 @@ impl Reconciler {
         let mut check = interval(CHECK_INTERVAL);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.course.connected();
-        self.tables += 1;
+        (self.tables, self.sent) = (self.tables + 1, None);
         // What another connection has brought is long repeated.
         self.waiting = Waiting::default();
         loop {
@@ -218,13 +226,14 @@ impl Reconciler {
         let Some(aim) = self.course.aim() else { return Ok(()) };
         if !difference.is_empty() {
             debug!(revision = aim.topology.revision().0, changes = difference.len(), "changing the switch");
-            self.tables += 1;
+            self.datapath.expect();
+            (self.tables, self.sent) = (self.tables + 1, Some(tokio::time::Instant::now()));
             switch.apply(difference, Mark::of(aim)).await?;
         }
         self.course.program().into_iter().for_each(|program| self.metrics.wanted(program));
         if let Some(replica) = self.course.installed() {
-            let installed =
-                Installed { replica: replica.clone(), switch: switch.connection(), tables: self.tables };
+            let (replica, switch) = (replica.clone(), switch.connection());
+            let installed = Installed { replica, switch, tables: self.tables, sent: self.sent };
             self.installed.send_replace(Some(installed));
             self.flows.send_if_modified(|flows| std::mem::replace(flows, Flows::There) != Flows::There);
         }

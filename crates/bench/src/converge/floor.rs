@@ -9,7 +9,7 @@ use dataplane::{Delta, Program};
 use lab::{Host, Lab};
 use openflow::Endpoint;
 use tokio::task::JoinSet;
-use vna::control::Datapath;
+use vna::datapath::Datapath;
 use vna::switch::{Mark, Switch};
 
 use crate::BRIDGE;
@@ -71,7 +71,7 @@ async fn prepare(rundir: PathBuf) -> anyhow::Result<Prepared> {
 
 async fn install(switch: Switch, prepared: Prepared) -> anyhow::Result<Switch> {
     switch.apply(&prepared.changes, prepared.mark).await?;
-    Datapath::new(prepared.rundir).follows(&switch.connection()).await?;
+    Datapath::new(prepared.rundir).follows(&switch.connection(), None).await?;
     Ok(switch)
 }
 
