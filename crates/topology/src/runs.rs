@@ -24,14 +24,14 @@ impl<K> Default for Runs<K> {
 impl<K: Clone + Eq + Hash> Runs<K> {
     pub(crate) fn insert(&mut self, key: K, number: u64) {
         let runs = self.runs.entry(key).or_default();
-        let before = runs.get_prev(&number).map(|(first, last)| (*first, *last));
-        let first = match before {
-            Some((_, last)) if number <= last => return,
-            Some((first, last)) if last.checked_add(1) == Some(number) => first,
-            _ => number,
-        };
-        let behind = number.checked_add(1).and_then(|next| runs.remove(&next));
-        runs.insert(first, behind.unwrap_or(number));
+        let next = number.checked_add(1).filter(|next| runs.contains_key(next));
+        let last = next.and_then(|next| runs.remove(&next)).unwrap_or(number);
+        // Most numbers come one behind the other, and a run that grows stays where it is in the map.
+        match runs.get_prev_mut(&number) {
+            Some((_, before)) if number <= *before => {}
+            Some((_, before)) if before.checked_add(1) == Some(number) => *before = last,
+            _ => drop(runs.insert(number, last)),
+        }
     }
 
     pub(crate) fn remove(&mut self, key: &K, number: u64) {

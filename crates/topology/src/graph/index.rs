@@ -173,9 +173,10 @@ impl Index {
                 }
                 note!(mac_leases_with, of.mac_address, of.uuid.clone());
                 // Networks and segments of their own may have an address each.
-                match self.mac_leases_with.first(&of.mac_address) {
-                    Some(_) => self.mac_addresses.insert((), of.mac_address.number()),
-                    None => self.mac_addresses.remove(&(), of.mac_address.number()),
+                if present {
+                    self.mac_addresses.insert((), of.mac_address.number());
+                } else if self.mac_leases_with.first(&of.mac_address).is_none() {
+                    self.mac_addresses.remove(&(), of.mac_address.number());
                 }
             }
             Object::IpLease(of) => {
@@ -193,11 +194,13 @@ impl Index {
                     note!(ip_leases_retained, (container.clone(), phase), (since, of.uuid.clone()));
                 }
                 if let IpAddr::V4(address) = of.address.ip() {
-                    let (key, number) = ((of.network_uuid.clone(), address.into()), address.to_bits().into());
                     // Two have one address in the middle of a commit in which they change addresses.
-                    match self.ip_leases_of_address.first(&key) {
-                        Some(_) => self.ipv4_addresses.insert(key.0, number),
-                        None => self.ipv4_addresses.remove(&key.0, number),
+                    let others =
+                        || self.ip_leases_of_address.first(&(of.network_uuid.clone(), address.into()));
+                    if present {
+                        self.ipv4_addresses.insert(of.network_uuid.clone(), address.to_bits().into());
+                    } else if others().is_none() {
+                        self.ipv4_addresses.remove(&of.network_uuid, address.to_bits().into());
                     }
                 }
             }
