@@ -39,8 +39,8 @@ pub fn concerned(before: &Topology, after: &Topology, changes: &[Change]) -> BTr
     Difference::new(before, after, changes).concerned()
 }
 
-/// The L2 domains within a host's reach.
-fn reach(topology: &Topology, host: &DatapathId) -> BTreeSet<DomainId> {
+/// The L2 domains within a host's reach: its switch knows them.
+pub fn reach(topology: &Topology, host: &DatapathId) -> BTreeSet<DomainId> {
     joined(topology, topology.domains_on(host))
 }
 

@@ -4,7 +4,8 @@
 //! [`ip_lease`], [`route_link`], [`route`], [`network_service`], [`dns_service`],
 //! [`dns_record`], [`translation`], [`static_address`], [`filter`], [`security_group`], [`mac_range_group`], [`mac_range`], [`ip_range_group`],
 //! [`ip_range`], [`lease_policy`], [`ip_lease_container`], [`ip_retention_container`], [`host`], [`batch`], [`trace`],
-//! [`reach`], [`policy`], and what only hosts know: [`flows`], [`live`]. What they share is in [`resource`], [`part`],
+//! [`reach`], [`policy`], what only hosts know: [`flows`], [`live`], and what
+//! is where: [`active`], [`active_port`], [`tunnel`]. What they share is in [`resource`], [`part`],
 //! [`nested`], [`relation`], [`input`], [`question`], [`list`], [`look`] and [`reply`].
 //!
 //! # Conventions
@@ -17,6 +18,8 @@
 //! There are no accounts yet: whoever reaches the port may do everything. So the port is on the loopback address unless
 //! the operator says otherwise, and requests that a browser sends for pages of other sites are refused.
 
+pub mod active;
+pub mod active_port;
 pub mod batch;
 pub mod datapath;
 pub mod dns_record;
@@ -62,6 +65,7 @@ mod shape;
 pub mod static_address;
 pub mod trace;
 pub mod translation;
+pub mod tunnel;
 mod words;
 
 use std::convert::Infallible;
@@ -252,7 +256,10 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(policy::routes())
         .merge(host::routes())
         .merge(flows::routes())
-        .merge(live::routes());
+        .merge(live::routes())
+        .merge(active::routes())
+        .merge(active_port::routes())
+        .merge(tunnel::routes());
     OpenApiRouter::with_openapi(Document::openapi()).nest(rewrite::BASE, routes)
 }
 

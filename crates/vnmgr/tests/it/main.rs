@@ -1,5 +1,6 @@
 //! The manager, tested from the outside: over HTTP, and as agents see it.
 
+mod active;
 mod agents;
 mod allocation;
 mod batches;

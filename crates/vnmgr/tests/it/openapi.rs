@@ -54,6 +54,11 @@ fn every_route_is_described() {
     let mut expected: Vec<String> =
         collections.iter().flat_map(|of| [(*of).to_owned(), format!("{of}/{{uuid}}")]).collect();
     let others = [
+        "active_interfaces",
+        "active_networks",
+        "active_ports",
+        "active_route_links",
+        "active_segments",
         "assert",
         "batch",
         "datapaths/{uuid}/flows",
@@ -87,6 +92,7 @@ fn every_route_is_described() {
         "trace",
         "trace/live",
         "translations/{uuid}/static_address",
+        "tunnels",
         "security_groups/{uuid}/rules",
     ];
     expected.extend(others.map(ToOwned::to_owned));
