@@ -91,6 +91,11 @@ fn lists_are_read_to_their_end() {
     list("networks show --limit 0", &[], &[]);
     let filtered = path("mode=virtual&label=a%3Db&limit=1000&offset=0");
     list("networks show --mode virtual --label a=b", &[page(0)], &[&filtered]);
+    list(
+        "active-ports show --mode unknown",
+        &[page(0)],
+        &["GET /api/1.0/active_ports?mode=unknown&limit=1000&offset=0"],
+    );
 }
 
 #[test]

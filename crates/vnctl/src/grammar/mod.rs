@@ -13,7 +13,7 @@ use clap::{Arg, ArgMatches, Command as Grammar, value_parser};
 use crate::command::Command;
 use crate::error::{EXIT_CODES, Error};
 use crate::output::Format;
-use crate::resource::{RESOURCES, Resource};
+use crate::resource::{RESOURCES, Resource, STATES};
 use crate::spelling::normalize;
 
 /// What the program is called in help, usage and completion.
@@ -71,9 +71,10 @@ fn timeout_s(matches: &ArgMatches) -> u64 {
 }
 
 fn read(name: &str, matches: &ArgMatches) -> Result<Command, Error> {
-    match Resource::named(name) {
-        Some(resource) => resources::read(resource, matches),
-        None => match questions::read(name, matches)? {
+    match (Resource::named(name), Resource::state_named(name)) {
+        (Some(resource), _) => resources::read(resource, matches),
+        (None, Some(state)) => Ok(resources::read_state(state, matches)),
+        (None, None) => match questions::read(name, matches)? {
             Some(question) => Ok(question),
             None => programs::read(name, matches),
         },
@@ -92,6 +93,7 @@ pub(crate) fn grammar() -> Grammar {
         .arg_required_else_help(true)
         .args(global_arguments())
         .subcommands(RESOURCES.into_iter().map(resources::grammar))
+        .subcommands(STATES.into_iter().map(resources::state_grammar))
         .subcommands(programs::grammars())
         .subcommands(questions::grammars())
 }

@@ -54,32 +54,60 @@ fn modify(resource: &'static Resource) -> Grammar {
         .arg(if_match_flag())
 }
 
-fn show(resource: &'static Resource) -> Grammar {
+/// The command of what can only be looked at.
+pub(super) fn state_grammar(state: &'static Resource) -> Grammar {
+    let show = Grammar::new("show")
+        .alias("list")
+        .about(format!("List {} that pass the filters", state.noun))
+        .args(page_flags())
+        .args(state.attributes.iter().flat_map(filter_flags));
+    let name = state.command();
+    let grammar = Grammar::new(name.clone())
+        .about(state.about)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(show);
+    if name == state.name { grammar } else { grammar.alias(state.name) }
+}
+
+/// Reads the command of what can only be looked at.
+pub(super) fn read_state(state: &'static Resource, matches: &ArgMatches) -> Command {
+    let (_, matches) = matches.subcommand().expect("the grammar requires a verb");
+    Command::List { resource: state, query: query(state.attributes.iter(), matches) }
+}
+
+fn page_flags() -> [Arg; 2] {
     let number = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("NUMBER").value_parser(value_parser!(usize)).help(help)
     };
-    let filter = |attribute: &'static Attribute| {
-        flags(attribute)
-            .into_iter()
-            .map(|flag| flag.help_heading("Filters").help("Only those with this value"))
-    };
+    [
+        number("limit", "List at most this many; all if absent"),
+        number("offset", "Leave out this many at the beginning"),
+    ]
+}
+
+fn filter_flags(attribute: &'static Attribute) -> impl Iterator<Item = Arg> {
+    let flags = flags(attribute).into_iter();
+    flags.map(|flag| flag.help_heading("Filters").help("Only those with this value"))
+}
+
+fn show(resource: &'static Resource) -> Grammar {
     Grammar::new("show")
         .alias("list")
         .about(format!("Show {} in full, or list those that pass the filters", resource.noun))
         .arg(uuid(resource).required(false).num_args(0..))
-        .arg(number("limit", "List at most this many; all if absent"))
-        .arg(number("offset", "Leave out this many at the beginning"))
-        .args(
-            resource
-                .all_attributes()
-                .filter(|attribute| attribute.shown_as == attribute.name)
-                .flat_map(filter),
-        )
+        .args(page_flags())
+        .args(filterable(resource).flat_map(filter_flags))
         .arg(label_filter())
         .arg(
             pairs_flag("filter", "Only those whose attribute has this value; repeatable")
                 .help_heading("Filters"),
         )
+}
+
+/// The attributes that filter lists: those that are shown.
+fn filterable(resource: &'static Resource) -> impl Iterator<Item = &'static Attribute> {
+    resource.all_attributes().filter(|attribute| attribute.shown_as == attribute.name)
 }
 
 fn label_filter() -> Arg {
@@ -207,11 +235,10 @@ fn read_del(resource: &'static Resource, matches: &ArgMatches) -> Result<Command
 
 fn read_show(resource: &'static Resource, matches: &ArgMatches) -> Result<Command, Error> {
     let uuids = words(matches, "uuid");
-    let query = Query {
-        filters: filters(resource, matches),
-        limit: matches.get_one("limit").copied(),
-        offset: matches.get_one("offset").copied().unwrap_or_default(),
-    };
+    let mut query = query(filterable(resource), matches);
+    let labels = words(matches, "label").into_iter().map(|label| ("label".to_owned(), label));
+    let free = pairs(matches, "filter").into_iter().map(|(name, value)| (name.replace('-', "_"), value));
+    query.filters.extend(labels.chain(free));
     match uuids.is_empty() {
         true => Ok(Command::List { resource, query }),
         false if query == Query::default() => Ok(Command::Show { resource, uuids }),
@@ -221,16 +248,17 @@ fn read_show(resource: &'static Resource, matches: &ArgMatches) -> Result<Comman
     }
 }
 
-fn filters(resource: &'static Resource, matches: &ArgMatches) -> Vec<(String, String)> {
+fn query(attributes: impl Iterator<Item = &'static Attribute>, matches: &ArgMatches) -> Query {
     let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let filters = resource.all_attributes().filter(|attribute| attribute.shown_as == attribute.name);
-    let known = filters.filter_map(|attribute| {
+    let filters = attributes.filter_map(|attribute| {
         let value = value(matches, attribute)?;
         Some((attribute.name.to_owned(), text(value)))
     });
-    let labels = words(matches, "label").into_iter().map(|label| ("label".to_owned(), label));
-    let free = pairs(matches, "filter").into_iter().map(|(name, value)| (name.replace('-', "_"), value));
-    known.chain(labels).chain(free).collect()
+    Query {
+        filters: filters.collect(),
+        limit: matches.get_one("limit").copied(),
+        offset: matches.get_one("offset").copied().unwrap_or_default(),
+    }
 }
 
 fn read_part(part: &'static Part, matches: &ArgMatches) -> Command {

@@ -24,6 +24,7 @@ mod route_link;
 mod rows;
 mod security_group;
 mod segment;
+mod state;
 mod translation;
 
 pub(crate) use datapath::DATAPATHS;
@@ -51,6 +52,7 @@ pub(crate) use route_link::ROUTE_LINKS;
 pub(crate) use rows::{ROWS, Rows};
 pub(crate) use security_group::{GROUP_RULES, SECURITY_GROUPS};
 pub(crate) use segment::SEGMENTS;
+pub(crate) use state::STATES;
 pub(crate) use translation::{STATIC_ADDRESSES, TRANSLATIONS};
 
 use serde::{Serialize, Serializer};
@@ -217,6 +219,12 @@ impl Resource {
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
         let name = name.replace('-', "_");
         RESOURCES.into_iter().find(|resource| resource.name == name)
+    }
+
+    /// What can only be looked at, with this name.
+    pub(crate) fn state_named(name: &str) -> Option<&'static Self> {
+        let name = name.replace('-', "_");
+        STATES.into_iter().find(|state| state.name == name)
     }
 
     /// Its name as a command.
