@@ -171,6 +171,10 @@ fn help_and_completion_need_no_manager() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(vnctl(nobody, &format!("completions {shell}")).printed().contains("ipv4-network"), "{shell}");
     }
+    let manual = tempfile::TempDir::new().expect("a directory");
+    vnctl(nobody, &format!("man {}", manual.path().display())).printed();
+    let page = std::fs::read_to_string(manual.path().join("vnctl-networks-add.1")).expect("a page");
+    assert!(page.contains(r"\-\-ipv4\-network"), "{page}");
     assert_eq!(vnctl(nobody, "netwroks show").exit, Exit::Usage);
 }
 

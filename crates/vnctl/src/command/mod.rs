@@ -13,7 +13,7 @@ mod status;
 mod trace;
 
 use std::io::{BufRead, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap_complete::Shell;
@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Ask(Ask),
     /// Print a shell's completion.
     Completions(Shell),
+    /// Write the manual's pages into a directory.
+    Man(PathBuf),
     /// Send a request as it is.
     Api { method: String, path: String, body: Option<Value> },
 }
@@ -129,6 +131,7 @@ impl<'a> Session<'a> {
             Command::Status => self.status(),
             Command::Ask(ask) => self.ask(ask),
             Command::Completions(shell) => self.completions(shell),
+            Command::Man(directory) => man(&directory),
             Command::Api { method, path, body } => self.api(&method, &path, body),
         }
     }
@@ -177,4 +180,11 @@ impl<'a> Session<'a> {
             _ => Err(Error::Usage(format!("{name}: is larger than {MAX_INPUT} bytes"))),
         }
     }
+}
+
+/// Writes the manual: a page for each command, out of the same definitions as the help.
+fn man(directory: &Path) -> Result<(), Error> {
+    let failed = |source| Error::File { name: directory.display().to_string(), source };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    clap_mangen::generate_to(grammar(), directory).map_err(failed)
 }

@@ -1,5 +1,6 @@
 //! Commands that are not about one resource: hosts, batches, declarative files, status, completion, the raw API.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command as Grammar, value_parser};
@@ -19,7 +20,7 @@ const MAX_INTERVAL_S: u64 = 3600;
 
 /// These commands.
 pub(super) fn grammars() -> Vec<Grammar> {
-    vec![hosts(), flows(), batch(), apply(), status(), completions(), api()]
+    vec![hosts(), flows(), batch(), apply(), status(), completions(), man(), api()]
 }
 
 fn hosts() -> Grammar {
@@ -103,6 +104,13 @@ fn completions() -> Grammar {
         .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell)))
 }
 
+/// Not among what help lists: who packages the program wants it, and nobody else.
+fn man() -> Grammar {
+    Grammar::new("man").about("Write the manual's pages into a directory").hide(true).arg(
+        Arg::new("directory").required(true).value_name("DIRECTORY").value_parser(value_parser!(PathBuf)),
+    )
+}
+
 fn api() -> Grammar {
     Grammar::new("api")
         .about("Send a request to the Web API as it is")
@@ -150,6 +158,7 @@ pub(super) fn read(name: &str, matches: &ArgMatches) -> Result<Command, Error> {
         },
         "status" => Command::Status,
         "completions" => Command::Completions(*matches.get_one("shell").expect("the grammar requires it")),
+        "man" => Command::Man(matches.get_one::<PathBuf>("directory").cloned().unwrap_or_default()),
         "api" => Command::Api {
             method: word(matches, "method").to_ascii_uppercase(),
             path: word(matches, "path"),
