@@ -1,3 +1,5 @@
+mod reference;
+
 use serde_json::{Value, json};
 
 use super::*;
