@@ -60,13 +60,19 @@ pub(super) struct Named {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
+    attached: Attached,
+    groups: BTreeSet<SecurityGroupId>,
+    filter: Option<Option<Filtering<Option<Vec<bool>>>>>,
+}
+
+/// How a guest is attached: all that a packet's way hangs on, but for protection.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Attached {
     is_up: bool,
     is_internal: bool,
     routes: bool,
     port_security: bool,
     allowed: BTreeSet<AllowedAddress>,
-    groups: BTreeSet<SecurityGroupId>,
-    filter: Option<Option<Filtering>>,
     domains: Vec<DomainId>,
     addresses: Vec<Address>,
     host: Option<HostKind>,
@@ -84,20 +90,21 @@ struct Address {
     is_shadowed: bool,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Filtering {
+/// A filter, with what its rules say of the guest's own address in one form or another.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Filtering<Own> {
     passthrough: (bool, bool),
-    rules: Vec<RuleKind>,
+    pub(super) rules: Vec<RuleKind<Own>>,
 }
 
-/// A rule, with what it says of the guest's own address put as whether it is for each of its addresses.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct RuleKind {
+/// A rule.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RuleKind<Own> {
     protocol: Protocol,
     action: FilterAction,
     direction: Option<Direction>,
-    own: Option<Vec<bool>>,
-    other: Option<IpNet>,
+    pub(super) own: Own,
+    pub(super) other: Option<IpNet>,
     ports: (Option<Ports>, Option<Ports>),
     icmp: (Option<u8>, Option<u8>),
 }
@@ -174,7 +181,7 @@ pub(super) fn classes(topology: &Topology, named: &Named, guests: &BTreeSet<Inte
     for id in guests {
         let Some(interface) = topology.interfaces().get(id) else { continue };
         let key = key(topology, named, interface);
-        let is_anywhere = key.host.as_ref().is_some_and(HostKind::is_anywhere);
+        let is_anywhere = key.attached.host.as_ref().is_some_and(HostKind::is_anywhere);
         let class = by_key.entry(key).or_insert_with(|| Class {
             members: Vec::new(),
             hosts: BTreeMap::new(),
@@ -200,14 +207,24 @@ impl HostKind {
 
 fn key(topology: &Topology, named: &Named, interface: &Interface) -> Key {
     let leases = leases(topology, &interface.uuid);
+    // What a rule says of the guest's own address is put as whether it is for each of its addresses.
+    let is_own = |net: IpNet| leases.iter().map(|of| net.contains(&of.address.ip())).collect::<Vec<_>>();
     Key {
+        groups: interface.security_groups.clone(),
+        filter: interface.enable_filtering.then(|| filtering(topology, interface, |own| own.map(is_own))),
+        attached: attached(topology, named, interface),
+    }
+}
+
+/// How a guest is attached.
+pub(super) fn attached(topology: &Topology, named: &Named, interface: &Interface) -> Attached {
+    let leases = leases(topology, &interface.uuid);
+    Attached {
         is_up: interface.admin_state == AdminState::Up,
         is_internal: interface.mode == InterfaceMode::Internal,
         routes: interface.enable_routing,
         port_security: interface.port_security,
         allowed: interface.allowed_addresses.clone(),
-        groups: interface.security_groups.clone(),
-        filter: interface.enable_filtering.then(|| filtering(topology, interface, &leases)),
         domains: topology.domains_of_interface(&interface.uuid),
         addresses: addresses(topology, named, interface, &leases),
         host: topology.host_of_interface(&interface.uuid).map(|host| host_kind(topology, named, host)),
@@ -239,18 +256,19 @@ fn addresses(
     leases.iter().map(address).collect()
 }
 
-fn filtering(
+/// The filter of an interface; none if it has none.
+pub(super) fn filtering<Own>(
     topology: &Topology,
     interface: &Interface,
-    leases: &[std::sync::Arc<IpLease>],
-) -> Option<Filtering> {
+    own: impl Fn(Option<IpNet>) -> Own,
+) -> Option<Filtering<Own>> {
     let filter = topology.filters_of_interface(&interface.uuid).into_iter().next()?;
     let filter = topology.filters().get(&filter)?;
     let rule = |rule: &FilterRule| RuleKind {
         protocol: rule.protocol,
         action: rule.action,
         direction: rule.direction,
-        own: rule.dst_address.map(|net| leases.iter().map(|of| net.contains(&of.address.ip())).collect()),
+        own: own(rule.dst_address),
         other: rule.src_address,
         ports: (rule.src_port, rule.dst_port),
         icmp: (rule.icmp_type, rule.icmp_code),

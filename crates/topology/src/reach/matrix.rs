@@ -1,10 +1,12 @@
 //! Matrices: who can send what to whom.
 //!
 //! # How it is found out
-//! Guests are put into [classes](super::class), and for each pair of classes one packet of each piece of traffic is walked, from
-//! one member to another. A walk itself says how far it speaks for packets to and from other ports (`walk::looked`), and the next
-//! one begins where that ends. So the answer is exact, and costs what there is of rules that packets of the pair meet, not what
-//! there is of rules or guests.
+//! Guests are put into [classes](super::class), and for each pair of classes it is found out of one packet of each piece of traffic whether it
+//! arrives. Its way is walked once for all classes that are attached alike, the protection on it judged once for all that are
+//! guarded alike, and between guests that no routes join nothing is walked at all: `reach::shared` and `reach::apart` say why that is the
+//! same. A walk itself says how far it speaks for packets to and from other ports (`walk::looked`), and the next
+//! one begins where that ends. So the answer is exact, and costs what there is of rules that packets meet, not what
+//! there is of rules or guests. [`product`] finds out the same without sharing anything.
 //!
 //! # What counts as reaching
 //! A guest speaks as itself: from an address leased to it, to an address leased to the other, or to a static address that stands
@@ -16,7 +18,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::class::{Class, classes};
-use super::prober::Prober;
+use super::prober::{Prober, Sharing};
 use super::traffic::TrafficSet;
 use crate::error::{Error, ErrorKind};
 use crate::graph::Topology;
@@ -25,6 +27,9 @@ use crate::traffic::Family;
 
 /// Most packets that are walked for one question: some ten seconds.
 pub const MAX_WALKS: usize = 500_000;
+
+/// Most pieces of traffic that are looked at for one question, of which most have been walked for others: some ten seconds.
+pub const MAX_LOOKS: usize = 20_000_000;
 
 /// Most pairs of classes that are looked at for one question: their answers must fit into memory.
 pub const MAX_PAIRS: usize = 1_000_000;
@@ -125,6 +130,35 @@ pub fn matrix(
     let mut prober = Prober::new(topology);
     let from = classes(topology, &prober.named, from);
     let to = classes(topology, &prober.named, to);
+    between(&mut prober, (from, to), traffic, Sharing::Wherever)
+}
+
+/// The same, found out of each pair of guests by itself: what [`matrix`] is held against.
+///
+/// # Errors
+/// That would take too long.
+pub fn product(
+    topology: &Topology,
+    from: &BTreeSet<InterfaceId>,
+    to: &BTreeSet<InterfaceId>,
+    traffic: &TrafficSet,
+) -> Result<Matrix, Error> {
+    let mut prober = Prober::new(topology);
+    let alone = |guests: &BTreeSet<InterfaceId>, prober: &Prober<'_>| {
+        let each =
+            guests.iter().flat_map(|id| classes(topology, &prober.named, &BTreeSet::from([id.clone()])));
+        each.collect::<Vec<_>>()
+    };
+    let (from, to) = (alone(from, &prober), alone(to, &prober));
+    between(&mut prober, (from, to), traffic, Sharing::Never)
+}
+
+fn between(
+    prober: &mut Prober<'_>,
+    (from, to): (Vec<Class>, Vec<Class>),
+    traffic: &TrafficSet,
+    sharing: Sharing,
+) -> Result<Matrix, Error> {
     if from.len().saturating_mul(to.len()) > MAX_PAIRS {
         let message =
             format!("{} kinds of senders and {} of receivers are too many: name fewer", from.len(), to.len());
@@ -134,8 +168,11 @@ pub fn matrix(
     for (number_from, of_from) in from.iter().enumerate() {
         for (number_to, of_to) in to.iter().enumerate() {
             let mut found = Vec::new();
+            // Tunnels that do not say who a sender is make a difference between hosts, of which nothing is shared.
+            let is_anywhere = of_from.is_anywhere && of_to.is_anywhere;
+            let sharing = if is_anywhere { sharing } else { Sharing::Never };
             for (places, example) in pairs(of_from, of_to) {
-                let reach = prober.reach(&example.0, &example.1, traffic)?;
+                let reach = prober.reach(&example.0, &example.1, traffic, sharing)?;
                 found.push(Cell { from: number_from, to: number_to, places, example, reach });
             }
             if let [one, other] = found.as_mut_slice()

@@ -8,9 +8,11 @@
 //! Where packets go, [`crate::walk`] says. Nothing here knows it in another way.
 
 pub mod answer;
+mod apart;
 pub mod arrival;
 pub mod assumed;
 pub mod class;
+mod guard;
 pub mod matrix;
 mod next_hop;
 pub mod policy;
@@ -18,12 +20,14 @@ pub mod probe;
 mod prober;
 pub mod ranges;
 pub mod selection;
+mod shared;
 pub mod traffic;
+mod way;
 
 pub use answer::answer;
 pub use arrival::Arrival;
 pub use assumed::plugged_in;
-pub use matrix::{Cell, Matrix, matrix};
+pub use matrix::{Cell, Matrix, matrix, product};
 pub use policy::{Judgement, Statement, Texts, Violation, Wrong};
 pub use probe::{Prepared, Probe, ProbeKind, Target};
 pub use selection::Selector;

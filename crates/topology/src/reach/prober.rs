@@ -3,20 +3,24 @@
 //! What a packet meets says how far it speaks for packets to and from other ports: see `walk::looked`. So a piece of traffic is not
 //! known before it is walked. The first port is walked, and speaks for a piece; the next one is that after the piece.
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
+use std::rc::Rc;
 
+use super::apart::Apart;
 use super::arrival::Arrival;
 use super::class::Named;
-use super::matrix::{FamilyReach, MAX_WALKS, Reach};
+use super::matrix::{FamilyReach, MAX_LOOKS, MAX_WALKS, Reach};
 use super::policy::Wrong;
 use super::probe::{EPHEMERAL_PORT, Prepared, Probe, ProbeKind, Target, leases, source_for};
-use super::traffic::{Kind, OTHER_PROTOCOL, TrafficSet};
+use super::shared::{Area, Guest, Line, Outline, Shared, judge, outline};
+use super::traffic::{Kind, TrafficSet};
+use super::way::Way;
 use crate::error::{Error, ErrorKind};
 use crate::graph::Topology;
 use crate::id::InterfaceId;
 use crate::traffic::Family;
-use crate::translation::entry::{StaticAddress, Transport};
-use crate::walk::{Icmp, Packet, Payload, TcpFlags, outcomes};
+use crate::walk::{Cuts, Packet, course, outcomes};
 
 /// From here on ports are what clients send from (RFC 6335, section 6).
 const FIRST_EPHEMERAL: u16 = 49_152;
@@ -25,22 +29,21 @@ const FIRST_EPHEMERAL: u16 = 49_152;
 pub(super) struct Prober<'a> {
     topology: &'a Topology,
     pub(super) named: Named,
+    apart: Apart,
+    shared: Shared,
     pub(super) walks: usize,
-}
-
-/// A way to an address of the receiver.
-struct Way {
-    /// The frame, whatever it carries.
-    frame: Packet,
-    /// The static address that is used, if one is.
-    by: Option<StaticAddress>,
+    looks: usize,
 }
 
 /// All ways from one guest to another over one family.
 struct Pair<'a> {
     from: &'a InterfaceId,
     to: &'a InterfaceId,
-    ways: Vec<Way>,
+    ways: Rc<[Way]>,
+    /// If what is found out between others is true of these: who they are, and over which family.
+    shares: Option<(Rc<Guest>, Rc<Guest>, Family)>,
+    /// The ways of these two themselves, once they are needed.
+    own: OnceCell<Vec<Way>>,
 }
 
 /// What becomes of packets to a port, from some ports.
@@ -59,9 +62,19 @@ struct Piece {
     sent: Vec<Sent>,
 }
 
+/// Whether what is found out between others may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// Where it is true.
+    Wherever,
+    /// Not at all.
+    Never,
+}
+
 impl<'a> Prober<'a> {
     pub(super) fn new(topology: &'a Topology) -> Self {
-        Self { topology, named: Named::of(topology), walks: 0 }
+        let (named, apart) = (Named::of(topology), Apart::of(topology));
+        Self { topology, named, apart, shared: Shared::default(), walks: 0, looks: 0 }
     }
 
     /// What one guest can send to another.
@@ -70,8 +83,12 @@ impl<'a> Prober<'a> {
         from: &InterfaceId,
         to: &InterfaceId,
         traffic: &TrafficSet,
+        sharing: Sharing,
     ) -> Result<Reach, Error> {
-        let mut of_family = |family| self.family(from, to, &traffic.of_family(family), family);
+        let mut of_family = |family| {
+            let Some(pair) = self.pair((from, to), family, sharing) else { return Ok(None) };
+            self.family(&pair, &traffic.of_family(family), family).map(Some)
+        };
         Ok(Reach { ipv4: of_family(Family::V4)?, ipv6: of_family(Family::V6)? })
     }
 
@@ -84,10 +101,12 @@ impl<'a> Prober<'a> {
         wrong: Wrong,
     ) -> Result<Option<Prepared>, Error> {
         let is_of = |address: IpAddr| address.is_ipv4() == (family == Family::V4);
-        let pair = Pair { from, to, ways: self.ways(from, to, is_of) };
+        let pair =
+            Pair { from, to, ways: self.ways(from, to, family).into(), shares: None, own: OnceCell::new() };
         for kind in Kind::ALL {
             let Some((value, _)) = traffic.of(kind).iter().next() else { continue };
-            for sent in self.piece(&pair, kind, value)?.sent {
+            let mut lines = self.lines(&pair, kind);
+            for sent in self.piece(&pair, &mut lines, kind, value)?.sent {
                 let source = if sent.is_of_clients() { sent.from.1.min(EPHEMERAL_PORT) } else { sent.from.0 };
                 for packet in pair.ways.iter().filter_map(|way| way.packet(kind, value, source)) {
                     let arrival = self.walk(&pair, &packet)?.0;
@@ -107,28 +126,71 @@ impl<'a> Prober<'a> {
         Ok(target.and_then(|target| Probe::default().prepare(self.topology, from, &target).ok()))
     }
 
+    /// Two guests with the ways between them; `None` if they have no addresses of the family both.
+    fn pair<'p>(
+        &mut self,
+        (from, to): (&'p InterfaceId, &'p InterfaceId),
+        family: Family,
+        sharing: Sharing,
+    ) -> Option<Pair<'p>> {
+        let sender = self.shared.guest(self.topology, &self.named, from)?;
+        let receiver = self.shared.guest(self.topology, &self.named, to)?;
+        if !sender.has(family) || !receiver.has(family) {
+            return None;
+        }
+        let alike = match sharing {
+            Sharing::Wherever => self.shared.examples(&sender, &receiver),
+            Sharing::Never => None,
+        };
+        let Some((one, other)) = alike else {
+            return Some(Pair {
+                from,
+                to,
+                ways: self.ways(from, to, family).into(),
+                shares: None,
+                own: OnceCell::new(),
+            });
+        };
+        let key = (sender.attached, receiver.attached, family);
+        let ways = match self.shared.ways.get(&key) {
+            Some(ways) => ways.clone(),
+            None => {
+                let ways: Rc<[Way]> = self.ways(&one.id, &other.id, family).into();
+                self.shared.ways.insert(key, ways.clone());
+                ways
+            }
+        };
+        Some(Pair { from, to, ways, shares: Some((sender, receiver, family)), own: OnceCell::new() })
+    }
+
+    /// What is known of each way of a pair.
+    fn lines(&mut self, pair: &Pair<'_>, kind: Kind) -> Vec<Line> {
+        let line = |way| match &pair.shares {
+            Some((from, to, family)) => {
+                let key = (from.attached, to.attached, *family, way, kind);
+                Line { courses: self.shared.courses(key), ..Line::default() }
+            }
+            None => Line::default(),
+        };
+        (0..pair.ways.len()).map(line).collect()
+    }
+
     fn family(
         &mut self,
-        from: &InterfaceId,
-        to: &InterfaceId,
+        pair: &Pair<'_>,
         traffic: &TrafficSet,
         family: Family,
-    ) -> Result<Option<FamilyReach>, Error> {
-        let is_of = |address: IpAddr| address.is_ipv4() == (family == Family::V4);
-        let has = |id| leases(self.topology, id).iter().any(|lease| is_of(lease.address.ip()));
-        if !has(from) || !has(to) {
-            return Ok(None);
-        }
-        let pair = Pair { from, to, ways: self.ways(from, to, is_of) };
+    ) -> Result<FamilyReach, Error> {
         let mut found = FamilyReach::default();
         if pair.ways.is_empty() {
-            return Ok(Some(found));
+            return Ok(found);
         }
         for kind in Kind::ALL.into_iter().filter(|kind| kind.is_of(family)) {
+            let mut lines = self.lines(pair, kind);
             for (first, last) in traffic.of(kind).iter() {
                 let mut next = Some(first);
                 while let Some(first) = next {
-                    let piece = self.piece(&pair, kind, first)?;
+                    let piece = self.piece(pair, &mut lines, kind, first)?;
                     let end = piece.last.min(last);
                     if piece.may() {
                         found.may.insert(kind, (first, end));
@@ -140,24 +202,25 @@ impl<'a> Prober<'a> {
                 }
             }
         }
-        Ok(Some(found))
+        Ok(found)
     }
 
     /// What becomes of packets to a port, and to those after it for which it speaks.
-    fn piece(&mut self, pair: &Pair<'_>, kind: Kind, value: u16) -> Result<Piece, Error> {
+    fn piece(&mut self, pair: &Pair<'_>, lines: &mut [Line], kind: Kind, value: u16) -> Result<Piece, Error> {
         let has_ports = matches!(kind, Kind::Tcp | Kind::Udp);
         let mut piece = Piece { last: u16::MAX, sent: Vec::new() };
-        for way in &pair.ways {
-            piece.cut(value, &way.cuts(kind));
+        for way in pair.ways.iter() {
+            piece.last = before_next(value, piece.last, &way.cuts(kind));
         }
         let mut next = Some(if has_ports { 1 } else { EPHEMERAL_PORT });
         while let Some(source) = next {
             let (mut best, mut last) = (Arrival::Never, u16::MAX);
-            for way in &pair.ways {
-                let Some(packet) = way.packet(kind, value, source) else { continue };
-                let (arrival, cuts) = self.walk(pair, &packet)?;
-                piece.cut(value, &cuts.to);
-                last = before_next(source, last, &cuts.from);
+            for (way, line) in lines.iter_mut().enumerate() {
+                let Some((arrival, area)) = self.tell((pair, way), line, kind, (source, value))? else {
+                    continue;
+                };
+                piece.last = piece.last.min(area.to.1);
+                last = last.min(area.from.1);
                 best = best.max(arrival);
                 if best == Arrival::Always {
                     break;
@@ -169,24 +232,125 @@ impl<'a> Prober<'a> {
         Ok(piece)
     }
 
-    fn walk(&mut self, pair: &Pair<'_>, packet: &Packet) -> Result<(Arrival, crate::walk::Cuts), Error> {
-        self.walks += 1;
-        if self.walks > MAX_WALKS {
-            let message =
-                format!("that takes more than {MAX_WALKS} packets: name fewer guests, or less traffic");
-            return Err(Error { kind: ErrorKind::TooLarge, field: None, message });
+    /// What becomes of a packet by one of a pair's ways, and of which others; `None` if the way does not stand for its port.
+    fn tell(
+        &mut self,
+        (pair, way): (&Pair<'_>, usize),
+        line: &mut Line,
+        kind: Kind,
+        (source, value): (u16, u16),
+    ) -> Result<Option<(Arrival, Area)>, Error> {
+        let Some(by) = pair.ways.get(way).filter(|by| by.destination_port(kind, value).is_some()) else {
+            return Ok(None);
+        };
+        let Some((from, to, family)) = &pair.shares else {
+            let Some(packet) = by.packet(kind, value, source) else { return Ok(None) };
+            return self
+                .walk(pair, &packet)
+                .map(|(arrival, cuts)| Some((arrival, area((source, value), &cuts))));
+        };
+        self.look()?;
+        let (within, outline) = match line.courses.at(value, source) {
+            Some(known) => known,
+            None => self.course((from, to), (by, kind), line, (source, value))?,
+        };
+        let verdict = match &*outline {
+            Outline::Never => Some((Arrival::Never, within)),
+            Outline::Guarded(gates) => {
+                let judged = self.judged((from, to), (gates, &outline), line, kind, (source, value));
+                judged.map(|(passes, area)| (if passes { Arrival::Always } else { Arrival::Never }, area))
+            }
+            Outline::Unclear => None,
+        };
+        if let Some((arrival, area)) = verdict {
+            return Ok(Some((arrival, area.within(within))));
         }
+        let own = pair.own.get_or_init(|| self.ways(pair.from, pair.to, *family));
+        let Some(packet) = own.get(way).and_then(|way| way.packet(kind, value, source)) else {
+            return Ok(None);
+        };
+        let (arrival, cuts) = self.walk(pair, &packet)?;
+        Ok(Some((arrival, area((source, value), &cuts).within(within))))
+    }
+
+    /// Finds out the course of a packet between guests that are attached as these are.
+    fn course(
+        &mut self,
+        (from, to): (&Guest, &Guest),
+        (by, kind): (&Way, Kind),
+        line: &Line,
+        (source, value): (u16, u16),
+    ) -> Result<(Area, Rc<Outline>), Error> {
+        let examples = self.shared.examples(from, to);
+        let walked = examples.zip(by.packet(kind, value, source)).map(|((one, other), packet)| {
+            let course = course(self.topology, &one.id, &packet);
+            let whole = area((source, value), &course.cuts);
+            let last = before_next(value, whole.to.1, &by.cuts(kind));
+            let area = Area { to: (value, last), ..whole };
+            (area, Rc::new(outline(course, (&one, &other), kind, (source, value))))
+        });
+        self.count_walk()?;
+        let (area, outline) = walked.unwrap_or_else(|| {
+            (Area { to: (value, value), from: (source, source) }, Rc::new(Outline::Unclear))
+        });
+        line.courses.note(area, outline.clone());
+        Ok((area, outline))
+    }
+
+    /// What protection makes of a packet between two guests; `None` if that cannot be shared.
+    fn judged(
+        &mut self,
+        (from, to): (&Guest, &Guest),
+        (gates, outline): (&[super::shared::Gate], &Rc<Outline>),
+        line: &mut Line,
+        kind: Kind,
+        (source, value): (u16, u16),
+    ) -> Option<(bool, Area)> {
+        let known = match line.verdicts.iter().find(|(of, _)| Rc::ptr_eq(of, outline)) {
+            Some((_, known)) => known,
+            None => {
+                let known = self.shared.verdicts(self.topology, (from, to), gates, kind)?;
+                line.verdicts.push((outline.clone(), known));
+                line.verdicts.last().map(|(_, known)| known)?
+            }
+        };
+        if let Some((area, passes)) = known.at(value, source) {
+            return Some((passes, area));
+        }
+        let (passes, cuts) = judge(self.topology, (from, to), gates, kind, (source, value))?;
+        let area = area((source, value), &cuts);
+        known.note(area, passes);
+        Some((passes, area))
+    }
+
+    fn walk(&mut self, pair: &Pair<'_>, packet: &Packet) -> Result<(Arrival, Cuts), Error> {
+        self.count_walk()?;
         let (outcomes, cuts) = outcomes(self.topology, pair.from, packet);
         Ok((Arrival::of_outcomes(&outcomes, Some(pair.to)), cuts))
     }
 
-    /// The ways from one guest to another: to its own addresses, then to those that stand for them.
-    fn ways(&self, from: &InterfaceId, to: &InterfaceId, is_of: impl Fn(IpAddr) -> bool) -> Vec<Way> {
+    fn count_walk(&mut self) -> Result<(), Error> {
+        self.walks += 1;
+        if self.walks > MAX_WALKS { Err(too_many(MAX_WALKS)) } else { Ok(()) }
+    }
+
+    fn look(&mut self) -> Result<(), Error> {
+        self.looks += 1;
+        if self.looks > MAX_LOOKS { Err(too_many(MAX_LOOKS)) } else { Ok(()) }
+    }
+
+    /// The ways from one guest to another: to its own addresses, then to those that stand for them. Which never get there is left
+    /// out as far as that is known.
+    fn ways(&self, from: &InterfaceId, to: &InterfaceId, family: Family) -> Vec<Way> {
+        let is_of = |address: IpAddr| address.is_ipv4() == (family == Family::V4);
         let own = leases(self.topology, from);
         let targets = leases(self.topology, to);
         let targets: Vec<_> = targets.iter().filter(|lease| is_of(lease.address.ip())).collect();
         let direct = targets.iter().filter_map(|lease| {
             let address = lease.address.ip();
+            if self.apart.is_certain(self.topology, (from, to), address) {
+                return None;
+            }
             let source = source_for(self.topology, &own, address, Some(&lease.network_uuid))?;
             Some(Way { frame: self.frame(from, source.address.ip(), address)?, by: None })
         });
@@ -216,6 +380,17 @@ fn before_next(number: u16, last: u16, cuts: &[u16]) -> u16 {
     after.map(|cut| cut - 1).min().map_or(last, |before| before.min(last))
 }
 
+/// For which packets one speaks.
+fn area((source, value): (u16, u16), cuts: &Cuts) -> Area {
+    let to = (value, before_next(value, u16::MAX, &cuts.to));
+    Area { to, from: (source, before_next(source, u16::MAX, &cuts.from)) }
+}
+
+fn too_many(limit: usize) -> Error {
+    let message = format!("that takes more than {limit} packets: name fewer guests, or less traffic");
+    Error { kind: ErrorKind::TooLarge, field: None, message }
+}
+
 impl Sent {
     /// Whether clients send so.
     fn is_of_clients(&self) -> bool {
@@ -224,10 +399,6 @@ impl Sent {
 }
 
 impl Piece {
-    fn cut(&mut self, first: u16, cuts: &[u16]) {
-        self.last = before_next(first, self.last, cuts);
-    }
-
     /// Whether any of it may arrive.
     fn may(&self) -> bool {
         self.sent.iter().any(|sent| sent.best != Arrival::Never)
@@ -236,44 +407,5 @@ impl Piece {
     /// Whether all that a client sends arrives.
     fn does(&self) -> bool {
         self.sent.iter().filter(|sent| sent.is_of_clients()).all(|sent| sent.best == Arrival::Always)
-    }
-}
-
-impl Way {
-    /// The port inside that it stands for, if only one.
-    fn port(&self, kind: Kind) -> Option<Option<u16>> {
-        let Some(ports) = self.by.as_ref().and_then(|entry| entry.ports) else { return Some(None) };
-        let carried = match kind {
-            Kind::Tcp => Transport::Tcp,
-            Kind::Udp => Transport::Udp,
-            Kind::Icmp | Kind::Icmpv6 | Kind::Other => return None,
-        };
-        ports.protocol.is_none_or(|of| of == carried).then_some(Some(ports.internal))
-    }
-
-    /// Where the ports begin and end that it stands for.
-    fn cuts(&self, kind: Kind) -> Vec<u16> {
-        let port = self.port(kind).flatten();
-        port.into_iter().flat_map(|port| [Some(port), port.checked_add(1)]).flatten().collect()
-    }
-
-    /// The packet of a piece; `None` if what is used does not stand for its port.
-    fn packet(&self, kind: Kind, value: u16, source_port: u16) -> Option<Packet> {
-        let destination_port = match self.port(kind)? {
-            None => value,
-            Some(internal) if internal == value => self.by.as_ref()?.ports?.external,
-            Some(_) => return None,
-        };
-        let mut packet = self.frame.clone();
-        packet.ip_mut()?.payload = match kind {
-            Kind::Tcp => Payload::Tcp { source_port, destination_port, flags: TcpFlags::SYN },
-            Kind::Udp => Payload::Udp { source_port, destination_port },
-            Kind::Icmp | Kind::Icmpv6 => {
-                let [kind, code] = value.to_be_bytes();
-                Payload::Icmp(Icmp { kind, code, identifier: 1, about: None })
-            }
-            Kind::Other => Payload::Other { protocol: OTHER_PROTOCOL },
-        };
-        Some(packet)
     }
 }

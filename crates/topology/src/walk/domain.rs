@@ -1,5 +1,6 @@
 //! Within an L2 domain: whom a frame is for, and how it gets there.
 
+use super::course::Checks;
 use super::member::Place;
 use super::outcome::Answer;
 use super::packet::{Content, Fragment, Payload};
@@ -181,6 +182,7 @@ pub(super) fn cross(walker: &mut Walker<'_>, at: &mut Journey, host: &DatapathId
     // Only Geneve says whose member the sender is.
     if from.encapsulation != Encapsulation::Geneve {
         at.groups.clear();
+        walker.checks.iter_mut().for_each(Checks::forget);
     }
     walker.step(at, host.clone(), Decision::Crosses { to: host.clone(), mtu });
     at.host = host.clone();

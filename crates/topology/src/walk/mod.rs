@@ -25,6 +25,7 @@
 
 pub mod bytes;
 pub mod connection;
+mod course;
 mod domain;
 mod looked;
 mod member;
@@ -47,17 +48,20 @@ pub use connection::{Connection, Connections, Tracker, Tuple, Way};
 pub use outcome::{Answer, Decision, Outcome, Reason, Step, Walk};
 pub use packet::{Arp, Content, Fragment, Icmp, IpPacket, Neighbour, Packet, Payload, TcpFlags};
 
+use course::Checks;
+pub(crate) use course::{Check, Checkpoint, Course, course, passes};
 pub(crate) use looked::Cuts;
 use looked::Looked;
 
 use crate::graph::{DomainId, Topology};
 use crate::id::{DatapathId, InterfaceId, SecurityGroupId};
+use crate::interface::Interface;
 use crate::object::ObjectRef;
 
 /// Says what becomes of a packet that an interface's guest sends, or, for an uplink or edge, that comes from its wire.
 pub fn walk(topology: &Topology, from: &InterfaceId, packet: &Packet, connections: &Connections) -> Walk {
     let walk = Walk { connections: connections.clone(), ..Walk::default() };
-    let mut walker = Walker { topology, walk, looked: Looked::default(), writes_steps: true };
+    let mut walker = Walker { topology, walk, looked: Looked::default(), writes_steps: true, checks: None };
     sender::send(&mut walker, from, packet);
     walker.walk
 }
@@ -65,8 +69,7 @@ pub fn walk(topology: &Topology, from: &InterfaceId, packet: &Packet, connection
 /// What becomes of the packet that begins a connection, and how far that is true of others: what one who asks a thousand times
 /// needs. Steps and remedies are left out.
 pub(crate) fn outcomes(topology: &Topology, from: &InterfaceId, packet: &Packet) -> (Vec<Outcome>, Cuts) {
-    let mut walker =
-        Walker { topology, walk: Walk::default(), looked: Looked::default(), writes_steps: false };
+    let mut walker = Walker::silent(topology);
     sender::send(&mut walker, from, packet);
     (walker.walk.outcomes, walker.looked.cuts())
 }
@@ -77,6 +80,8 @@ struct Walker<'a> {
     walk: Walk,
     looked: Looked,
     writes_steps: bool,
+    /// No protection stops the packet: it is noted here instead.
+    checks: Option<Checks>,
 }
 
 /// A packet on its way.
@@ -103,6 +108,25 @@ struct Journey {
     source_ports: Option<RangeInclusive<u16>>,
     /// The leg that has translated it on its way in, and let it pass.
     let_in: Option<InterfaceId>,
+}
+
+impl Journey {
+    /// Of what an interface sends.
+    fn of(packet: Packet, host: DatapathId, domain: DomainId, sender: &Interface) -> Self {
+        Self {
+            packet,
+            host,
+            domain,
+            source: sender.uuid.clone(),
+            groups: sender.security_groups.clone(),
+            pending: false,
+            from_wire: false,
+            translated: false,
+            routed: false,
+            source_ports: None,
+            let_in: None,
+        }
+    }
 }
 
 impl Walker<'_> {

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use super::bytes;
 use super::connection::{Connection, Ends, Tracker, Tuple, Way};
+use super::course::Checkpoint;
 use super::packet::{Content, Fragment, IpPacket, Payload, protocol};
 use super::rule::{Pattern, Said};
 use super::{Answer, Decision, Journey, Reason, Walker, service};
@@ -51,6 +52,10 @@ pub(super) fn passes(
     interface: &Interface,
     direction: Direction,
 ) -> bool {
+    if let Some(checks) = &mut walker.checks {
+        checks.note(at, Checkpoint::Of(interface.uuid.clone(), direction));
+        return true;
+    }
     let filter = filter_of(walker, interface);
     let has_groups = !interface.security_groups.is_empty();
     if !interface.enable_filtering && !has_groups {
@@ -86,6 +91,10 @@ pub(super) fn passes(
 
 /// Whether a packet that waits for its receiver is allowed, now that this is known.
 pub(super) fn passes_to(walker: &mut Walker<'_>, at: &mut Journey, receiver: Option<&Interface>) -> bool {
+    if let Some(checks) = &mut walker.checks {
+        checks.note(at, Checkpoint::To(receiver.map(|receiver| receiver.uuid.clone())));
+        return true;
+    }
     if !std::mem::take(&mut at.pending) {
         return true;
     }

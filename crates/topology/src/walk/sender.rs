@@ -38,19 +38,7 @@ pub(super) fn send(walker: &mut Walker<'_>, from: &InterfaceId, packet: &Packet)
         let (host, reason) = (Some(host), Reason::SourceMac);
         return walker.walk.outcomes.push(Outcome::Dropped { host, by, reason, remedy });
     };
-    let mut at = Journey {
-        packet: packet.clone(),
-        host,
-        domain,
-        source: from.clone(),
-        groups: interface.security_groups.clone(),
-        pending: false,
-        from_wire: false,
-        translated: false,
-        routed: false,
-        source_ports: None,
-        let_in: None,
-    };
+    let mut at = Journey::of(packet.clone(), host, domain, interface);
     if interface.mode.is_uplink() {
         return wire::receive(walker, at, interface);
     }
