@@ -5,8 +5,8 @@
 //! by a shared address and in by one of a guest's own. What is judged is how much longer it takes in the whole topology than in that of
 //! one tenant: it should cost what the packet meets, and not what there is.
 //!
-//! The matrix is that of one tenant's thousand guests, everything they can send. No answer is found without one packet for each
-//! pair of classes and each family, so as many walks of one packet are its floor.
+//! Matrices are those of a thousand guests, everything they can send: of all of one tenant, and of some of each network of all tenants. No
+//! pair of classes is passed over, so their time is told beside that of a walk for each pair and family, too.
 
 mod terrain;
 
@@ -62,16 +62,23 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let [tenant, all] = sizes.map(terrain::topology);
     let topologies = [tenant?, all?];
     let [small, large] = traces(options, sizes, &topologies)?;
-    let reach = reach(options, &topologies[1], large.get("routed_p50_seconds"))?;
+    let one_walk = large.get("routed_p50_seconds");
+    let own = reach(options, &topologies[1], (0..TENANT_SIZE).collect(), one_walk)?;
+    let spread = reach(options, &topologies[1], spread(options.interfaces), one_walk)?;
     let mut cells = Figures::default();
-    for (name, figure) in large.iter().chain(reach.iter()) {
+    for (name, figure) in large.iter() {
         cells.set(name, figure);
+    }
+    for (whose, figures) in [("tenant", &own), ("spread", &spread)] {
+        figures.iter().for_each(|(name, figure)| cells.set(&format!("{whose}_{name}"), figure));
     }
     cells.set_ratio("trace_growth", large.get("slowest_p50_seconds"), small.get("slowest_p50_seconds"));
     let heads = sizes.map(|size| format!("{size}"));
     let names: Vec<_> = large.iter().map(|(name, _)| name).collect();
     report::print_table("a trace, by interfaces", &names, &[(&heads[0], &small), (&heads[1], &large)]);
-    report::print_list(&format!("reachability of {TENANT_SIZE} interfaces"), &reach);
+    let names: Vec<_> = own.iter().map(|(name, _)| name).collect();
+    let heads = [("of one tenant", &own), ("of all", &spread)];
+    report::print_table(&format!("reachability of {TENANT_SIZE} interfaces"), &names, &heads);
     println!("\ntrace_growth {:.2}", cells.get("trace_growth").unwrap_or(f64::NAN));
     if let Some(file) = &options.output {
         report::write(file, "trace", json!({"cells": cells, "small": small}))?;
@@ -127,9 +134,23 @@ fn trace(topology: &Topology, traced: &Traced) -> anyhow::Result<Duration> {
     Ok(took)
 }
 
-/// Who reaches whom of one tenant, by whatever they can send.
-fn reach(options: &Options, topology: &Topology, one_walk: Option<f64>) -> anyhow::Result<Figures> {
-    let guests: BTreeSet<_> = (0..TENANT_SIZE).map(terrain::id).collect();
+/// As many guests as a tenant has, the first ones of each network.
+fn spread(interfaces: usize) -> Vec<usize> {
+    let networks = interfaces / terrain::NETWORK_SIZE;
+    let of_each = TENANT_SIZE.div_ceil(networks).min(terrain::NETWORK_SIZE);
+    let guests =
+        (0..networks).flat_map(|network| (0..of_each).map(move |of| network * terrain::NETWORK_SIZE + of));
+    guests.take(TENANT_SIZE).collect()
+}
+
+/// Who reaches whom of some guests, by whatever they can send.
+fn reach(
+    options: &Options,
+    topology: &Topology,
+    guests: Vec<usize>,
+    one_walk: Option<f64>,
+) -> anyhow::Result<Figures> {
+    let guests: BTreeSet<_> = guests.into_iter().map(terrain::id).collect();
     let mut times = Vec::new();
     let mut last = None;
     for _ in 0..options.matrices.max(1) {
