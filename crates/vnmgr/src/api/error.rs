@@ -168,3 +168,28 @@ impl IntoResponse for ApiError {
         (self.status, Json(self.body)).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_a_host_is_told_why_it_does_not_answer() {
+        let node: NodeId = "host1".parse().expect("a node id");
+        let check = |error: ApiError, status: u16, name: &str, words: &str| {
+            assert_eq!((error.status.as_u16(), error.body.error), (status, name), "{error:?}");
+            let message = &error.body.message;
+            assert!(message.contains("host1") && message.contains(words), "{message}");
+        };
+        let asked = |error| ApiError::asked(&node, error);
+        check(ApiError::away(&node), 503, "Unavailable", "not connected");
+        check(asked(AskError::TooOld), 501, "NotImplemented", "update vna");
+        check(asked(AskError::Senseless("it is too long".to_owned())), 502, "BadAnswer", "too long");
+        check(asked(AskError::TimedOut), 504, "Timeout", "ovs-vswitchd");
+        check(asked(AskError::Gone), 503, "Unavailable", "");
+        check(asked(AskError::Busy), 503, "Unavailable", "");
+        let refused = |refusal| asked(AskError::Refused(refusal));
+        check(refused(Refusal::Unavailable("no switch".to_owned())), 503, "Unavailable", "no switch");
+        check(refused(Refusal::Invalid("no table x".to_owned())), 400, "ArgumentError", "no table x");
+    }
+}

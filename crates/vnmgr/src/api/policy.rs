@@ -26,7 +26,7 @@ pub struct PolicySpec {
     statements: Vec<Statement>,
     /// What is assumed to be done before: operations as of a batch.
     #[serde(default)]
-    operations: Vec<topology::Request>,
+    pub(super) operations: Vec<topology::Request>,
 }
 
 /// Whether a policy is kept.
@@ -90,10 +90,6 @@ async fn assert(State(api): State<Api>, request: Request) -> Result {
 
 impl Question for PolicySpec {
     type Answer = PolicyView;
-
-    fn proposal(&mut self) -> Vec<topology::Request> {
-        std::mem::take(&mut self.operations)
-    }
 
     fn answer(self, look: &Look<'_>) -> Result<PolicyView> {
         if self.statements.len() > MAX_STATEMENTS {

@@ -12,7 +12,10 @@ use super::batch::{MAX_BATCH_BODY, bounded, read};
 use super::error::ApiError;
 use super::input::RawInput;
 use super::look::Look;
+use super::policy::PolicySpec;
+use super::reach::ReachSpec;
 use super::reply::{Reply, Result};
+use super::trace::TraceSpec;
 use super::{Api, compute};
 use crate::plan::{Plan, Task};
 
@@ -20,16 +23,32 @@ use crate::plan::{Plan, Task};
 pub const QUESTIONS_AT_ONCE: usize = 2;
 
 /// A question with what it is about.
-pub(super) trait Question: DeserializeOwned + Send + 'static {
+pub(super) trait Question: Proposes + DeserializeOwned + Send + 'static {
     /// What it is answered.
     type Answer: Serialize;
-
-    /// Takes out what is assumed to be done.
-    fn proposal(&mut self) -> Vec<topology::Request>;
 
     /// The answer.
     fn answer(self, look: &Look<'_>) -> Result<Self::Answer>;
 }
+
+/// What is assumed to be done before something is asked.
+pub(super) trait Proposes {
+    /// Takes it out.
+    fn proposal(&mut self) -> Vec<topology::Request>;
+}
+
+/// Has bodies with `operations` propose them.
+macro_rules! proposes {
+    ($($body:ty)*) => {$(
+        impl Proposes for $body {
+            fn proposal(&mut self) -> Vec<topology::Request> {
+                std::mem::take(&mut self.operations)
+            }
+        }
+    )*};
+}
+
+proposes!(TraceSpec ReachSpec PolicySpec);
 
 /// Answers a question.
 pub(super) async fn ask<Q: Question>(api: &Api, request: Request) -> Result {

@@ -36,7 +36,7 @@ pub struct ReachSpec {
     traffic: Option<Texts>,
     /// What is assumed to be done before: operations as of a batch.
     #[serde(default)]
-    operations: Vec<topology::Request>,
+    pub(super) operations: Vec<topology::Request>,
 }
 
 /// Who can send what to whom.
@@ -107,10 +107,6 @@ async fn reach(State(api): State<Api>, request: Request) -> Result {
 
 impl Question for ReachSpec {
     type Answer = ReachView;
-
-    fn proposal(&mut self) -> Vec<topology::Request> {
-        std::mem::take(&mut self.operations)
-    }
 
     fn answer(self, look: &Look<'_>) -> Result<ReachView> {
         let topology = plugged_in(look.topology);

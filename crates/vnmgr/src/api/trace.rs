@@ -36,7 +36,7 @@ pub struct TraceSpec {
     reply: bool,
     /// What is assumed to be done before: operations as of a batch.
     #[serde(default)]
-    operations: Vec<topology::Request>,
+    pub(super) operations: Vec<topology::Request>,
 }
 
 /// What becomes of a packet.
@@ -110,10 +110,6 @@ async fn trace(State(api): State<Api>, request: Request) -> Result {
 
 impl Question for TraceSpec {
     type Answer = TraceView;
-
-    fn proposal(&mut self) -> Vec<topology::Request> {
-        std::mem::take(&mut self.operations)
-    }
 
     fn answer(self, look: &Look<'_>) -> Result<TraceView> {
         let topology = look.topology;

@@ -12,6 +12,7 @@ mod metrics;
 mod openapi;
 mod process;
 mod protection;
+mod questions;
 mod realized;
 mod resources;
 mod restart;
