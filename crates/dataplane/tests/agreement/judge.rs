@@ -7,7 +7,7 @@ use dataplane::Purpose;
 use dataplane::layout::Question;
 use topology::datapath::Encapsulation;
 use topology::walk::{Answer, Content, Decision, Outcome, Packet, Payload, Reason, Walk};
-use topology::{DatapathId, MacAddr, ObjectRef, Topology};
+use topology::{DatapathId, InterfaceId, MacAddr, ObjectRef, Topology};
 
 use crate::forms::Form;
 use crate::scene::{Sent, Story, number_of};
@@ -29,8 +29,16 @@ enum Expected {
 /// Which port a tracker has taken in place of the one that the walk assumes.
 pub(crate) type Settled = ((IpAddr, u16), u16);
 
-/// Compares, and says what trackers were free to choose.
-pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Vec<Settled>, String> {
+/// What the walk leaves open, and what the switches have made of it.
+pub(crate) struct Chosen {
+    /// Ports that trackers have taken.
+    pub(crate) ports: Vec<Settled>,
+    /// Who has got the packet, if it could have been somebody else: only their trackers have heard of it.
+    pub(crate) receivers: Option<Vec<InterfaceId>>,
+}
+
+/// Compares, and says what the switches have chosen.
+pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Chosen, String> {
     if story.observed.is_endless {
         return Err(format!("sent by {}: {:?}\ngoes round between hosts", sent.from, sent.packet));
     }
@@ -53,7 +61,13 @@ pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Vec<Settled>, String
     let ways: Vec<_> = ways(&story.walk.outcomes).into_iter().chain(lost).collect();
     let fitting = ways.iter().find_map(|outcomes| {
         let expected: Vec<_> = outcomes.iter().map(|outcome| expected(story, sent, outcome)).collect();
-        fits(story, sent.form, &expected)
+        let ports = fits(story, sent.form, &expected)?;
+        let receivers = outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Delivered { interface, .. } => Some(interface.clone()),
+            _ => None,
+        });
+        let is_open = story.walk.outcomes.iter().any(|of| matches!(of, Outcome::Undecided { .. }));
+        Some(Chosen { ports, receivers: is_open.then(|| receivers.collect()) })
     });
     fitting.ok_or_else(|| {
         let frames = story.observed.frames.iter().map(|(port, frame)| match Packet::from_bytes(frame) {
@@ -183,7 +197,8 @@ pub(crate) fn is_counted(
     // Some packets that nobody may be told about are an agent's to drop.
     // Those of filters are not.
     let is_agents = story.observed.questions.iter().any(|(_, question)| *question != Question::Rejected);
-    match lacking.next().filter(|_| !is_agents) {
+    // Where a spoiled one is lost, is Open vSwitch's to say.
+    match lacking.next().filter(|_| !is_agents && !is_spoiled(story, sent)) {
         None => Ok(()),
         Some(((host, purposes), _)) => Err(format!(
             "sent by {}, {:?}: {:?}\nthe walk says: {:?}\nand host {host} counts no {purposes:?}",

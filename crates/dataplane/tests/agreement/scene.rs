@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use topology::binding::{SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
-use topology::walk::{Answer, Connections, Outcome, Packet, Reason, Walk, walk};
+use topology::walk::{Answer, Connection, Connections, Outcome, Packet, Reason, Tracker, Walk, walk};
 use topology::{DatapathId, DomainId, Dpid, Edit, InterfaceId, MacAddr, Request, Topology};
 
 use crate::fleet::{Fleet, HOSTS, Observed, PORTS, port_name, port_number};
@@ -209,15 +209,32 @@ impl Story {
             }
             None => Observed::default(),
         };
-        let settled = judge::compare(self, &sent)?;
+        let chosen = judge::compare(self, &sent)?;
         let mut counts_now = counts(fleet);
         if counts_now.iter().zip(&counts_before).any(|(now, before)| now == before) {
             // What flows of the datapath have dropped is counted later.
             counted.iter().for_each(|(host, _)| fleet.count(*host));
             counts_now = counts(fleet);
         }
-        settled.into_iter().for_each(|(assumed, taken)| self.connections.settle(&before, assumed, taken));
+        let ports = chosen.ports.into_iter();
+        ports.for_each(|(assumed, taken)| self.connections.settle(&before, assumed, taken));
+        if let Some(receivers) = chosen.receivers {
+            self.forget_others(&before, &sent, &receivers);
+        }
         judge::is_counted(self, &sent, &counted, (&counts_before, &counts_now))
+    }
+
+    /// Forgets the new connections of those that might have got a packet, and have not.
+    fn forget_others(&mut self, before: &Connections, sent: &Sent, receivers: &[InterfaceId]) {
+        let has_heard = |known: &&Connection| match &known.tracker {
+            Tracker::Interface(of) => *of == sent.from || receivers.contains(of),
+            Tracker::Leg { .. } => true,
+        };
+        let is_old = |known: &Connection| before.iter().any(|old| old == known);
+        let known = self.connections.iter().filter(|known| is_old(known) || has_heard(known)).cloned();
+        let known: Vec<_> = known.collect();
+        self.connections = Connections::default();
+        known.into_iter().for_each(|known| self.connections.insert(known));
     }
 
     /// Whether the last packet was too large for a tunnel.
@@ -233,7 +250,13 @@ impl Story {
 
     /// Plays a whole scene, to the first packet that the walk and the switches do not agree about.
     pub(crate) fn play(fleet: &mut Fleet, scene: &Scene) -> Result<(), String> {
-        let mut story = Self::begin(fleet, scene.clone());
+        Self::replay(fleet, &Stage::of(scene), scene)
+    }
+
+    /// The same, with programs that the switches take.
+    pub(crate) fn replay(fleet: &mut Fleet, stage: &Stage, scene: &Scene) -> Result<(), String> {
+        let story = Self::on(fleet, stage, scene.clone());
+        let mut story = story.expect("programs that the switches take");
         scene.sent.iter().try_for_each(|sent| story.go_on(fleet, sent.clone()))
     }
 }

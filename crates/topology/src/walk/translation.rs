@@ -73,7 +73,9 @@ impl Taken<'_> {
 /// Translates what leaves by a leg. If it may not leave, the outcome has been written down.
 pub(super) fn outward(walker: &mut Walker<'_>, at: &mut Journey, leg: &Interface) -> bool {
     let Some(ip) = at.packet.ip().cloned() else { return false };
-    let taken = if is_error(&ip) { Some(Taken::Any) } else { taken_out(walker, at, leg, &ip) };
+    // Where nothing is translated, no connection is known.
+    let is_any = is_error(&ip) && !of_leg(walker, leg).is_empty();
+    let taken = if is_any { Some(Taken::Any) } else { taken_out(walker, at, leg, &ip) };
     let Some(taken) = taken.or_else(|| passes(walker, leg)) else {
         let remedy = format!("make a translation at {} that takes {}", leg.uuid, ip.source);
         walker.drop(at, leg.uuid.clone(), Reason::Untranslated, remedy);
@@ -134,14 +136,17 @@ pub(super) fn inward(walker: &mut Walker<'_>, mut at: Journey, leg: &Interface) 
             }
         }
         In::Anywhere(hosts) => {
-            let knows = |host: &&DatapathId| knows(walker, host, leg, &ip);
-            match hosts.iter().find(knows) {
-                Some(host) => {
-                    if brought(walker, &mut at, host) {
-                        let_in(walker, at, leg, Taken::Any);
-                    }
+            // It is offered to all, and more than one may know such a connection: what has no port is told apart by nothing else.
+            let knowing = hosts.into_iter().filter(|host| knows(walker, host, leg, &ip));
+            let knowing: Vec<_> = knowing.collect();
+            if knowing.is_empty() {
+                unknown_connection(walker, &at, &leg.uuid.clone().into());
+            }
+            for host in knowing {
+                let mut copy = at.clone();
+                if brought(walker, &mut copy, &host) {
+                    let_in(walker, copy, leg, Taken::Any);
                 }
-                None => unknown_connection(walker, &at, &leg.uuid.clone().into()),
             }
         }
         In::Pass => {
@@ -167,7 +172,7 @@ enum In<'a> {
     Own,
     /// A host translates it.
     At(DatapathId, Taken<'a>),
-    /// One of these hosts does: that which knows the connection.
+    /// Those of these hosts do that know the connection.
     Anywhere(Vec<DatapathId>),
     /// It passes as it is.
     Pass,
