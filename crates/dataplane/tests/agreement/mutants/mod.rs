@@ -2,10 +2,13 @@
 //!
 //! Of a random topology's flows some are chosen, from every table that the scene's packets come to, and of every kind of owner, with the same chance, and made wrong (`wrong`). The scene's
 //! packets are sent again, and after them such as are made from the flow's match ([`crate::packets`], `aimed`), until the walk and
-//! the switches disagree. What nobody notices is listed, with the reason if there is one:
+//! the switches disagree. What the right flows disagree about too is no catch but a bug of either side, and told as one; in each scene
+//! some packets are aimed where nothing is wrong, to find such. What nobody notices is listed, with the reason if there is one:
 //! - a rule over the flows of the table says that no packet can tell (`rules`);
 //! - none of the packets meets the flow, right as it is.
 
+mod course;
+mod known;
 mod rules;
 mod wrong;
 
@@ -17,29 +20,35 @@ use std::time::{Duration, Instant};
 use dataplane::layout::*;
 use dataplane::{FlowKey, Program};
 use openflow::{Field, Flow, Match, TableId, Term, Value};
+use topology::InterfaceKey;
 
 use crate::campaign::{PACKETS, everywhere};
 use crate::fleet::{Fleet, HOSTS};
 use crate::packets::{Aim, Author};
 use crate::random::Random;
 use crate::scene::{Scene, Stage, Story};
-use crate::topologies;
+use crate::{shrink, topologies};
 
-use wrong::Mutant;
+use wrong::{Fault, Mutant};
 
 /// Mutants of one scene.
 const MUTANTS: usize = 12;
 
 /// Packets that are aimed at a flow before it is let go.
-const AIMED: usize = 240;
+const AIMED: usize = 400;
 
 /// After so many of these it is looked whether one has met the flow.
 const CHUNK: usize = 40;
+
+/// Disagreements where nothing is wrong that are made small.
+const MAX_SHRUNK: usize = 4;
 
 /// What became of mutants.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) caught: usize,
+    /// What the walk and the switches disagreed about where nothing was wrong.
+    pub(crate) alarms: Vec<String>,
     /// Those that nobody has noticed, and why, if there is a reason.
     unnoticed: Vec<(Option<&'static str>, u64, String)>,
     /// Of each kind of fault: how many were judged, and how many of them noticed.
@@ -79,6 +88,9 @@ impl fmt::Display for Tally {
         for (fault, (all, caught)) in &self.tried {
             writeln!(f, "{caught:8} of {all} {fault}")?;
         }
+        for alarm in &self.alarms {
+            writeln!(f, "  where nothing is wrong: {alarm}")?;
+        }
         for (why, number, mutant) in &self.unnoticed {
             writeln!(f, "  topology {number}, {}: {mutant}", why.unwrap_or("NOT CAUGHT"))?;
         }
@@ -103,7 +115,10 @@ pub(crate) fn hunt(seed: u64, count: usize, limit: Option<Duration>) -> Tally {
             let Some((number, mutants)) = tally.lock().expect("no panic").next() else { break };
             let mut random = Random::of(seed, number);
             let tried = match Lab::of(fleet, number, &mut random) {
-                Some(mut lab) => (0..mutants).take_while(|_| in_time() && lab.try_one(&tally)).count(),
+                Some(mut lab) => {
+                    lab.control(&tally);
+                    (0..mutants).take_while(|_| in_time() && lab.try_one(&tally)).count()
+                }
                 None => 0,
             };
             tally.lock().expect("no panic").lacking += mutants - tried;
@@ -152,7 +167,7 @@ impl<'a> Lab<'a> {
         }
         let mut sick = self.stage.clone();
         mutant.infect(sick.programs.get_mut(&mutant.host).expect("a host"));
-        let Ok(noticed) = self.is_noticed(&sick, &mutant) else { return false };
+        let Ok(noticed) = self.is_noticed(&sick, &mutant, tally) else { return false };
         let fate = match noticed {
             true => Fate::Caught,
             false => Fate::Unnoticed(self.never_met(&mutant)),
@@ -181,8 +196,25 @@ impl<'a> Lab<'a> {
         Mutant::of(host, program, flow, &mut self.random)
     }
 
+    /// Aims at a flow that nothing is wrong with.
+    fn control(&mut self, tally: &Mutex<Tally>) {
+        let (mutant, right) = (self.choose(), self.stage.clone());
+        let mut story = Story::on(self.fleet, &right, self.scene.clone()).expect("what it has taken");
+        let mut author = Author::new(self.random.clone());
+        if !(0..CHUNK).all(|_| self.aim(&mut story, &mut author, &mutant)) {
+            self.alarm(story.scene(), tally);
+        }
+    }
+
+    /// Tells of what disagrees also where nothing is wrong.
+    fn alarm(&mut self, scene: &Scene, tally: &Mutex<Tally>) {
+        let is_enough = tally.lock().expect("no panic").alarms.len() >= MAX_SHRUNK;
+        let small = if is_enough { String::new() } else { shrink::smallest(self.fleet, scene) };
+        tally.lock().expect("no panic").alarms.push(format!("topology {}: {small}", self.number));
+    }
+
     /// Whether the scene's packets show it, or such as are aimed at it. An error if the switch refuses it.
-    fn is_noticed(&mut self, sick: &Stage, mutant: &Mutant) -> Result<bool, ()> {
+    fn is_noticed(&mut self, sick: &Stage, mutant: &Mutant, tally: &Mutex<Tally>) -> Result<bool, ()> {
         if self.met.contains(&(mutant.host, mutant.shown_by.clone())) {
             let mut story = Story::on(self.fleet, sick, self.scene.clone()).map_err(drop)?;
             if self.scene.sent.iter().any(|sent| story.go_on(self.fleet, sent.clone()).is_err()) {
@@ -191,13 +223,26 @@ impl<'a> Lab<'a> {
         }
         let mut story = Story::on(self.fleet, sick, self.scene.clone()).map_err(drop)?;
         let mut author = Author::new(self.random.clone());
-        Ok((0..AIMED).any(|_| !self.aim(&mut story, &mut author, mutant)))
+        for _ in 0..AIMED {
+            if self.aim(&mut story, &mut author, mutant) {
+                continue;
+            }
+            let scene = story.scene().clone();
+            if Story::replay(self.fleet, &self.stage, &scene).is_ok() {
+                return Ok(true);
+            }
+            self.alarm(&scene, tally);
+            story = Story::on(self.fleet, sick, self.scene.clone()).map_err(drop)?;
+        }
+        Ok(false)
     }
 
     /// Sends a packet that may meet the flow. Whether the walk and the switches agree about it.
     fn aim(&mut self, story: &mut Story, author: &mut Author, mutant: &Mutant) -> bool {
         let FlowKey { table, matching, .. } = mutant.shown_by.clone();
-        let beyond = mutant.beyond.clone().filter(|_| self.random.percent(60));
+        // What matches something else loses what it should match, which shows it, too.
+        let chance = if mutant.fault == Fault::Mask { 60 } else { 40 };
+        let beyond = mutant.beyond.clone().filter(|_| self.random.percent(chance));
         let matching = beyond.unwrap_or(matching);
         let matching = self.as_another_wants(mutant.host, table, matching);
         let (table, matching) = as_it_began(table, &matching);
@@ -210,14 +255,36 @@ impl<'a> Lab<'a> {
 
     /// Sometimes also what a filter's or group's flow wants, so that what the flow does to a packet is not undone by a refusal.
     fn as_another_wants(&mut self, host: u8, table: TableId, matching: Match) -> Match {
-        let judges = match table {
-            _ if (TRACK_OUT..=REFUSED_OUT).contains(&table) => [FILTER_OUT, GROUP_OUT],
-            TUNNEL_IN => [FILTER_IN, GROUP_IN],
-            _ if (DELIVER..=REFUSED_IN).contains(&table) => [FILTER_IN, GROUP_IN],
+        let (judges, subject) = match table {
+            _ if (TRACK_OUT..=REFUSED_OUT).contains(&table) => {
+                (&[FILTER_OUT, GROUP_OUT, GROUP_TO][..], Some(SOURCE_INTERFACE))
+            }
+            TUNNEL_IN => (&[FILTER_IN, GROUP_IN][..], None),
+            _ if (DELIVER..=REFUSED_IN).contains(&table) => {
+                (&[FILTER_IN, GROUP_IN][..], Some(DESTINATION_INTERFACE))
+            }
             _ => return matching,
         };
+        let key = subject.and_then(|register| matching.get(Field::Reg(register)));
+        let key = key.and_then(|term| u32::try_from(term.value).ok()).map(InterfaceKey);
+        let subject_of = key.and_then(|key| self.stage.topology.interface_of_key(key));
+        let identity = subject_of.and_then(|of| of.identity).map(|key| u128::from(key.0));
+        // Only rules of groups that whom the flow is about is in.
+        let is_its = |of: &Flow| {
+            let (field, shift) = match subject {
+                Some(SOURCE_INTERFACE) => (Field::Reg(FLAGS), IDENTITY_BIT),
+                _ => (Field::Reg(DESTINATION_IDENTITY), 0),
+            };
+            let is_groups = ![FILTER_OUT, FILTER_IN].contains(&of.table);
+            let wanted = of
+                .matching
+                .get(field)
+                .map(|term| (term.value >> shift) & u128::from(IDENTITY >> IDENTITY_BIT));
+            !is_groups || key.is_none() || identity.is_none() || wanted == identity
+        };
         let is_packets = |term: &Term| ![Field::CtState, Field::Reg(FLAGS)].contains(&term.field);
-        let flows = self.stage.programs[&host].flows.values().filter(|of| judges.contains(&of.table));
+        let flows = self.stage.programs[&host].flows.values();
+        let flows = flows.filter(|of| judges.contains(&of.table) && is_its(of));
         let fitting = flows.filter(|of| {
             let mut both = of.matching.terms().iter().filter(|term| is_packets(term));
             both.all(|term| {
@@ -227,7 +294,7 @@ impl<'a> Lab<'a> {
             })
         });
         let fitting: Vec<_> = fitting.collect();
-        let Some(judge) = self.random.any(&fitting).copied().filter(|_| self.random.percent(60)) else {
+        let Some(judge) = self.random.any(&fitting).copied().filter(|_| self.random.percent(70)) else {
             return matching;
         };
         let wanted = judge.matching.terms().iter().filter(|term| matching.get(term.field).is_none());

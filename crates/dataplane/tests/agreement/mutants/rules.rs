@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 
 use dataplane::layout::*;
 use dataplane::{Owner, Program};
-use openflow::{Action, Field, Flow};
+use openflow::{Action, Field, Flow, Value};
 
+use super::course;
 use super::wrong::{Fault, Mutant, covers, overlaps};
 
 /// Why a wrong flow makes no difference, if a rule says so.
@@ -34,6 +35,9 @@ pub(crate) fn equivalent(program: &Program, mutant: &Mutant) -> Option<&'static 
     if tells_nobody(program, mutant) {
         return Some("no rule of a group on its host asks whose member the sender is");
     }
+    if mutant.fault == Fault::Missing && is_lost_to_drops(program, mutant, &others) {
+        return Some("where other flows do something else with its packets, these are dropped either way");
+    }
     if tracks_for_no_filter(program, flow) && mutant.fault != Fault::Ends {
         return Some("no filter on its host tracks connections, and groups allow it");
     }
@@ -41,6 +45,12 @@ pub(crate) fn equivalent(program: &Program, mutant: &Mutant) -> Option<&'static 
         return Some(
             "what is below drops these packets, too, and an object's own drops are not counted apart",
         );
+    }
+    if asks_nobody(program, mutant) {
+        return Some("nobody asks for what it leaves wrong, before that is written anew");
+    }
+    if is_dropped_either_way(program, mutant) {
+        return Some("all its packets are dropped all the same, and counted as the same");
     }
     let loses = matches!(mutant.fault, Fault::Missing | Fault::TooLow | Fault::Match);
     let lost = !loses || loses_nothing(program, mutant);
@@ -51,6 +61,63 @@ pub(crate) fn equivalent(program: &Program, mutant: &Mutant) -> Option<&'static 
     (is_about_packets && lost && gained).then_some(match has_helper {
         true => "other flows do the same but for helping FTP, which no packet speaks",
         false => "other flows do the same with these packets",
+    })
+}
+
+/// Whether only bits of registers are wrong that no flow, wherever the packet goes, looks at before they are written again.
+fn asks_nobody(program: &Program, mutant: &Mutant) -> bool {
+    let (right, Some(wrong)) = (&mutant.flow, &mutant.wrong) else { return false };
+    let (rights, wrongs) = (&right.instructions.apply, &wrong.instructions.apply);
+    let Some(place) = (0..rights.len()).find(|place| rights.get(*place) != wrongs.get(*place)) else {
+        return false;
+    };
+    let after = match mutant.fault {
+        Fault::Value => place + 1,
+        Fault::ActionLost => place,
+        _ => return false,
+    };
+    let left = match &rights[place] {
+        Action::SetField(set) => (set.field(), set.mask()),
+        Action::Move { destination, .. } => (destination.field, destination.field.ones()),
+        _ => return false,
+    };
+    let is_register = matches!(left.0, Field::Reg(_) | Field::Xreg(_) | Field::Xxreg(_) | Field::Metadata);
+    is_register && !course::asks_for(program, wrong, after, left)
+}
+
+/// Whether all packets that may tell the wrong flow from the right one are dropped as the same by either.
+fn is_dropped_either_way(program: &Program, mutant: &Mutant) -> bool {
+    let mut sick = program.clone();
+    mutant.infect(&mut sick);
+    let table = mutant.flow.table;
+    let wrong = mutant.wrong.as_ref().map(|wrong| &wrong.matching);
+    let regions = [Some(&mutant.flow.matching), Some(&mutant.shown_by.matching), wrong];
+    let wrong_priority = mutant.wrong.as_ref().map_or(0, |wrong| wrong.priority);
+    let highest = (table, mutant.flow.priority.max(wrong_priority));
+    regions.into_iter().flatten().all(|matching| {
+        let right = course::drop_of(program, highest, matching);
+        right.is_some() && right == course::drop_of(&sick, highest, matching)
+    })
+}
+
+/// Whether the packets of a flow that is missing meet others that do the same, or are dropped as the same with it and without.
+fn is_lost_to_drops(program: &Program, mutant: &Mutant, others: &[&Flow]) -> bool {
+    let flow = &mutant.flow;
+    let mut sick = program.clone();
+    mutant.infect(&mut sick);
+    let mut below: Vec<_> = others.iter().filter(|of| of.priority <= flow.priority).collect();
+    below.retain(|of| overlaps(&of.matching, &flow.matching));
+    below.sort_by_key(|of| Reverse(of.priority));
+    let Some(last) = below.iter().position(|of| covers(&of.matching, &flow.matching)) else { return false };
+    let highest = (flow.table, flow.priority);
+    below.iter().take(last + 1).all(|of| {
+        let both = of.matching.terms().iter().fold(flow.matching.clone(), |both, term| {
+            let (value, mask) = both.get(term.field).map_or((0, 0), |own| (own.value, own.mask));
+            both.with_masked(term.field, Value(value | term.value), Value(mask | term.mask))
+        });
+        let right = course::drop_of(program, highest, &both);
+        of.instructions == flow.instructions && counted(of) == counted(flow)
+            || right.is_some() && right == course::drop_of(&sick, highest, &both)
     })
 }
 
@@ -159,7 +226,14 @@ fn does_the_same(flow: &Flow, others: &[&Flow]) -> bool {
     let below = others.iter().filter(|of| of.priority <= flow.priority);
     let mut below: Vec<_> = below.filter(|of| overlaps(&of.matching, &flow.matching)).collect();
     below.sort_by_key(|of| Reverse(of.priority));
-    let same = |of: &Flow| without_helper(of) == without_helper(flow) && counted(of) == counted(flow);
+    // Only what is new is kept, but for the data connections of FTP.
+    let is_known = flow.matching.get(Field::CtMark).is_some_and(|term| term.value != 0);
+    let does = |of: &Flow| {
+        let mut does = without_helper(of);
+        does.apply.retain(|action| !is_known || !is_about_commit(action));
+        does
+    };
+    let same = |of: &Flow| does(of) == does(flow) && counted(of) == counted(flow);
     let all = below.iter().position(|of| covers(&of.matching, &flow.matching));
     match all {
         Some(last) => below.iter().take(last + 1).all(|of| same(of)),

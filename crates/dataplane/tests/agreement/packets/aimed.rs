@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dataplane::layout::*;
 use openflow::{Field, Match, TableId, Term};
 use topology::walk::{Content, Fragment, Icmp, IpPacket, Neighbour, Packet, Payload, TcpFlags};
-use topology::{DomainId, DomainKey, InterfaceId, InterfaceKey, MacAddr, Topology};
+use topology::{InterfaceKey, MacAddr, Topology};
 
+use super::cast::{Cast, identity, is_protected, register};
 use super::parties::{Party, is_leg, parties, uplinks};
 use super::spoiled::may_grow;
 use super::{Author, answer, error_about, ip};
-use crate::fleet::{PORTS, port_name, port_number};
 use crate::forms::Form;
 use crate::scene::{Sent, Story, host_of};
 
@@ -29,54 +29,6 @@ pub(crate) struct Aim {
     pub(crate) table: TableId,
     /// What it matches.
     pub(crate) matching: Match,
-}
-
-/// Who a packet may be from, and where it may go.
-struct Cast {
-    parties: Vec<Party>,
-    /// The key of the domain, if there is only one.
-    domain: Option<DomainKey>,
-    /// The interface, if there is only one.
-    sender: Option<InterfaceId>,
-    /// The host that a tunnelled packet comes from.
-    from_host: Option<u8>,
-    /// The address that it has to be from.
-    source: Option<IpAddr>,
-    /// The identity that its sender has to have.
-    identity: Option<u32>,
-    /// Whom it is to reach, if that matters.
-    receivers: Vec<Party>,
-}
-
-impl Cast {
-    fn of(topology: &Topology, aim: &Aim) -> Self {
-        let matching = &aim.matching;
-        let value = |field| matching.get(field).map(|term| term.value);
-        let by_port = value(Field::InPort)
-            .and_then(|value| (0..PORTS).find(|port| u128::from(port_number(*port).0) == value));
-        let by_port = by_port.and_then(|port| port_name(aim.host, port).parse().ok());
-        let by_key = register(matching, SOURCE_INTERFACE)
-            .and_then(|key| topology.interface_of_key(InterfaceKey(key)).map(|of| of.uuid.clone()));
-        let domain = value(Field::Metadata).and_then(|value| u32::try_from(value).ok()).map(DomainKey);
-        let tunnel = value(Field::TunSrc).or(value(Field::TunIpv6Src));
-        let from_host = tunnel.and_then(|address| u8::try_from(address & 0xff).ok()?.checked_sub(1));
-        let v4 = |value: u128| u32::try_from(value).ok().map(|of| IpAddr::from(Ipv4Addr::from(of)));
-        let source = value(Field::Ipv4Src).or(value(Field::CtNwSrc)).and_then(v4);
-        let v6 = || value(Field::Ipv6Src).or(value(Field::CtIpv6Src));
-        let source = source.or_else(|| v6().map(|of| Ipv6Addr::from(of).into()));
-        let identity = matching.get(Field::Reg(FLAGS)).map(|term| term.value & u128::from(IDENTITY));
-        let identity = identity.and_then(|of| u32::try_from(of >> IDENTITY_BIT).ok()).filter(|of| *of != 0);
-        let (parties, sender) = (parties(topology), by_key.or(by_port));
-        let receivers = receivers(topology, &parties, aim);
-        Self { parties, domain, sender, from_host, source, identity, receivers }
-    }
-
-    /// Whether somebody in a domain may be whom it is from.
-    fn may_be(&self, topology: &Topology, interface: &InterfaceId, domain: &DomainId) -> bool {
-        self.sender.as_ref().is_none_or(|sender| sender == interface)
-            && self.domain.is_none_or(|key| topology.key_of_domain(domain) == Some(key))
-            && self.from_host.is_none_or(|host| host_of(interface) == Some(host))
-    }
 }
 
 impl Author {
@@ -98,6 +50,9 @@ impl Author {
         if let Some(mut sent) = self.outsider(topology, &cast, aim) {
             self.overlay(&mut sent.packet, &aim.matching, topology, &cast.parties);
             sent.form = form(&aim.matching).unwrap_or(sent.form);
+            if aim.table == WIRE_SOURCE || aim.table == CLASSIFY && self.random.percent(50) {
+                self.pretend(&mut sent.packet, &cast);
+            }
             return Some(sent);
         }
         let receiver = self.random.any(&cast.receivers).filter(|_| self.random.percent(75)).cloned();
@@ -124,8 +79,16 @@ impl Author {
         let is_judged = [SOURCE, SEGMENT_SOURCE, WIRE_SOURCE].contains(&aim.table);
         if cast.source.is_none() && self.random.percent(if is_judged { 50 } else { 90 }) {
             speak_as(&mut packet, &from);
+        } else if is_judged {
+            self.pretend(&mut packet, &cast);
         }
         self.resize(&mut packet, aim.table);
+        // A neighbour may speak by the address that means it on this wire alone.
+        let is_to_neighbour = matches!(packet.ip().map(|ip| ip.destination), Some(IpAddr::V6(to)) if to.is_unicast_link_local());
+        let own = from.mac.link_local();
+        if let Some(ip) = packet.ip_mut().filter(|_| is_to_neighbour && self.random.percent(50)) {
+            ip.source = own.into();
+        }
         let form = form(&aim.matching).unwrap_or_default();
         Some(Sent { from: from.interface, packet, form })
     }
@@ -146,21 +109,25 @@ impl Author {
             Some(identity) => self::identity(topology, party) == Some(identity),
             None => [TUNNEL_IN, PEER].contains(&aim.table) && self::identity(topology, party).is_some(),
         };
-        // What comes by a tunnel is from elsewhere.
-        let is_there =
-            |party: &&&Party| aim.table != TUNNEL_IN || host_of(&party.interface) != Some(aim.host);
+        let is_here = |party: &&&Party| host_of(&party.interface) == Some(aim.host);
+        // What comes by a tunnel is from elsewhere, and what leaves by one from here.
+        let is_there = |party: &&&Party| match aim.table {
+            TUNNEL_IN => !is_here(party),
+            PEER | TUNNEL_OUT => is_here(party) || to.is_none(),
+            _ => true,
+        };
         let chosen: Vec<_> = chosen.iter().filter(is_there).copied().collect();
         let members: Vec<_> = chosen.iter().filter(is_member).copied().collect();
         if !members.is_empty() && self.random.percent(60) {
             return self.random.any(&members).copied().cloned();
         }
-        let is_here = |party: &&&Party| host_of(&party.interface) == Some(aim.host);
+        // Nothing but its receiver's protection may refuse it.
+        let open: Vec<_> = chosen.iter().filter(|party| !is_protected(topology, party)).copied().collect();
+        if (TRACK_IN..=REFUSED_IN).contains(&aim.table) && !open.is_empty() && self.random.percent(50) {
+            return self.random.any(&open).copied().cloned();
+        }
         let here: Vec<_> = chosen.iter().filter(is_here).copied().collect();
-        let is_protected = |party: &&&Party| {
-            let of = topology.interfaces().get(&party.interface);
-            of.is_some_and(|of| of.enable_filtering || !of.security_groups.is_empty())
-        };
-        let protected: Vec<_> = here.iter().filter(is_protected).copied().collect();
+        let protected: Vec<_> = here.iter().filter(|party| is_protected(topology, party)).copied().collect();
         let judged = (TRACK_OUT..=LOG).contains(&aim.table);
         let among = match self.random.below(10) {
             0..5 if judged && !protected.is_empty() => protected,
@@ -176,11 +143,35 @@ impl Author {
         let wires = uplinks(topology).into_iter();
         let wires: Vec<_> = wires.filter(|(uplink, of)| cast.may_be(topology, uplink, of)).collect();
         let here: Vec<_> = wires.iter().filter(|(of, _)| host_of(of) == Some(aim.host)).cloned().collect();
-        let is_only = cast.sender.is_some();
+        let is_guest = |of: &&Party| !of.is_simulated && cast.may_be(topology, &of.interface, &of.domain);
+        let is_only = cast.sender.is_some() || !cast.parties.iter().any(|of| is_guest(&of));
         let wires = if here.is_empty() || self.random.percent(30) { wires } else { here };
         let (uplink, domain) = self.random.any(&wires).cloned()?;
         let chance = if (WIRE_SOURCE..=NEIGHBOUR).contains(&aim.table) { 85 } else { 25 };
-        (is_only || self.random.percent(chance)).then(|| self.outside(uplink, &domain, &cast.parties))
+        if !is_only && !self.random.percent(chance) {
+            return None;
+        }
+        let mut sent = self.outside(uplink, &domain, &cast.parties);
+        self.turn(&mut sent.packet, aim.table);
+        Some(sent)
+    }
+
+    /// Has what comes from outside go back to the wire that it comes from, or answer what a leg stands for, sometimes.
+    fn turn(&mut self, packet: &mut Packet, table: TableId) {
+        let (is_back, is_answer) = (self.random.percent(25), self.random.percent(25));
+        let target = self.outside_in(packet.ip().is_none_or(IpPacket::is_ipv4));
+        let is_one = !packet.destination.is_multicast();
+        let Some(ip) = packet.ip_mut().filter(|_| is_one) else { return };
+        if is_back && (ROUTE..=GATEWAY).contains(&table) {
+            ip.destination = target;
+        }
+        if let Payload::Tcp { source_port, destination_port, flags } = &mut ip.payload
+            && is_answer
+            && (TRANSLATE_OUT..=TRANSLATED_IN).contains(&table)
+        {
+            std::mem::swap(source_port, destination_port);
+            *flags = TcpFlags::SYN_ACK;
+        }
     }
 
     /// To where it may pass the flow's table: to all, to another host, or by a router of the sender's domain.
@@ -226,6 +217,27 @@ impl Author {
         packet
     }
 
+    /// Has a packet say, sometimes, that it is from somebody else: rather a leg, if it may be from outside.
+    fn pretend(&mut self, packet: &mut Packet, cast: &Cast) {
+        let (chance, prefers) = (self.random.below(6), self.random.percent(60));
+        let legs: Vec<_> = cast.parties.iter().filter(|of| of.is_simulated == prefers).collect();
+        let Some(other) = self.random.any(&legs).copied() else { return };
+        let is_ipv4 = packet.ip().is_none_or(IpPacket::is_ipv4);
+        let own: Vec<_> = other.addresses.iter().copied().filter(|of| of.is_ipv4() == is_ipv4).collect();
+        let source = self.random.any(&own).copied();
+        match (chance, &mut packet.content) {
+            (0, Content::Arp(arp)) => arp.sender_mac = other.mac,
+            (0, _) => packet.source = other.mac,
+            (1 | 2, Content::Ip(ip)) => ip.source = source.unwrap_or(ip.source),
+            (1 | 2, Content::Arp(arp)) => {
+                if let Some(IpAddr::V4(source)) = source {
+                    arp.sender_ip = source;
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Sends it to somebody in its sender's domain.
     fn lead_to(&mut self, packet: &mut Packet, from: &Party, to: &Party, aim: &Aim) {
         if packet.destination.is_multicast() {
@@ -249,7 +261,8 @@ impl Author {
             _ => 4,
         };
         let (is_large, bytes) = (self.random.percent(chance), self.random.below(75));
-        let (is_far, hops) = (self.random.percent(15), self.random.below(60));
+        let is_far = self.random.percent(if table == ECHO_REPLY { 60 } else { 15 });
+        let hops = self.random.below(60);
         let is_whole = self.random.percent(50);
         let Some(ip) = packet.ip_mut() else { return };
         if is_large && may_grow(&ip.payload) {
@@ -404,28 +417,6 @@ fn form(matching: &Match) -> Option<Form> {
     is_service_tagged.then_some(Form::ServiceTagged)
 }
 
-/// Who has to get what is to meet a flow: whom it names, and, where it matters whose members they are, members.
-fn receivers(topology: &Topology, parties: &[Party], aim: &Aim) -> Vec<Party> {
-    let key = register(&aim.matching, DESTINATION_INTERFACE).map(InterfaceKey);
-    let key = key.and_then(|key| topology.interface_of_key(key)).map(|of| of.uuid.clone());
-    let to = register(&aim.matching, DESTINATION_IDENTITY).filter(|_| aim.table == GROUP_IN);
-    let is_here = |party: &Party| host_of(&party.interface) == Some(aim.host);
-    let is_member = |party: &Party| identity(topology, party).is_some();
-    let all = parties.iter().filter(|party| match (&key, aim.table) {
-        (Some(key), _) => party.interface == *key,
-        (None, GROUP_IN) => is_here(party) && to.is_none_or(|to| identity(topology, party) == Some(to)),
-        (None, TUNNEL_IN) => is_here(party) && is_member(party),
-        (None, PEER) => !is_here(party) && is_member(party),
-        _ => false,
-    });
-    all.cloned().collect()
-}
-
-/// The set of groups that somebody is a member of.
-fn identity(topology: &Topology, party: &Party) -> Option<u32> {
-    topology.interfaces().get(&party.interface)?.identity.map(|key| key.0)
-}
-
 /// Has a packet be from an address of its sender's, if there is one of its family.
 fn speak_as(packet: &mut Packet, from: &Party) {
     let Some(ip) = packet.ip_mut() else { return };
@@ -483,12 +474,6 @@ fn fill_in_payload(payload: &mut Payload, field: Field, value: u16, address: Ipv
 fn is_about_neighbours(matching: &Match) -> bool {
     let value = |field| matching.get(field).map(|term: &Term| term.value);
     value(Field::EthType) == Some(0x0806) || matches!(value(Field::Icmpv6Type), Some(135 | 136))
-}
-
-/// What a register has to be, all of it.
-fn register(matching: &Match, register: u8) -> Option<u32> {
-    let term = matching.get(Field::Reg(register)).filter(|term| term.is_exact())?;
-    u32::try_from(term.value).ok()
 }
 
 /// The address that has to be asked for.

@@ -2,6 +2,7 @@
 
 mod aimed;
 mod answers;
+mod cast;
 mod parties;
 mod questions;
 mod spoiled;
@@ -148,8 +149,12 @@ impl Author {
 
     /// Somebody on the wire, or what a leg stands for.
     fn outside_of(&mut self, from: &Party) -> IpAddr {
+        self.outside_in(from.addresses.first().is_none_or(IpAddr::is_ipv4))
+    }
+
+    fn outside_in(&mut self, is_ipv4: bool) -> IpAddr {
         let last = *self.random.pick(&[OUTSIDE[0], OUTSIDE[1], EXTERNAL[0], EXTERNAL[1]]);
-        match from.addresses.first().is_none_or(IpAddr::is_ipv4) {
+        match is_ipv4 {
             true => IpAddr::from([203, 0, 113, last]),
             false => IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 5, 0, 0, 0, 0, last.into())),
         }
