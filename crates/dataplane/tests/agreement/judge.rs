@@ -222,7 +222,8 @@ fn purposes(reason: Reason) -> &'static [Purpose] {
         Reason::Unresolved => &[Purpose::Unresolved, Purpose::FilteredIn],
         Reason::UnknownDestination => &[Purpose::UnknownDestination],
         Reason::UnknownHost => &[Purpose::UnknownHost],
-        Reason::NotRouted => &[Purpose::NotRouted],
+        // What is no IP packet, a leg that translates cannot translate.
+        Reason::NotRouted => &[Purpose::NotRouted, Purpose::Untranslated],
         Reason::NotForwarded => &[Purpose::NotForwarded],
         // Cut off before its type, ICMP has type 0, that of an echo reply, and may be of a translated connection.
         Reason::NotServed => &[Purpose::NotServed, Purpose::UnknownConnection],

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dataplane::layout::{CLASSIFY, FLAGS, FROM_WIRE, IDENTITY, RESOLVED_ROUTER, ROUTED};
 use dataplane::{Owner, Program, Purpose};
-use openflow::{Action, Field, Flow, GroupType, Match, TableId};
+use openflow::{Action, Field, Flow, GroupType, Match, TableId, Term, Value};
 
 use super::known::{Bits, CONNECTION, Known, VLAN, bits, words};
 
@@ -83,6 +83,24 @@ pub(super) fn asks_for(program: &Program, flow: &Flow, place: usize, wrong: (Fie
     courses.is_asked || courses.is_endless
 }
 
+/// Whether packets that match can come to a table.
+pub(super) fn comes(program: &Program, table: TableId, matching: &Match) -> bool {
+    Courses::of(program).entering(table, matching).is_some()
+}
+
+/// Whether somebody asks what a tracker says of packets that match, where that sends them.
+pub(super) fn asks_tracker(program: &Program, (table, next): (TableId, TableId), matching: &Match) -> bool {
+    let mut courses = Courses::of(program);
+    courses.is_about_wrong = true;
+    let mut known = courses.known(table, u16::MAX, matching).tracked(false);
+    for field in CONNECTION {
+        known.forget(field, u128::MAX);
+        known.wrong.insert(field, u128::MAX);
+    }
+    courses.follow(next, &known);
+    courses.is_asked || courses.is_endless
+}
+
 impl<'a> Courses<'a> {
     fn of(program: &'a Program) -> Self {
         let mut flows: BTreeMap<TableId, Vec<&Flow>> = BTreeMap::new();
@@ -104,7 +122,7 @@ impl<'a> Courses<'a> {
 
     /// What is known of packets that come to a table, match, and are taken by no flow above this priority.
     fn known(&self, table: TableId, highest: u16, matching: &Match) -> Known {
-        let mut known = self.entering(table);
+        let mut known = self.entering(table, matching).unwrap_or_default();
         known.learn(matching);
         // A switch shows the type of a second tag, and that only behind a first one.
         let takes_tags = |flow: &Flow| flow.instructions.apply.contains(&Action::PopVlan);
@@ -117,10 +135,11 @@ impl<'a> Courses<'a> {
         known
     }
 
-    /// What all flows that lead to a table have matched or written, if they are all that do. Where packets come in nothing is written yet.
-    fn entering(&self, table: TableId) -> Known {
+    /// What all flows have matched or written that lead packets to a table which fit there; `None` if none does. Where packets come in
+    /// nothing is written yet, and of what a table is only asked nothing is known.
+    fn entering(&self, table: TableId, wanted: &Match) -> Option<Known> {
         if table == CLASSIFY {
-            return Known::nothing_written();
+            return Some(Known::nothing_written());
         }
         let leads =
             |action: &Action| matches!(action, Action::Resubmit { table: Some(of), .. } if *of == table);
@@ -128,18 +147,37 @@ impl<'a> Courses<'a> {
         let of_flows = self.program.flows.values().map(|flow| &flow.instructions.apply);
         let of_groups = self.program.groups.values().flat_map(|group| &group.buckets).map(|of| &of.actions);
         if of_flows.chain(of_groups).flatten().any(|action| leads(action) || tracks(action)) {
-            return Known::default();
+            return Some(Known::default());
         }
-        let leading = self.program.flows.values().filter(|flow| flow.instructions.goto_table == Some(table));
-        let mut before: BTreeMap<TableId, Known> = BTreeMap::new();
-        let all = leading.map(|flow| {
-            let mut known = before.entry(flow.table).or_insert_with(|| self.entering(flow.table)).clone();
+        let mut leading: BTreeMap<TableId, Vec<&Flow>> = BTreeMap::new();
+        for flow in self.program.flows.values().filter(|flow| flow.instructions.goto_table == Some(table)) {
+            leading.entry(flow.table).or_default().push(flow);
+        }
+        let all = leading.into_iter().flat_map(|(before, flows)| self.led(before, &flows, wanted));
+        all.reduce(Known::common)
+    }
+
+    /// What is known behind each of a table's flows, if packets that fit can come from there.
+    fn led(&self, table: TableId, flows: &[&Flow], wanted: &Match) -> Vec<Known> {
+        let mut written = Bits::new();
+        flows.iter().for_each(|flow| writes(&flow.instructions.apply, &self.written, &mut written));
+        let is_kept = |term: &&Term| {
+            words(term.field, 0, term.mask)
+                .iter()
+                .all(|(field, _, mask)| written.get(field).is_none_or(|of| of & mask == 0))
+        };
+        let kept = wanted.terms().iter().filter(is_kept);
+        let kept = kept.fold(Match::new(), |kept, term| {
+            kept.with_masked(term.field, Value(term.value), Value(term.mask))
+        });
+        let Some(entering) = self.entering(table, &kept) else { return Vec::new() };
+        let led = flows.iter().filter(|flow| entering.may_fit(&flow.matching)).map(|flow| {
+            let mut known = entering.clone();
             known.learn(&flow.matching);
-            let mut aside = Self::of(&EMPTY);
-            aside.act(&flow.instructions.apply, &mut known);
+            Self::of(&EMPTY).act(&flow.instructions.apply, &mut known);
             known
         });
-        all.reduce(Known::common).unwrap_or_default()
+        led.filter(|known| known.may_fit(wanted)).collect()
     }
 
     fn follow(&mut self, table: TableId, known: &Known) {

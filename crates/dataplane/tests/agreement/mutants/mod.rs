@@ -34,8 +34,8 @@ use wrong::{Fault, Mutant};
 /// Mutants of one scene.
 const MUTANTS: usize = 12;
 
-/// Packets that are aimed at a flow before it is let go.
-const AIMED: usize = 400;
+/// Packets that are aimed at a flow before it is let go: few where time is limited.
+const AIMED: [usize; 2] = [240, 720];
 
 /// After so many of these it is looked whether one has met the flow.
 const CHUNK: usize = 40;
@@ -114,7 +114,7 @@ pub(crate) fn hunt(seed: u64, count: usize, limit: Option<Duration>) -> Tally {
         while in_time() {
             let Some((number, mutants)) = tally.lock().expect("no panic").next() else { break };
             let mut random = Random::of(seed, number);
-            let tried = match Lab::of(fleet, number, &mut random) {
+            let tried = match Lab::of(fleet, number, &mut random, AIMED[usize::from(limit.is_none())]) {
                 Some(mut lab) => {
                     lab.control(&tally);
                     (0..mutants).take_while(|_| in_time() && lab.try_one(&tally)).count()
@@ -135,12 +135,14 @@ struct Lab<'a> {
     random: Random,
     stage: Stage,
     scene: Scene,
+    /// Packets that are aimed at a flow.
+    patience: usize,
     /// What its packets meet.
     met: Vec<(u8, FlowKey)>,
 }
 
 impl<'a> Lab<'a> {
-    fn of(fleet: &'a mut Fleet, number: u64, random: &mut Random) -> Option<Self> {
+    fn of(fleet: &'a mut Fleet, number: u64, random: &mut Random, patience: usize) -> Option<Self> {
         let scene = topologies::any(random);
         let stage = Stage::of(&scene);
         // Flows that stay would keep their counters.
@@ -154,7 +156,7 @@ impl<'a> Lab<'a> {
         }
         let met = (0..HOSTS).flat_map(|host| fleet.met(host).into_iter().map(move |key| (host, key)));
         let (met, scene) = (met.collect(), story.scene().clone());
-        Some(Self { fleet, number, random: random.clone(), stage, scene, met })
+        Some(Self { fleet, number, random: random.clone(), stage, scene, patience, met })
     }
 
     /// Makes a flow wrong, and sees. False if the switch refuses so wrong a flow.
@@ -223,7 +225,7 @@ impl<'a> Lab<'a> {
         }
         let mut story = Story::on(self.fleet, sick, self.scene.clone()).map_err(drop)?;
         let mut author = Author::new(self.random.clone());
-        for _ in 0..AIMED {
+        for _ in 0..self.patience {
             if self.aim(&mut story, &mut author, mutant) {
                 continue;
             }
@@ -246,6 +248,9 @@ impl<'a> Lab<'a> {
         let matching = beyond.unwrap_or(matching);
         let matching = self.as_another_wants(mutant.host, table, matching);
         let (table, matching) = as_it_began(table, &matching);
+        let is_tunnels = table == CLASSIFY
+            && [Field::TunSrc, Field::TunIpv6Src].iter().any(|of| matching.get(*of).is_some());
+        let table = if is_tunnels { TUNNEL_IN } else { table };
         let aim = Aim { host: mutant.host, table, matching };
         let Some(sent) = author.aimed(story, &aim) else { return true };
         let agrees = story.go_on(self.fleet, sent).is_ok();
@@ -319,7 +324,7 @@ impl<'a> Lab<'a> {
         let mut story = Story::on(self.fleet, &stage, self.scene.clone()).ok()?;
         let mut author = Author::new(self.random.clone());
         let mut is_too_big = false;
-        for _ in 0..AIMED / CHUNK {
+        for _ in 0..self.patience / CHUNK {
             (0..CHUNK).for_each(|_| {
                 self.aim(&mut story, &mut author, mutant);
                 is_too_big |= story.is_too_big();

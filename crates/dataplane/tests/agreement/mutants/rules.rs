@@ -35,7 +35,7 @@ pub(crate) fn equivalent(program: &Program, mutant: &Mutant) -> Option<&'static 
     if tells_nobody(program, mutant) {
         return Some("no rule of a group on its host asks whose member the sender is");
     }
-    if mutant.fault == Fault::Missing && is_lost_to_drops(program, mutant, &others) {
+    if is_lost_to_drops(program, mutant, &others) && gains_nothing(program, mutant) {
         return Some("where other flows do something else with its packets, these are dropped either way");
     }
     if tracks_for_no_filter(program, flow) && mutant.fault != Fault::Ends {
@@ -45,6 +45,10 @@ pub(crate) fn equivalent(program: &Program, mutant: &Mutant) -> Option<&'static 
         return Some(
             "what is below drops these packets, too, and an object's own drops are not counted apart",
         );
+    }
+    let regions = [Some(&flow.matching), mutant.wrong.as_ref().map(|wrong| &wrong.matching)];
+    if !regions.into_iter().flatten().any(|matching| course::comes(program, flow.table, matching)) {
+        return Some("no flow leads such packets to its table");
     }
     if asks_nobody(program, mutant) {
         return Some("nobody asks for what it leaves wrong, before that is written anew");
@@ -94,14 +98,33 @@ fn is_dropped_either_way(program: &Program, mutant: &Mutant) -> bool {
     let regions = [Some(&mutant.flow.matching), Some(&mutant.shown_by.matching), wrong];
     let wrong_priority = mutant.wrong.as_ref().map_or(0, |wrong| wrong.priority);
     let highest = (table, mutant.flow.priority.max(wrong_priority));
-    regions.into_iter().flatten().all(|matching| {
+    let coming = regions.into_iter().flatten().filter(|of| course::comes(program, table, of));
+    { coming }.all(|matching| {
         let right = course::drop_of(program, highest, matching);
         right.is_some() && right == course::drop_of(&sick, highest, matching)
     })
 }
 
-/// Whether the packets of a flow that is missing meet others that do the same, or are dropped as the same with it and without.
+/// Whether no packets can come that a wrong flow takes beyond its own, or a tracker looks at them in vain.
+fn gains_nothing(program: &Program, mutant: &Mutant) -> bool {
+    let Some(beyond) = &mutant.beyond else { return true };
+    let table = mutant.flow.table;
+    if !course::comes(program, table, beyond) {
+        return true;
+    }
+    let next = match table {
+        TRACK_OUT => FILTER_OUT,
+        TRACK_IN => FILTER_IN,
+        _ => return false,
+    };
+    !course::asks_tracker(program, (table, next), beyond)
+}
+
+/// Whether the packets of a flow that takes them no more meet others that do the same, or are dropped as the same with it and without.
 fn is_lost_to_drops(program: &Program, mutant: &Mutant, others: &[&Flow]) -> bool {
+    if !matches!(mutant.fault, Fault::Missing | Fault::TooLow | Fault::Match) {
+        return false;
+    }
     let flow = &mutant.flow;
     let mut sick = program.clone();
     mutant.infect(&mut sick);
@@ -116,7 +139,8 @@ fn is_lost_to_drops(program: &Program, mutant: &Mutant, others: &[&Flow]) -> boo
             both.with_masked(term.field, Value(value | term.value), Value(mask | term.mask))
         });
         let right = course::drop_of(program, highest, &both);
-        of.instructions == flow.instructions && counted(of) == counted(flow)
+        !course::comes(program, flow.table, &both)
+            || of.instructions == flow.instructions && counted(of) == counted(flow)
             || right.is_some() && right == course::drop_of(&sick, highest, &both)
     })
 }

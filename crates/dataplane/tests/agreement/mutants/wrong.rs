@@ -123,7 +123,12 @@ fn with_other_actions(flow: &Flow) -> impl Iterator<Item = (Fault, Flow)> {
         })
     });
     // Of a flow with one action and nothing else, that is all.
-    let lost = (0..apply.len()).filter(|place| !matches!(apply[*place], Action::Meter(_))).map(|place| {
+    let is_unseen = |action: &Action| match action {
+        // A dummy underlay does not look at it.
+        Action::SetField(set) => matches!(set.field(), Field::TunSrc | Field::TunIpv6Src),
+        action => matches!(action, Action::Meter(_)),
+    };
+    let lost = (0..apply.len()).filter(|place| !is_unseen(&apply[*place])).map(|place| {
         let mut wrong = flow.clone();
         wrong.instructions.apply.remove(place);
         (Fault::ActionLost, wrong)

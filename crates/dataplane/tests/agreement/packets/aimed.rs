@@ -49,7 +49,7 @@ impl Author {
         let cast = Cast::of(topology, aim);
         if let Some(mut sent) = self.outsider(topology, &cast, aim) {
             self.overlay(&mut sent.packet, &aim.matching, topology, &cast.parties);
-            sent.form = form(&aim.matching).unwrap_or(sent.form);
+            sent.form = form(&aim.matching).unwrap_or_else(|| self.form(&sent.packet));
             if aim.table == WIRE_SOURCE || aim.table == CLASSIFY && self.random.percent(50) {
                 self.pretend(&mut sent.packet, &cast);
             }
@@ -68,8 +68,20 @@ impl Author {
             false => packet,
         };
         let mut packet = self.towards(packet, topology, &from, aim);
-        if let Some(receiver) = receiver.filter(|of| of.domain == from.domain) {
-            self.lead_to(&mut packet, &from, &receiver, aim);
+        match receiver {
+            Some(receiver) if receiver.domain == from.domain => {
+                self.lead_to(&mut packet, &from, &receiver, aim);
+            }
+            // By a router of the sender's, to where it may be.
+            Some(receiver) if (TRACK_OUT..=REFUSED_IN).contains(&aim.table) => {
+                let near = cast.parties.iter().filter(|of| of.domain == from.domain);
+                let legs: Vec<_> = near.filter(|of| is_leg(topology, of)).collect();
+                if let Some(leg) = self.random.any(&legs).copied() {
+                    let by_leg = Party { mac: leg.mac, ..receiver };
+                    self.lead_to(&mut packet, &from, &by_leg, aim);
+                }
+            }
+            _ => {}
         }
         match self.random.percent(85) {
             true => self.overlay(&mut packet, &aim.matching, topology, &cast.parties),
@@ -100,9 +112,11 @@ impl Author {
         if let Some(speaker) = speaker.filter(|_| self.random.percent(70)) {
             return Some((*speaker).clone());
         }
+        // A router may bring it, too.
+        let is_by_router = self.random.percent(40);
         let fitting = |party: &&&Party| {
             cast.may_be(topology, &party.interface, &party.domain)
-                && to.is_none_or(|to| to.domain == party.domain)
+                && (is_by_router || to.is_none_or(|to| to.domain == party.domain))
         };
         let chosen: Vec<_> = guests.iter().filter(fitting).copied().collect();
         let is_member = |party: &&&Party| match cast.identity {
