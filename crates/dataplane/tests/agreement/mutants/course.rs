@@ -88,6 +88,32 @@ pub(super) fn comes(program: &Program, table: TableId, matching: &Match) -> bool
     Courses::of(program).entering(table, matching).is_some()
 }
 
+/// Tables from which packets come back to who has asked them, and does more with them.
+pub(super) fn comes_back(program: &Program) -> BTreeSet<TableId> {
+    let asked = |action: &Action| match action {
+        Action::Resubmit { table, .. } => *table,
+        _ => None,
+    };
+    let mut tables = BTreeSet::new();
+    for flow in program.flows.values() {
+        let apply = &flow.instructions.apply;
+        let last = apply.len().saturating_sub(usize::from(flow.instructions.goto_table.is_none()));
+        tables.extend(apply.iter().take(last).filter_map(asked));
+    }
+    loop {
+        let led = program.flows.values().filter(|flow| tables.contains(&flow.table));
+        let led = led.flat_map(|flow| {
+            flow.instructions.apply.iter().filter_map(asked).chain(flow.instructions.goto_table)
+        });
+        let before = tables.len();
+        let led: Vec<_> = led.collect();
+        tables.extend(led);
+        if tables.len() == before {
+            return tables;
+        }
+    }
+}
+
 /// Whether somebody asks what a tracker says of packets that match, where that sends them.
 pub(super) fn asks_tracker(program: &Program, (table, next): (TableId, TableId), matching: &Match) -> bool {
     let mut courses = Courses::of(program);

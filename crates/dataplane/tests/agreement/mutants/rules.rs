@@ -86,7 +86,9 @@ fn asks_nobody(program: &Program, mutant: &Mutant) -> bool {
         _ => return false,
     };
     let is_register = matches!(left.0, Field::Reg(_) | Field::Xreg(_) | Field::Xxreg(_) | Field::Metadata);
-    is_register && !course::asks_for(program, wrong, after, left)
+    is_register
+        && !course::comes_back(program).contains(&right.table)
+        && !course::asks_for(program, wrong, after, left)
 }
 
 /// Whether all packets that may tell the wrong flow from the right one are dropped as the same by either.
@@ -154,7 +156,8 @@ pub(crate) fn loses_nothing(program: &Program, mutant: &Mutant) -> bool {
 /// Whether it drops what an interface sends to itself.
 fn only_for_itself(flow: &Flow) -> bool {
     let key = |register| flow.matching.get(Field::Reg(register)).map(|term| term.value);
-    flow.table == DELIVER && drops(flow) && key(SOURCE_INTERFACE) == key(DESTINATION_INTERFACE)
+    let (from, to) = (key(SOURCE_INTERFACE), key(DESTINATION_INTERFACE));
+    flow.table == DELIVER && drops(flow) && from.is_some() && from == to
 }
 
 /// Whether only the interface itself is in its domain on its host, where nothing is simulated and no wire known: others' packets
@@ -229,9 +232,9 @@ fn tracks_for_no_filter(program: &Program, flow: &Flow) -> bool {
     is_neighbours && !program.flows.values().any(|of| is_filters(of) && tracks(of))
 }
 
-/// Whether it does nothing but meet a meter. What a meter of the tunnel drops, it counts.
+/// Whether it does nothing but meet a meter, in a table where others do no more.
 fn only_meters(flow: &Flow) -> bool {
-    let meters = [QUESTION, AGENT, LOG, TUNNEL_OUT].contains(&flow.table);
+    let meters = [QUESTION, AGENT, LOG].contains(&flow.table);
     meters && matches!(flow.instructions.apply.first(), Some(Action::Meter(_)))
 }
 
