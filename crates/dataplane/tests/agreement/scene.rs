@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use dataplane::{Compiler, Local, Program};
-use openflow::BundleError;
+use openflow::{BundleError, Flow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use topology::binding::{SeenPort, SeenPorts};
@@ -106,7 +106,9 @@ impl Scene {
         for (network, address, mac) in &self.neighbours {
             let domain = DomainId::Network(network.parse().expect("an id"));
             if let Some(key) = topology.key_of_domain(&domain) {
+                // Switches are kept over topologies, and nobody would tell this one anew when they forget him.
                 let flow = dataplane::neighbour(key, *address, *mac);
+                let flow = Flow { idle_timeout: 0, ..flow };
                 program.flows.insert((&flow).into(), flow);
             }
         }
