@@ -25,13 +25,13 @@ use std::io::{Error, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream as Socket;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openflow::{Connection, RequestError};
 use ovsdb::scan::{FrameError, Scanner};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::control;
 use crate::switch::nudge;

@@ -48,7 +48,7 @@ pub struct Installed {
     /// Of two of an agent with the same number, the tables are the same.
     pub tables: u64,
     /// The tables were given their last change after this time, if this connection has given them one.
-    pub sent: Option<tokio::time::Instant>,
+    pub sent: Option<Instant>,
 }
 
 /// What the switch is made equal to, and where it is said that it is.
@@ -64,7 +64,7 @@ pub struct Reconciler {
     pub flows: watch::Sender<Flows>,
     /// Counts changes of the tables, and connections: in between anything may have changed them.
     tables: u64,
-    sent: Option<tokio::time::Instant>,
+    sent: Option<Instant>,
     datapath: Datapath,
     metrics: Arc<Metrics>,
     course: Course,
@@ -227,7 +227,7 @@ impl Reconciler {
         if !difference.is_empty() {
             debug!(revision = aim.topology.revision().0, changes = difference.len(), "changing the switch");
             self.datapath.expect();
-            (self.tables, self.sent) = (self.tables + 1, Some(tokio::time::Instant::now()));
+            (self.tables, self.sent) = (self.tables + 1, Some(Instant::now()));
             switch.apply(difference, Mark::of(aim)).await?;
         }
         self.course.program().into_iter().for_each(|program| self.metrics.wanted(program));
