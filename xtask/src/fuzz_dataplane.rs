@@ -17,6 +17,9 @@ pub(crate) struct Options {
     /// What they are made of
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The number of the first topology: another one to look at it alone
+    #[arg(long, default_value_t = 0)]
+    first: u64,
     /// Instead, how many flows to make wrong, one at a time, to see whether that is noticed
     #[arg(long)]
     mutants: Option<u64>,
@@ -30,6 +33,7 @@ pub(crate) fn fuzz(options: &Options) -> anyhow::Result<()> {
     fuzz.args(test).stdout(Stdio::piped());
     fuzz.env("AGREEMENT_PAIRS", options.pairs.to_string());
     fuzz.env("AGREEMENT_SEED", options.seed.to_string());
+    fuzz.env("AGREEMENT_FIRST", options.first.to_string());
     if let Some(mutants) = options.mutants {
         fuzz.env("AGREEMENT_MUTANTS", mutants.to_string());
     }

@@ -12,6 +12,7 @@ use crate::program::{Delta, FlowKey, Program};
 use crate::view::{Local, View};
 use crate::{base, domain, filter, identity, interface, limit, peer, route, router, translation};
 use openflow::{Flow, Group, Meter};
+use topology::datapath::Datapath;
 use topology::network::{DomainMode, Network};
 use topology::{
     DatapathId, DomainId, IdentityKey, InterfaceId, ObjectRef, RouteId, RouteLinkId, Topology, TranslationId,
@@ -174,7 +175,8 @@ impl Compiler {
             Unit::Filter(id) => only_flows(filter::flows(view, id)),
             Unit::Identity(key) => only_flows(identity::flows(view, *key)),
             Unit::Domain(id) => {
-                let (flows, groups) = domain::flows(view, id);
+                let (mut flows, groups) = domain::flows(view, id);
+                flows.extend(peer::of_domain(view, id));
                 Output { flows, groups, ..Output::default() }
             }
             Unit::RouteLink(id) => only_flows(router::flows(view, id)),
@@ -227,6 +229,7 @@ impl Compiler {
     }
 
     fn units_of(&self, before: &Topology, topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
+        units_of_placement(topology, of, units);
         match of {
             ObjectRef::Interface(id) => {
                 units_of_interface(topology, id, units);
@@ -281,6 +284,12 @@ impl Compiler {
                 service.inspect(|service| units_of_interface(topology, &service.interface_uuid, units));
             }
             ObjectRef::Datapath(id) => self.units_of_datapath(before, topology, id, units),
+            ObjectRef::HostPair(id) => {
+                let hosts = topology.host_pairs().get(id).map(|pair| pair.datapath_uuids.clone());
+                for host in hosts.into_iter().flatten() {
+                    self.units_of_ways(topology, &host, units);
+                }
+            }
             ObjectRef::Filter(id) => {
                 let filter = topology.filters().get(id);
                 units.extend(filter.map(|filter| Unit::Filter(filter.interface_uuid.clone())));
@@ -298,6 +307,8 @@ impl Compiler {
             | ObjectRef::LeasePolicy(_)
             | ObjectRef::IpLeaseContainer(_)
             | ObjectRef::IpRetentionContainer(_)
+            | ObjectRef::Layer(_)
+            | ObjectRef::Relation(_)
             | ObjectRef::Sequences => {}
         }
     }
@@ -331,6 +342,20 @@ impl Compiler {
         }
     }
 
+    /// How packets go to a host, or from this one to all.
+    fn units_of_ways(&self, topology: &Topology, host: &DatapathId, units: &mut BTreeSet<Unit>) {
+        let hosts: Vec<_> = match *host == self.local.datapath {
+            true => topology.datapaths().keys().cloned().collect(),
+            false => vec![host.clone()],
+        };
+        if !topology.relations().is_empty() {
+            let own = topology.domains_placed_on(&self.local.datapath);
+            let placed = hosts.iter().flat_map(|host| topology.domains_placed_on(host));
+            units.extend(placed.chain(own).map(Unit::Domain));
+        }
+        units.extend(hosts.into_iter().map(Unit::Peer));
+    }
+
     fn units_of_datapath(
         &self,
         before: &Topology,
@@ -338,20 +363,18 @@ impl Compiler {
         id: &DatapathId,
         units: &mut BTreeSet<Unit>,
     ) {
-        units.insert(Unit::Peer(id.clone()));
-        let underlay = topology.datapaths().get(id).and_then(|datapath| datapath.underlay);
-        let alike = underlay.map(|underlay| self.topology.datapaths_at(&underlay.address));
-        units.extend(alike.into_iter().flatten().map(Unit::Peer));
+        self.units_of_ways(topology, id, units);
+        let addresses = topology.datapaths().get(id).into_iter().flat_map(|datapath| datapath.addresses());
+        let alike = addresses.flat_map(|of| self.topology.datapaths_at(&of.address));
+        units.extend(alike.map(Unit::Peer));
         let reachable = |topology| {
             let view = View { topology, local: &self.local };
-            let own = view.underlay().map(|underlay| underlay.address.is_ipv4());
-            (view.peer(id).map(|(datapath, _)| datapath.key), own)
+            // What another has in common with this host hangs on the addresses of both.
+            let own: Vec<_> = view.own().into_iter().flat_map(Datapath::addresses).collect();
+            let families = own.iter().map(|of| of.address.is_ipv4()).collect::<Vec<_>>();
+            (view.peer(id).map(|datapath| datapath.key), families)
         };
         let own = *id == self.local.datapath;
-        if own {
-            // Addresses, encapsulation and MTU of every tunnel start here.
-            units.extend(topology.datapaths().keys().cloned().map(Unit::Peer));
-        }
         let block = |topology: &Topology| topology.datapaths().get(id).map(|datapath| datapath.nat_block);
         if reachable(before) != reachable(&self.topology) || block(before) != block(&self.topology) {
             // Every host has its ports of shared addresses.
@@ -363,6 +386,25 @@ impl Compiler {
                 units_of_interface(topology, &interface, units);
             }
         }
+    }
+}
+
+/// What hangs on records that say by which address a host carries a domain. Which addresses a host has been given is told by the
+/// records of all, so a change of one may concern every host.
+fn units_of_placement(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
+    if topology.relations().is_empty() {
+        return;
+    }
+    let placed = match of {
+        ObjectRef::Network(id) => {
+            units.extend(topology.domain_of_network(id).map(Unit::Domain));
+            return;
+        }
+        _ => topology.domains_placed_by(of),
+    };
+    if !placed.is_empty() || matches!(of, ObjectRef::Relation(_)) {
+        units.extend(placed.into_iter().map(Unit::Domain));
+        units.extend(topology.datapaths().keys().cloned().map(Unit::Peer));
     }
 }
 

@@ -146,6 +146,12 @@ impl Owner {
         (Cookie(Self::Base(Purpose::Pipeline).cookie().0 & kind), kind)
     }
 
+    /// What the cookies of peers have in common, and by which bits they are known.
+    pub fn of_peers() -> (Cookie, u64) {
+        let kind = 0xff << 56;
+        (Cookie(Self::Peer(HostKey(0)).cookie().0 & kind), kind)
+    }
+
     /// From a flow; `None` if it is not one of ours.
     pub fn of_cookie(cookie: Cookie) -> Option<Self> {
         let key = u32::try_from(cookie.0 & 0x00ff_ffff_ffff_ffff).ok()?;

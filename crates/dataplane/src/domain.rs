@@ -206,7 +206,7 @@ fn local_members(view: View<'_>, domain: &DomainId) -> Vec<InterfaceKey> {
 
 fn remote_hosts(view: View<'_>, domain: &DomainId) -> Vec<HostKey> {
     let host = |id: &topology::DatapathId| {
-        let (datapath, _) = view.peer(id)?;
+        let datapath = view.peer(id)?;
         let members = view.topology.members(&(domain.clone(), id.clone()));
         let mut members = members.iter().filter_map(|id| view.topology.interfaces().get(id));
         members

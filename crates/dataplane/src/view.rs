@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 use openflow::{Field, Match, OfPort};
-use topology::datapath::{Datapath, Encapsulation, Underlay};
+use topology::datapath::{Datapath, Encapsulation};
 use topology::interface::{AdminState, Interface, InterfaceMode};
 use topology::route::Route;
 use topology::translation::Translation;
@@ -77,7 +77,7 @@ impl<'a> View<'a> {
             let port = self.local.ports.get(&interface.uuid).copied().map(Place::Here);
             return if is_simulated { Some(Place::Simulated) } else { port };
         }
-        self.peer(host).map(|(datapath, _)| Place::At(datapath.key))
+        self.peer(host).map(|datapath| Place::At(datapath.key))
     }
 
     /// The sets of security groups that interfaces on this host are in.
@@ -87,17 +87,15 @@ impl<'a> View<'a> {
         here.filter_map(|interface| interface.identity).collect()
     }
 
-    /// Another host that can be reached, and how.
-    pub(crate) fn peer(self, id: &DatapathId) -> Option<(&'a Datapath, Underlay)> {
-        let own = self.underlay()?;
+    /// Another host that can be reached.
+    pub(crate) fn peer(self, id: &DatapathId) -> Option<&'a Datapath> {
         let datapath = self.topology.datapaths().get(id).filter(|_| *id != self.local.datapath)?;
-        let underlay = datapath.underlay?;
-        (underlay.address.is_ipv4() == own.address.is_ipv4()).then_some((datapath, underlay))
+        self.topology.reaches(&self.local.datapath, id).then(|| datapath.as_ref())
     }
 
-    /// How this host takes part in the underlay.
-    pub(crate) fn underlay(self) -> Option<Underlay> {
-        self.topology.datapaths().get(&self.local.datapath)?.underlay
+    /// This host.
+    pub(crate) fn own(self) -> Option<&'a Datapath> {
+        self.topology.datapaths().get(&self.local.datapath).map(|own| own.as_ref())
     }
 
     pub(crate) fn attachments(self, interface: &InterfaceId) -> Vec<Attachment> {

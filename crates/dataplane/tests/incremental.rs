@@ -9,11 +9,15 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use topology::binding::{SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
+use topology::host_pair::HostPair;
+use topology::underlay::UnderlayAddress;
 use topology::{Change, DatapathId, Edit, HostKey, InterfaceId, Request, Topology, scope};
 
 const HOSTS: u8 = 3;
 const NETWORKS: u8 = 2;
 const INTERFACES: u8 = 6;
+/// Ways in which a host can register.
+const VARIANTS: u8 = 6;
 
 /// Something that a user or a host does.
 #[derive(Clone, Debug)]
@@ -26,6 +30,8 @@ enum Step {
     Register(u8, u8),
     /// A host shows the ports of these interfaces.
     Show(u8, u8),
+    /// All hosts have realized where pairs of them are.
+    Settle,
 }
 
 fn request() -> impl Strategy<Value = Value> {
@@ -82,6 +88,8 @@ fn request() -> impl Strategy<Value = Value> {
         3 => translation(),
         3 => protection(),
         3 => physical(),
+        3 => placement(),
+        1 => pair(),
         4 => (interface.clone(), interface_attributes).prop_map(|(uuid, attributes)| {
             json!({"op": "update", "resource": "interfaces", "uuid": uuid, "attributes": attributes})
         }),
@@ -361,11 +369,54 @@ fn service_of(service: u8, leg: u8, mode: u8) -> Value {
     }
 }
 
+/// Who carries what, and by which address: of the host interfaces, or of a topology that the hosts are in.
+fn placement() -> impl Strategy<Value = Value> {
+    let item = prop_oneof![
+        3 => (0..NETWORKS).prop_map(|n| json!({"network_uuid": format!("nw-{n}")})),
+        1 => Just(json!({"segment_uuid": "seg-0"})),
+    ];
+    let create = |resource: &str, attributes: Value| json!({"op": "create", "resource": resource, "attributes": attributes});
+    let act = |action: &str, uuid: String, attributes: Value| json!({"op": "act", "action": action, "uuid": uuid, "attributes": attributes});
+    prop_oneof![
+        2 => Just(create("networks", json!({"uuid": "nw-under", "mode": "physical", "ipv4_network": "198.51.100.0"}))),
+        1 => prop_oneof![Just("simple_underlay"), Just("simple_overlay")]
+            .prop_map(move |mode| create("topologies", json!({"uuid": format!("topo-{mode}").replace('_', "-"), "mode": mode}))),
+        4 => (0..HOSTS, 0..2_u8).prop_map(move |(host, address)| create("interfaces", json!({"uuid": format!("if-eth{host}"),
+            "mode": "host", "owner_datapath_uuid": format!("dp-host{host}"), "port_name": format!("eth{host}"),
+            "network_uuid": "nw-under", "mac_address": format!("02:00:00:00:09:0{host}"),
+            "ipv4_address": format!("198.51.100.{}", host + 100 * address)}))),
+        4 => (0..HOSTS, item.clone()).prop_map(move |(host, mut item)| {
+            item["interface_uuid"] = format!("if-eth{host}").into();
+            act("add_placement", format!("dp-host{host}"), item)
+        }),
+        1 => (0..HOSTS, item.clone()).prop_map(move |(host, item)| act("remove_placement", format!("dp-host{host}"), item)),
+        2 => (0..HOSTS).prop_map(move |host| act("add_member", "topo-simple-underlay".to_owned(),
+            json!({"datapath_uuid": format!("dp-host{host}"), "interface_uuid": format!("if-eth{host}")}))),
+        2 => Just(act("add_member", "topo-simple-overlay".to_owned(), json!({"underlay_uuid": "topo-simple-underlay"}))),
+        2 => item.prop_map(move |item| act("add_member", "topo-simple-overlay".to_owned(), item)),
+        1 => (0..HOSTS).prop_map(|host| json!({"op": "delete", "resource": "interfaces", "uuid": format!("if-eth{host}")})),
+    ]
+}
+
+/// How two hosts wrap what they send each other.
+fn pair() -> impl Strategy<Value = Value> {
+    let kind = prop_oneof![Just(Some("geneve")), Just(Some("vxlan")), Just(Some("gre")), Just(None)];
+    (0..HOSTS, 0..HOSTS, kind).prop_map(|(one, other, kind)| {
+        let action = if kind.is_some() { "add_datapath_peer" } else { "remove_datapath_peer" };
+        let mut attributes = json!({"peer_uuid": format!("dp-host{other}")});
+        if let Some(kind) = kind {
+            attributes["encapsulation"] = kind.into();
+        }
+        json!({"op": "act", "action": action, "uuid": format!("dp-host{one}"), "attributes": attributes})
+    })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
+        1 => Just(Step::Settle),
         5 => proptest::collection::vec(request(), 1..4).prop_map(Step::Requests),
         1 => (0..HOSTS, 0..HOSTS).prop_map(|(one, other)| Step::Share(one, other)),
-        1 => (0..HOSTS, 0..4_u8).prop_map(|(host, variant)| Step::Register(host, variant)),
+        1 => (0..HOSTS, 0..VARIANTS).prop_map(|(host, variant)| Step::Register(host, variant)),
         2 => (0..HOSTS, any::<u8>()).prop_map(|(host, shown)| Step::Show(host, shown)),
     ]
 }
@@ -375,14 +426,25 @@ fn host_id(host: u8) -> DatapathId {
 }
 
 fn registration(host: u8, variant: u8) -> Registration {
-    let encapsulation =
-        [Encapsulation::Geneve, Encapsulation::Geneve, Encapsulation::Vxlan, Encapsulation::Gre];
-    let address = format!("192.0.2.{}", host * 4 + variant + 1).parse().expect("an address");
-    Registration {
-        node_id: format!("host{host}").parse().expect("a valid id"),
-        dpid: topology::Dpid(u64::from(host) + 1),
-        underlay: Underlay { encapsulation: encapsulation[usize::from(variant)], address, mtu: 1500 },
-    }
+    let encapsulation = match variant {
+        2 => Encapsulation::Vxlan,
+        3 => Encapsulation::Gre,
+        _ => Encapsulation::Geneve,
+    };
+    let ipv4 = format!("192.0.2.{}", host * VARIANTS + variant + 1);
+    let (first, others) = match variant {
+        4 => (ipv4, vec![format!("198.51.100.{host}"), format!("2001:db8::{host}")]),
+        5 => (format!("2001:db8::{host}"), vec![ipv4]),
+        _ => (ipv4, Vec::new()),
+    };
+    let address = |text: String| text.parse().expect("an address");
+    let others = others.into_iter().map(|other| UnderlayAddress { address: address(other), mtu: 1400 });
+    Registration::new(
+        format!("host{host}").parse().expect("a valid id"),
+        topology::Dpid(u64::from(host) + 1),
+        Underlay { encapsulation, address: address(first), mtu: 1500 },
+    )
+    .with_addresses(others.collect())
 }
 
 fn take(topology: &Topology, seen: &mut SeenPorts, step: Step) -> Topology {
@@ -394,6 +456,11 @@ fn take(topology: &Topology, seen: &mut SeenPorts, step: Step) -> Topology {
         }
         Step::Share(one, other) => return share(topology, one, other),
         Step::Register(host, variant) => Datapath::register(&mut edit, registration(host, variant)).is_ok(),
+        Step::Settle => {
+            let pairs: Vec<_> = topology.unsettled_host_pairs().cloned().collect();
+            pairs.iter().for_each(|pair| HostPair::settle(&mut edit, &pair.uuid, pair.meta.revision));
+            true
+        }
         Step::Show(host, shown) => {
             let shown = (0..INTERFACES).filter(|n| shown & (1 << n) != 0);
             let port = |n| SeenPort {
@@ -401,6 +468,7 @@ fn take(topology: &Topology, seen: &mut SeenPorts, step: Step) -> Topology {
                 instance: format!("{host}-{n}-{}", topology.revision()),
                 iface_id: Some(format!("if-{n}")),
                 error: None,
+                asks: false,
             };
             seen.report(host_id(host), shown.map(port).collect());
             if topology.datapaths().contains_key(&host_id(host)) {

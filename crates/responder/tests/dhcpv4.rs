@@ -462,3 +462,22 @@ proptest! {
         prop_assert_eq!(dhcpv4(&reply, &lease()), Err(Ignored::NotDhcp));
     }
 }
+
+#[test]
+fn clients_want_an_address_when_they_discover_or_request() {
+    let check = |kind: MessageType, expected: bool| {
+        assert_eq!(dhcpv4::wants_address(&sent(&message(kind, [])), ASKER), expected, "{kind:?}");
+    };
+    check(MessageType::Discover, true);
+    check(MessageType::Request, true);
+    check(MessageType::Inform, false);
+    check(MessageType::Release, false);
+    check(MessageType::Decline, false);
+    check(MessageType::Offer, false);
+    let discover = message(MessageType::Discover, []);
+    assert!(!dhcpv4::wants_address(&sent(&discover), OTHER));
+    let mut relayed = discover.clone();
+    relayed.set_giaddr(SERVER);
+    assert!(!dhcpv4::wants_address(&sent(&relayed), ASKER));
+    assert!(!dhcpv4::wants_address(&frame(NOBODY, ALL, b"no message"), ASKER));
+}

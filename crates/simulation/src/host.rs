@@ -96,7 +96,7 @@ impl Host {
     }
 
     pub(crate) fn registration(&self, dpid: Dpid) -> Registration {
-        Registration { node_id: self.node.clone(), dpid, underlay: self.underlay }
+        Registration::new(self.node.clone(), dpid, self.underlay)
     }
 
     /// Makes a port, in place of one of the same name.
@@ -107,6 +107,7 @@ impl Host {
             instance: format!("{}-{}", self.node, self.ports_made),
             iface_id,
             error: None,
+            asks: false,
         };
         let number = is_ready.then_some(number);
         self.database.ports.insert(name.to_owned(), HostPort { seen, number });

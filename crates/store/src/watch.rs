@@ -49,6 +49,12 @@ impl Watch {
         self.position
     }
 
+    /// Whether the next commit is at hand, so that [`next`](Self::next) need not ask the store for it.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Waits for the next commit. May be cancelled and called again: no commit is lost.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::question::{
-    FlowPage, FlowQuery, Items, KINDS, MAX_ANSWER, MAX_ITEMS, Question, Refusal, TraceQuery, Traced,
+    FlowPage, FlowQuery, Items, KINDS, MAX_ANSWER, MAX_ITEMS, PeerRow, Question, Refusal, TraceQuery, Traced,
 };
 use crate::wire::{self, REFUSED_INVALID};
 
@@ -95,6 +95,14 @@ impl Line {
     /// See [`AskError`].
     pub async fn trace(&self, query: TraceQuery) -> Result<Traced, AskError> {
         self.ask(Question::Trace(query)).await?.traced().map_err(senseless)
+    }
+
+    /// Asks how much has gone to each other host, and come from it.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub async fn peers(&self) -> Result<Vec<PeerRow>, AskError> {
+        self.ask(Question::Peers).await?.peers().map_err(senseless)
     }
 
     async fn ask(&self, question: Question) -> Result<Items, AskError> {

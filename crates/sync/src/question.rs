@@ -17,7 +17,7 @@ use topology::walk::{Connections, Packet};
 use topology::{DatapathId, InterfaceId};
 
 /// The kinds of [`Question`], by the names that agents say hello with.
-pub const KINDS: [&str; 2] = [Question::FLOWS, Question::TRACE];
+pub const KINDS: [&str; 3] = [Question::FLOWS, Question::TRACE, Question::PEERS];
 
 /// Most items of one answer: as many as a page of the Web API has.
 pub const MAX_ITEMS: usize = 10_000;
@@ -33,18 +33,22 @@ pub enum Question {
     Flows(FlowQuery),
     /// What would become of a packet?
     Trace(TraceQuery),
+    /// How much has gone to each other host, and come from it?
+    Peers,
 }
 
 impl Question {
     const FLOWS: &str = "flows";
     /// An agent that does not know connections by name would trace another packet, and knows a `trace` that is not this one.
     const TRACE: &str = "trace_known";
+    const PEERS: &str = "peers";
 
     /// Its name among [`KINDS`].
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Flows(_) => Self::FLOWS,
             Self::Trace(_) => Self::TRACE,
+            Self::Peers => Self::PEERS,
         }
     }
 }
@@ -109,6 +113,27 @@ pub struct FlowOwner {
     /// What it does for them, in words.
     #[schema(example = "interface if-a")]
     pub what: String,
+}
+
+/// What has passed between the host that is asked and another one, as the flows of that peer have counted. They count from when
+/// they were made, which is anew when either host's underlay changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// The other host.
+    pub host: DatapathId,
+    /// What was sent to it.
+    pub sent: Traffic,
+    /// What came from it.
+    pub received: Traffic,
+}
+
+/// A number of packets, and what they take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// How many.
+    pub packets: u64,
+    /// Their bytes, without what tunnels add.
+    pub bytes: u64,
 }
 
 /// Which packet to trace.
@@ -213,6 +238,8 @@ pub enum Answer {
     Flows(FlowPage),
     /// To [`Question::Trace`].
     Trace(Traced),
+    /// To [`Question::Peers`].
+    Peers(Vec<PeerRow>),
 }
 
 /// One item of the answer to a trace.
@@ -241,6 +268,7 @@ impl Answer {
                 let items: Vec<_> = items.map(|item| encode(&item)).collect();
                 (items.len(), items)
             }
+            Self::Peers(peers) => (peers.len(), peers.iter().map(encode).collect()),
         };
         Items { total: u64::try_from(total).unwrap_or(u64::MAX), items }
     }
@@ -267,6 +295,11 @@ impl Items {
             }
         }
         Ok(traced)
+    }
+
+    /// The answer to [`Question::Peers`].
+    pub(crate) fn peers(&self) -> Result<Vec<PeerRow>, serde_json::Error> {
+        self.decode()
     }
 
     fn decode<'a, T: Deserialize<'a>>(&'a self) -> Result<Vec<T>, serde_json::Error> {

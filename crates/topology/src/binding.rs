@@ -5,6 +5,8 @@
 //! heard of, and the newest counts. A claim is known by the port's own identity in the host's database, so a host
 //! that says the same again, after a reconnect or a restart, takes nothing back: two hosts that show one interface do
 //! not fight over it, and both are on record.
+//!
+//! A host that does not carry the interface's network claims nothing: see [`crate::placement`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use crate::edit::Edit;
 use crate::graph::Topology;
 use crate::id::{DatapathId, InterfaceId};
 use crate::interface::{Interface, InterfaceMode, InterfacePort};
+use crate::lease_policy::LeasePolicy;
 use crate::meta::{Meta, MetaSpec};
 use crate::multimap::MultiMap;
 use crate::object::ObjectRef;
@@ -29,7 +32,7 @@ pub const MAX_PORTS_SEEN: usize = 20_000;
 pub const LOCAL_PORT: &str = "LOCAL";
 
 /// A port as a host's agent sees it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SeenPort {
     /// Its name; [`LOCAL_PORT`] for the bridge's own.
     pub name: String,
@@ -41,6 +44,9 @@ pub struct SeenPort {
     /// What the switch says is wrong with it.
     #[serde(default)]
     pub error: Option<String>,
+    /// Its guest has asked for an IPv4 address lately, and has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asks: bool,
 }
 
 impl SeenPort {
@@ -162,12 +168,17 @@ impl SeenPorts {
         self.hosts.keys()
     }
 
-    /// Brings the bindings of one host's interfaces in line with what it shows.
+    /// Brings the bindings of one host's interfaces in line with what it shows, and gives addresses to those whose guests ask.
     pub fn bind(&self, datapath: &DatapathId, edit: &mut Edit) {
         let shown = self.of(datapath).iter().filter_map(|port| bound_by(edit.topology(), datapath, port));
         let claimed = edit.topology().interfaces_claimed_by(datapath);
         let interfaces: BTreeSet<_> = shown.chain(claimed).collect();
         interfaces.iter().for_each(|interface| self.bind_one(datapath, interface, edit));
+        let asking = self.of(datapath).iter().filter(|port| port.asks);
+        let asking = asking.filter_map(|port| bound_by(edit.topology(), datapath, port));
+        let is_here = |id: &InterfaceId| edit.topology().host_of_interface(id) == Some(datapath);
+        let asking: Vec<_> = asking.filter(is_here).collect();
+        asking.iter().for_each(|interface| LeasePolicy::answer(edit, interface));
     }
 
     /// Brings bindings in line with the interfaces and datapaths that an edit has changed, so that a record which
@@ -181,7 +192,9 @@ impl SeenPorts {
             match reference {
                 ObjectRef::Datapath(id) => drop(hosts.insert(id.clone())),
                 ObjectRef::Interface(id) => places.extend(self.touched_with(id, edit)),
-                _ => {}
+                other => placed_by(other, edit)
+                    .iter()
+                    .for_each(|interface| places.extend(self.touched_with(interface, edit))),
             }
         }
         hosts.iter().for_each(|host| self.bind(host, edit));
@@ -225,7 +238,12 @@ impl SeenPorts {
 
     /// The ports of one host that name an interface and do not bind it.
     pub fn refusals_on(&self, topology: &Topology, datapath: &DatapathId) -> Vec<Refusal> {
-        self.of(datapath).iter().filter_map(|port| match_port(topology, datapath, port).err()).collect()
+        self.of(datapath).iter().filter_map(|port| Self::refusal(topology, datapath, port)).collect()
+    }
+
+    /// Why a port of a host does not bind the interface that it names, if so.
+    pub fn refusal(topology: &Topology, datapath: &DatapathId, port: &SeenPort) -> Option<Refusal> {
+        match_port(topology, datapath, port).err()
     }
 
     /// Why a port that names an interface does not bind it, if there is one.
@@ -254,6 +272,35 @@ impl SeenPorts {
         };
         places.into_iter().filter_map(port).collect()
     }
+}
+
+/// The interfaces that hosts may have come to carry, or no more, with a record: by topologies that have their networks, or
+/// because their networks are others now.
+fn placed_by(record: &ObjectRef, edit: &Edit) -> BTreeSet<InterfaceId> {
+    let of = |topology: &Topology| -> Vec<InterfaceId> {
+        match record {
+            // Nobody leaves anybody out.
+            _ if topology.relations().is_empty() => Vec::new(),
+            ObjectRef::Relation(_) => {
+                let domains = topology.domains_placed_by(record).into_iter();
+                domains.flat_map(|domain| topology.interfaces_in_domain(&domain)).collect()
+            }
+            ObjectRef::Network(id) => {
+                let domain = topology.domain_of_network(id);
+                domain.map_or_else(Vec::new, |domain| topology.interfaces_in_domain(&domain))
+            }
+            ObjectRef::MacLease(id) => {
+                let lease = topology.mac_leases().get(id);
+                lease.map(|lease| lease.interface_uuid.clone()).into_iter().collect()
+            }
+            ObjectRef::IpLease(id) => {
+                let holder = topology.ip_leases().get(id).and_then(|lease| lease.holder.as_ref());
+                holder.map(|holder| holder.interface_uuid.clone()).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    };
+    [edit.base(), edit.topology()].into_iter().flat_map(of).collect()
 }
 
 fn texts(port: &SeenPort) -> impl Iterator<Item = String> + use<> {
@@ -330,6 +377,13 @@ fn admit(
             "port {} on {datapath} names a simulated interface, which has no port",
             port.name
         ));
+    }
+    let left_out = topology.domains_of_interface(&interface.uuid).into_iter().find_map(|domain| {
+        let by = topology.left_out_by(datapath, &domain)?;
+        Some((domain, by))
+    });
+    if let Some((domain, by)) = left_out {
+        return refuse(format!("port {} is on {datapath}, which {by} leaves out of {domain}", port.name));
     }
     if (port.name == LOCAL_PORT) != (interface.mode == InterfaceMode::Internal) {
         return refuse(format!("port {} on {datapath} does not fit the interface's mode", port.name));

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,85 +21,12 @@ use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
 use crate::id::{DatapathId, Id};
 use crate::meta::{Labels, Meta, MetaSpec, text};
+use crate::underlay::{MIN_UNDERLAY_MTU, UnderlayAddress};
 
-/// Smallest IPv6 link (RFC 8200, section 5): an underlay below it cannot carry an overlay.
-pub const MIN_UNDERLAY_MTU: u16 = 1280;
+pub use crate::underlay::{Encapsulation, Underlay};
 
-/// How frames between hosts are wrapped.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Encapsulation {
-    /// RFC 8926, with an option that names source and destination interface.
-    #[default]
-    Geneve,
-    /// RFC 7348.
-    Vxlan,
-    /// RFC 2784 with the key of RFC 2890.
-    Gre,
-}
-
-impl Encapsulation {
-    /// Every encapsulation.
-    pub const ALL: [Self; 3] = [Self::Geneve, Self::Vxlan, Self::Gre];
-
-    /// What is wrapped around an inner packet, in bytes, counted from the underlay's IP header to the end of the inner
-    /// Ethernet header.
-    pub fn overhead(self, underlay: IpAddr) -> u16 {
-        const ETHERNET: u16 = 14;
-        const UDP: u16 = 8;
-        let ip = if underlay.is_ipv4() { 20 } else { 40 };
-        let header = match self {
-            // RFC 8926, section 3.4: 8 fixed bytes, then our one option of 4 bytes of header and 8 of data.
-            Self::Geneve => UDP + 8 + 12,
-            Self::Vxlan => UDP + 8,
-            Self::Gre => 4 + 4,
-        };
-        ip + header + ETHERNET
-    }
-}
-
-impl std::fmt::Display for Encapsulation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Geneve => "geneve",
-            Self::Vxlan => "vxlan",
-            Self::Gre => "gre",
-        })
-    }
-}
-
-impl std::str::FromStr for Encapsulation {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let named = Self::ALL.into_iter().find(|encapsulation| encapsulation.to_string() == text);
-        named.ok_or_else(|| format!("must be geneve, vxlan or gre, not {text}"))
-    }
-}
-
-/// How a host takes part in the underlay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Underlay {
-    /// How this host wraps what it sends.
-    pub encapsulation: Encapsulation,
-    /// Where the others send to.
-    #[schema(value_type = String, example = "192.0.2.1")]
-    pub address: IpAddr,
-    /// The largest IP packet the underlay takes from this host, in bytes.
-    pub mtu: u16,
-}
+/// Most underlay addresses of a host: every pair of addresses of two hosts costs both a flow.
+pub const MAX_UNDERLAY_ADDRESSES: usize = 4;
 
 /// A host's number among those that share external addresses, from 0 on.
 #[derive(
@@ -130,6 +58,12 @@ pub struct Datapath {
     /// How the host is reached; absent until its agent has registered.
     #[serde(default)]
     pub underlay: Option<Underlay>,
+    /// Where it can be reached besides.
+    #[serde(default)]
+    pub other_addresses: Vec<UnderlayAddress>,
+    /// Whether its agent heeds records of pairs of hosts.
+    #[serde(default)]
+    pub heeds_pairs: bool,
 }
 
 /// What a host's agent says of itself.
@@ -141,6 +75,47 @@ pub struct Registration {
     pub dpid: Dpid,
     /// How the host is reached.
     pub underlay: Underlay,
+    /// Where it can be reached besides. Agents of earlier releases know of no such.
+    #[serde(default)]
+    pub other_addresses: Vec<UnderlayAddress>,
+    /// Whether the agent heeds records of pairs of hosts. Agents of earlier releases know of none: what they would lose is not
+    /// sent to them.
+    #[serde(default)]
+    pub heeds_pairs: bool,
+}
+
+impl Registration {
+    /// That of a host with one address.
+    pub fn new(node_id: NodeId, dpid: Dpid, underlay: Underlay) -> Self {
+        Self { node_id, dpid, underlay, other_addresses: Vec::new(), heeds_pairs: true }
+    }
+
+    /// The same for a host with further addresses.
+    #[must_use]
+    pub fn with_addresses(self, other_addresses: Vec<UnderlayAddress>) -> Self {
+        Self { other_addresses, ..self }
+    }
+
+    /// Every address, the host's own choice first.
+    pub fn addresses(&self) -> impl Iterator<Item = UnderlayAddress> {
+        std::iter::once(self.underlay.endpoint()).chain(self.other_addresses.iter().copied())
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.addresses().any(|of| of.mtu < MIN_UNDERLAY_MTU) {
+            return Err(Error::unfit("underlay_mtu", format!("must be at least {MIN_UNDERLAY_MTU}")));
+        }
+        let distinct: BTreeSet<_> = self.addresses().map(|of| of.address).collect();
+        let given = self.addresses().count();
+        if distinct.len() < given {
+            return Err(Error::duplicate("underlay_address", "each address is named once"));
+        }
+        if given > MAX_UNDERLAY_ADDRESSES {
+            let reason = format!("a host has at most {MAX_UNDERLAY_ADDRESSES}");
+            return Err(Error::unfit("underlay_address", reason));
+        }
+        Ok(())
+    }
 }
 
 /// The attributes of a datapath that users give.
@@ -169,11 +144,34 @@ impl Datapath {
         let node_id = spec.node_id.ok_or_else(|| Error::missing("node_id"))?;
         Self::unique(edit, &uuid, dpid, &node_id)?;
         let display_name = text("display_name", spec.display_name.unwrap_or_else(|| node_id.to_string()))?;
-        let meta = edit.new_meta(MetaSpec { project: spec.project, labels: spec.labels })?;
-        let key = edit.host_key()?;
-        let (nat_block, underlay) = (Some(Self::free_block(edit)), None);
-        edit.put(Self { uuid: uuid.clone(), meta, key, display_name, dpid, node_id, nat_block, underlay });
+        let meta = MetaSpec { project: spec.project, labels: spec.labels };
+        Self::put_new(edit, uuid.clone(), meta, (dpid, node_id, display_name))?;
         Ok(uuid)
+    }
+
+    /// One whose agent has not registered.
+    fn put_new(
+        edit: &mut Edit,
+        uuid: DatapathId,
+        meta: MetaSpec,
+        (dpid, node_id, display_name): (Dpid, NodeId, String),
+    ) -> Result<(), Error> {
+        let (meta, key) = (edit.new_meta(meta)?, edit.host_key()?);
+        let nat_block = Some(Self::free_block(edit));
+        let (underlay, other_addresses, heeds_pairs) = (None, Vec::new(), false);
+        edit.put(Self {
+            uuid,
+            meta,
+            key,
+            display_name,
+            dpid,
+            node_id,
+            nat_block,
+            underlay,
+            other_addresses,
+            heeds_pairs,
+        });
+        Ok(())
     }
 
     pub(crate) fn update(edit: &mut Edit, uuid: &DatapathId, attributes: Attributes) -> Result<(), Error> {
@@ -192,58 +190,68 @@ impl Datapath {
         Ok(())
     }
 
-    /// Takes what an agent says of its host into the topology. Another datapath at its address loses the address.
+    /// Takes what an agent says of its host into the topology. Another datapath at one of its addresses loses what it has
+    /// registered.
     ///
     /// # Errors
     /// The dpid belongs to a datapath that another agent has registered, or the underlay cannot carry an overlay.
     pub fn register(edit: &mut Edit, registration: Registration) -> Result<DatapathId, Error> {
-        let Registration { node_id, dpid, underlay } = registration;
-        if underlay.mtu < MIN_UNDERLAY_MTU {
-            return Err(Error::unfit("underlay_mtu", format!("must be at least {MIN_UNDERLAY_MTU}")));
-        }
+        registration.check()?;
+        let Registration { node_id, dpid, underlay, other_addresses, heeds_pairs } = registration;
         let known = edit.topology().datapath_of_node(&node_id).or_else(|| {
             edit.topology().datapath_of_dpid(dpid).filter(|datapath| datapath.underlay.is_none())
         });
-        let uuid = match known.cloned() {
-            None => Self::register_new(edit, node_id, dpid, underlay)?,
-            Some(old) => {
-                Self::unique(edit, &old.uuid, dpid, &node_id)?;
-                let nat_block = old.nat_block.unwrap_or_else(|| Self::free_block(edit));
-                let (nat_block, underlay) = (Some(nat_block), Some(underlay));
-                let new = Self { dpid, node_id, nat_block, underlay, ..Self::clone(&old) };
-                edit.replace(&*old, new, |datapath| &mut datapath.meta);
-                old.uuid.clone()
-            }
+        let old = match known.cloned() {
+            Some(known) => known,
+            None => Self::expect(edit, dpid, &node_id)?,
         };
-        Self::take_over(edit, &uuid, underlay.address)?;
-        Ok(uuid)
+        Self::unique(edit, &old.uuid, dpid, &node_id)?;
+        let nat_block = Some(old.nat_block.unwrap_or_else(|| Self::free_block(edit)));
+        let underlay = Some(underlay);
+        let new =
+            Self { dpid, node_id, nat_block, underlay, other_addresses, heeds_pairs, ..Self::clone(&old) };
+        let addresses: Vec<_> = new.addresses().map(|of| of.address).collect();
+        edit.replace(&*old, new, |datapath| &mut datapath.meta);
+        addresses.iter().try_for_each(|address| Self::take_over(edit, &old.uuid, address))?;
+        Ok(old.uuid.clone())
     }
 
-    fn take_over(edit: &mut Edit, uuid: &DatapathId, address: IpAddr) -> Result<(), Error> {
-        for other in edit.topology().datapaths_at(&address).into_iter().filter(|other| other != uuid) {
+    fn take_over(edit: &mut Edit, uuid: &DatapathId, address: &IpAddr) -> Result<(), Error> {
+        for other in edit.topology().datapaths_at(address).into_iter().filter(|other| other != uuid) {
             let old = edit.datapath(&other)?;
-            let new = Self { underlay: None, ..Self::clone(&old) };
+            let new = Self { underlay: None, other_addresses: Vec::new(), ..Self::clone(&old) };
             edit.replace(&*old, new, |datapath| &mut datapath.meta);
         }
         Ok(())
     }
 
-    fn register_new(
-        edit: &mut Edit,
-        node_id: NodeId,
-        dpid: Dpid,
-        underlay: Underlay,
-    ) -> Result<DatapathId, Error> {
+    /// Makes the datapath of a host that nobody knew.
+    fn expect(edit: &mut Edit, dpid: Dpid, node_id: &NodeId) -> Result<Arc<Self>, Error> {
         // The node's name makes a readable id where it can be one.
         let wished = format!("{}-{}", DatapathId::PREFIX, node_id.as_str().to_ascii_lowercase());
         let free = wished.parse().ok().filter(|uuid| !edit.topology().datapaths().contains_key(uuid));
         let uuid: DatapathId = free.map_or_else(|| edit.new_id(None), Ok)?;
-        Self::unique(edit, &uuid, dpid, &node_id)?;
-        let (meta, key) = (edit.new_meta(MetaSpec::default())?, edit.host_key()?);
-        let display_name = node_id.to_string();
-        let (nat_block, underlay) = (Some(Self::free_block(edit)), Some(underlay));
-        edit.put(Self { uuid: uuid.clone(), meta, key, display_name, dpid, node_id, nat_block, underlay });
-        Ok(uuid)
+        Self::unique(edit, &uuid, dpid, node_id)?;
+        Self::put_new(edit, uuid.clone(), MetaSpec::default(), (dpid, node_id.clone(), node_id.to_string()))?;
+        edit.datapath(&uuid)
+    }
+
+    /// Every address at which the host is reached, its own choice first; none until its agent has registered.
+    pub fn addresses(&self) -> impl Iterator<Item = UnderlayAddress> {
+        let first = self.underlay.as_ref().map(Underlay::endpoint);
+        first.into_iter().chain(self.other_addresses.iter().copied())
+    }
+
+    /// One of its addresses, or one that it has not registered: that is taken to be like the first.
+    pub(crate) fn endpoint(&self, address: IpAddr) -> Option<UnderlayAddress> {
+        let first = self.addresses().next()?;
+        let known = self.addresses().find(|of| of.address == address);
+        Some(known.unwrap_or(UnderlayAddress { address, mtu: first.mtu }))
+    }
+
+    /// The first address of a family.
+    pub(crate) fn address_of_family(&self, is_ipv4: bool) -> Option<UnderlayAddress> {
+        self.addresses().find(|of| of.address.is_ipv4() == is_ipv4)
     }
 
     /// The smallest number that no datapath has.
@@ -269,6 +277,9 @@ impl Datapath {
                 binding.without(uuid, edit);
             }
         }
+        for pair in edit.topology().host_pairs_of_datapath(uuid) {
+            edit.delete(pair);
+        }
         edit.delete(uuid.clone());
         Ok(())
     }
@@ -285,8 +296,7 @@ impl Datapath {
     }
 
     fn unique(edit: &Edit, uuid: &DatapathId, dpid: Dpid, node_id: &NodeId) -> Result<(), Error> {
-        let others =
-            |found: Option<&std::sync::Arc<Self>>| found.filter(|found| found.uuid != *uuid).cloned();
+        let others = |found: Option<&Arc<Self>>| found.filter(|found| found.uuid != *uuid).cloned();
         if let Some(other) = others(edit.topology().datapath_of_dpid(dpid)) {
             let message = format!("dpid: {dpid} belongs to {} of {}", other.uuid, other.node_id);
             return Err(Error::new(ErrorKind::Duplicate, "dpid", message));

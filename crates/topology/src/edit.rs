@@ -23,7 +23,8 @@ use crate::graph::{DomainId, Topology};
 use crate::id::{
     DatapathId, DnsRecordId, DnsServiceId, FilterId, Id, InterfaceId, IpLeaseContainerId, IpLeaseId,
     IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId, MacLeaseId, MacRangeGroupId,
-    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
+    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TopologyId,
+    TranslationId,
 };
 use crate::interface::{Interface, ip_field};
 use crate::ip_lease::IpLease;
@@ -31,6 +32,7 @@ use crate::ip_lease_container::IpLeaseContainer;
 use crate::ip_range::IpRange;
 use crate::ip_range_group::IpRangeGroup;
 use crate::ip_retention_container::IpRetentionContainer;
+use crate::layer::Layer;
 use crate::lease_policy::LeasePolicy;
 use crate::mac_lease::MacLease;
 use crate::mac_range::MacRange;
@@ -117,8 +119,13 @@ impl Edit {
         self.apply(Change::Put(object.into()));
     }
 
+    /// Deletes an object, and the relations that name it.
     pub(crate) fn delete(&mut self, reference: impl Into<ObjectRef>) {
-        self.apply(Change::Delete(reference.into()));
+        let reference = reference.into();
+        for relation in self.topology.relations_naming(&reference) {
+            self.apply(Change::Delete(relation.into()));
+        }
+        self.apply(Change::Delete(reference));
     }
 
     /// Puts `new` in place of `old`, with a new time and revision, unless they are equal.
@@ -284,7 +291,7 @@ impl Edit {
         }
         let networks = domain.map_or_else(Vec::new, |domain| self.topology.networks_of_domain(&domain));
         let mut leases =
-            networks.iter().flat_map(|network| self.topology.ip_leases_of_address(network, address));
+            networks.iter().flat_map(|network| self.topology.all_ip_leases_of_address(network, address));
         let Some(other) = leases.find(|other| other != id) else { return Ok(()) };
         Err(Error::duplicate(ip_field(address), format!("{address} is leased already, by {other}")))
     }
@@ -425,5 +432,6 @@ getters! {
     ip_range in ip_ranges: IpRangeId => IpRange;
     lease_policy in lease_policies: LeasePolicyId => LeasePolicy;
     ip_lease_container in ip_lease_containers: IpLeaseContainerId => IpLeaseContainer;
+    layer in topologies: TopologyId => Layer;
     ip_retention_container in ip_retention_containers: IpRetentionContainerId => IpRetentionContainer;
 }

@@ -32,11 +32,13 @@ use crate::datapath::Datapath;
 use crate::dns_record::DnsRecord;
 use crate::dns_service::DnsService;
 use crate::filter::Filter;
+use crate::host_pair::HostPair;
 use crate::host_token::HostToken;
 use crate::id::{
-    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, InterfaceId, IpLeaseContainerId, IpLeaseId,
-    IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId, MacLeaseId, MacRangeGroupId,
-    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostPairId, HostTokenId, InterfaceId,
+    IpLeaseContainerId, IpLeaseId, IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId,
+    MacLeaseId, MacRangeGroupId, MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId,
+    SecurityGroupId, SegmentId, TopologyId, TranslationId,
 };
 use crate::interface::{Interface, InterfaceMode};
 use crate::ip_lease::{IpLease, Phase};
@@ -44,6 +46,7 @@ use crate::ip_lease_container::IpLeaseContainer;
 use crate::ip_range::IpRange;
 use crate::ip_range_group::IpRangeGroup;
 use crate::ip_retention_container::IpRetentionContainer;
+use crate::layer::Layer;
 use crate::lease_policy::LeasePolicy;
 use crate::mac_lease::MacLease;
 use crate::mac_range::MacRange;
@@ -52,6 +55,7 @@ use crate::metadata_secret::MetadataSecret;
 use crate::network::Network;
 use crate::network_service::NetworkService;
 use crate::object::{Change, Object, ObjectRef};
+use crate::relation::{End, Relation, RelationId};
 use crate::route::Route;
 use crate::route_link::RouteLink;
 use crate::security_group::SecurityGroup;
@@ -66,6 +70,15 @@ pub enum DomainId {
     Network(NetworkId),
     /// MAC addresses are known; any address may live behind them.
     Segment(SegmentId),
+}
+
+impl std::fmt::Display for DomainId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Network(id) => id.fmt(f),
+            Self::Segment(id) => id.fmt(f),
+        }
+    }
 }
 
 /// Objects of one kind by id.
@@ -97,8 +110,11 @@ pub struct Topology {
     lease_policies: Table<LeasePolicyId, LeasePolicy>,
     ip_lease_containers: Table<IpLeaseContainerId, IpLeaseContainer>,
     ip_retention_containers: Table<IpRetentionContainerId, IpRetentionContainer>,
+    topologies: Table<TopologyId, Layer>,
+    relations: Table<RelationId, Relation>,
     bindings: Table<InterfaceId, Binding>,
     host_tokens: Table<HostTokenId, HostToken>,
+    host_pairs: Table<HostPairId, HostPair>,
     sequences: Arc<Sequences>,
     index: Index,
     joined: Arc<OnceLock<Joined>>,
@@ -138,8 +154,11 @@ macro_rules! with_kinds {
             LeasePolicy in lease_policies,
             IpLeaseContainer in ip_lease_containers,
             IpRetentionContainer in ip_retention_containers,
+            Layer in topologies,
+            Relation in relations,
             Binding in bindings,
-            HostToken in host_tokens
+            HostToken in host_tokens,
+            HostPair in host_pairs
         )
     };
 }
@@ -191,12 +210,16 @@ impl Topology {
         lease_policies: LeasePolicyId => LeasePolicy, "lease policies";
         ip_lease_containers: IpLeaseContainerId => IpLeaseContainer, "IP lease containers";
         ip_retention_containers: IpRetentionContainerId => IpRetentionContainer, "IP retention containers";
+        topologies: TopologyId => Layer, "topologies in the sense of the Web API";
+        relations: RelationId => Relation, "relations";
         bindings: InterfaceId => Binding, "bindings, by interface";
         host_tokens: HostTokenId => HostToken, "host tokens";
+        host_pairs: HostPairId => HostPair, "pairs of hosts";
     }
 
     lists! {
         datapaths_at: IpAddr => DatapathId, "The datapaths at an underlay address: one at most, in a valid topology.";
+        host_pairs_of_datapath: DatapathId => HostPairId, "The pairs that a host is of.";
         networks_of_segment: SegmentId => NetworkId, "The networks that lie on a segment.";
         interfaces_naming_network: NetworkId => InterfaceId, "The interfaces whose `network_uuid` it is.";
         interfaces_naming_segment: SegmentId => InterfaceId, "The interfaces whose `segment_uuid` it is.";
@@ -229,6 +252,11 @@ impl Topology {
         lease_policies_of_ip_retention_container: IpRetentionContainerId => LeasePolicyId, "The lease policies whose leases a container keeps.";
         interfaces_of_lease_policy: LeasePolicyId => InterfaceId, "The interfaces of a lease policy.";
         ip_leases_of_container: IpLeaseContainerId => IpLeaseId, "The IP leases in a container.";
+        relations_naming: ObjectRef => RelationId, "The relations that an object is an end of, or named in.";
+        relations_with_mac: MacAddr => RelationId, "The relations that have been given a MAC address.";
+        topologies_of: End => TopologyId, "The topologies that something is in. Those of an underlay lie on it.";
+        members_of_topology: TopologyId => End, "What is in a topology.";
+        underlays_of_topology: TopologyId => TopologyId, "The underlays that an overlay lies on.";
         interfaces_claimed_by: DatapathId => InterfaceId, "The interfaces that a host claims, also in vain.";
         interfaces_on: DatapathId => InterfaceId, "The interfaces that live on a host.";
         domains_of_interface: InterfaceId => DomainId, "The L2 domains an interface is in.";
@@ -240,13 +268,30 @@ impl Topology {
         members: (DomainId, DatapathId) => InterfaceId, "A domain's interfaces on one host.";
     }
 
+    /// The pairs of hosts that are not yet as users want them.
+    pub fn unsettled_host_pairs(&self) -> impl Iterator<Item = &Arc<HostPair>> {
+        self.index.unsettled_host_pairs.iter(&()).filter_map(|id| self.host_pairs.get(id))
+    }
+
     /// The L2 domains that have an uplink or an edge.
     pub fn domains_with_uplinks(&self) -> impl Iterator<Item = &DomainId> {
         self.index.uplinks_of_domain.keys()
     }
 
-    /// The IP leases of an address in a network: one at most, in a valid topology.
+    /// The IP leases of an address in a network: one at most, in a valid topology. What a host interface has is its
+    /// host's, in the underlay, and nobody's in the network.
     pub fn ip_leases_of_address(&self, network: &NetworkId, address: IpAddr) -> Vec<IpLeaseId> {
+        let mut leases = self.all_ip_leases_of_address(network, address);
+        leases.retain(|id| {
+            let holder = self.ip_leases.get(id).and_then(|lease| lease.holder.as_ref());
+            let interface = holder.and_then(|holder| self.interfaces.get(&holder.interface_uuid));
+            interface.is_none_or(|interface| !interface.is_host_interface())
+        });
+        leases
+    }
+
+    /// The IP leases of an address in a network, those of host interfaces among them.
+    pub(crate) fn all_ip_leases_of_address(&self, network: &NetworkId, address: IpAddr) -> Vec<IpLeaseId> {
         self.index.ip_leases_of_address.collect(&(network.clone(), address))
     }
 
@@ -424,8 +469,12 @@ impl Topology {
         }
     }
 
-    /// The L2 domain of a MAC lease: its segment, else its IP leases' network, else its interface's.
+    /// The L2 domain of a MAC lease: its segment, else its IP leases' network, else its interface's. That of a host interface
+    /// is in none: it is its host's, in the underlay.
     pub fn domain_of_mac_lease(&self, lease: &MacLease) -> Option<DomainId> {
+        if self.interfaces.get(&lease.interface_uuid).is_some_and(|interface| interface.is_host_interface()) {
+            return None;
+        }
         if let Some(segment) = &lease.segment_uuid {
             return Some(DomainId::Segment(segment.clone()));
         }
@@ -603,7 +652,7 @@ impl Topology {
             .collect();
         let mut domains: BTreeSet<_> = addresses.iter().filter_map(|(_, _, domain)| domain.clone()).collect();
         let interface = self.interfaces.get(id);
-        if addresses.is_empty() {
+        if addresses.is_empty() || interface.is_some_and(|interface| interface.is_host_interface()) {
             domains.extend(interface.and_then(|interface| self.domain_named_by(interface)));
         }
         let host = self.host_of_interface(id).cloned();

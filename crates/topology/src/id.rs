@@ -133,8 +133,12 @@ ids! {
     IpLeaseContainerId = "ilc";
     /// How long IP leases are kept.
     IpRetentionContainerId = "irc";
+    /// What is in the underlay, or in an overlay.
+    TopologyId = "topo";
     /// Permission for one host to join.
     HostTokenId = "ht";
+    /// What a user has to say of two hosts.
+    HostPairId = "hp";
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub enum Timing {
     /// When it comes to serve the interface.
     #[default]
     Immediate,
-    /// When the interface first asks for one by DHCP. Not there yet, and refused.
+    /// When the interface's guest asks by DHCP, and has none.
     Dhcp,
 }
 
@@ -155,11 +155,6 @@ impl LeasePolicy {
     fn merge(mut self, edit: &Edit, spec: LeasePolicySpec) -> Result<Self, Error> {
         self.meta.merge(MetaSpec { project: spec.project, labels: spec.labels })?;
         self.mode = spec.mode.unwrap_or(self.mode);
-        if spec.timing == Some(Timing::Dhcp) {
-            let reason =
-                "dhcp is not there yet: addresses are given when a policy comes to serve an interface";
-            return Err(Error::unfit("timing", reason));
-        }
         self.timing = spec.timing.unwrap_or(self.timing);
         if let Some(networks) = spec.networks {
             self.networks = networks.iter().map(|of| of.link(edit)).collect::<Result<_, _>>()?;

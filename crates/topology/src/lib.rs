@@ -3,11 +3,13 @@
 //! - Objects, one file a noun: [`datapath`], [`network`], [`segment`], [`interface`], [`mac_lease`], [`ip_lease`],
 //!   [`route_link`], [`route`], [`network_service`], [`dns_service`],
 //!   [`mac_range_group`], [`mac_range`], [`ip_range_group`], [`ip_range`], [`lease_policy`], [`ip_lease_container`],
-//!   [`ip_retention_container`], [`metadata_secret`], [`dns_record`], [`translation`], [`binding`], [`host_token`], [`sequences`]. One serde type serves the
-//!   API, the store and the wire.
+//!   [`ip_retention_container`], [`metadata_secret`], [`dns_record`], [`translation`], [`layer`] (topologies), [`relation`],
+//!   [`binding`], [`host_token`], [`host_pair`], [`sequences`]. One serde type serves the API, the store and the wire.
 //! - [`graph`]: all of them in memory, with indexes; cheap to clone.
 //! - [`request`] and [`edit`]: pure functions from (topology, request) to (changes, error).
 //! - [`allocation`]: which free address is given next.
+//! - [`placement`]: which hosts carry a domain, and by which of their underlay addresses.
+//! - [`underlay`]: how packets go from one host to another; [`mtu`]: how large they may be.
 //! - [`physical`]: what physical networks are made of, and their gateways.
 //! - [`walk`]: where a packet goes, by the objects alone.
 //! - [`reach`]: who can talk to whom, and whether that is as it should be.
@@ -27,6 +29,7 @@ pub mod edit;
 pub mod error;
 pub mod filter;
 pub mod graph;
+pub mod host_pair;
 pub mod host_token;
 pub mod id;
 pub mod interface;
@@ -35,6 +38,7 @@ pub mod ip_lease_container;
 pub mod ip_range;
 pub mod ip_range_group;
 pub mod ip_retention_container;
+pub mod layer;
 pub mod lease_policy;
 pub mod mac_lease;
 pub mod mac_range;
@@ -47,7 +51,9 @@ pub mod network;
 pub mod network_service;
 pub mod object;
 pub mod physical;
+pub mod placement;
 pub mod reach;
+pub mod relation;
 pub mod request;
 pub mod route;
 pub mod route_link;
@@ -58,6 +64,7 @@ pub mod segment;
 pub mod sequences;
 pub mod traffic;
 pub mod translation;
+pub mod underlay;
 pub mod walk;
 
 pub use address::{
@@ -69,9 +76,10 @@ pub use edit::Edit;
 pub use error::{Error, ErrorKind};
 pub use graph::{DomainId, Topology};
 pub use id::{
-    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, Id, InterfaceId, IpLeaseContainerId,
-    IpLeaseId, IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId, MacLeaseId, MacRangeGroupId,
-    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostPairId, HostTokenId, Id, InterfaceId,
+    IpLeaseContainerId, IpLeaseId, IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId,
+    MacLeaseId, MacRangeGroupId, MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId,
+    SecurityGroupId, SegmentId, TopologyId, TranslationId,
 };
 pub use object::{Change, Object, ObjectRef};
 pub use request::{Action, Collection, Request};

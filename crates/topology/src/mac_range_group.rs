@@ -83,7 +83,7 @@ impl MacRangeGroup {
         let ranges =
             ranges.iter().filter_map(|range| Some(topology.mac_ranges().get(range)?.span())).collect();
         let last = group.last_mac_address.map(MacAddr::number);
-        let taken = |at| topology.mac_addresses_around(at).or_else(|| is_allowed(edit, at));
+        let taken = |at| topology.mac_addresses_around(at).or_else(|| is_given_otherwise(edit, at));
         let chosen = choose(group.allocation_type, ranges, last, taken, dice);
         let given = chosen.map(MacAddr::of_number).ok_or_else(|| {
             let message = format!("Run out of dynamic MAC addresses from the MAC range group: {uuid}");
@@ -102,8 +102,10 @@ impl MacRangeGroup {
     }
 }
 
-/// Allowed to an interface besides its leases.
-fn is_allowed(edit: &Edit, number: u64) -> Option<Span> {
-    let allowed = edit.topology().interfaces_allowing_mac(&MacAddr::of_number(number));
-    (!allowed.is_empty()).then_some(number..=number)
+/// Allowed to an interface besides its leases, or given to a host for what it carries.
+fn is_given_otherwise(edit: &Edit, number: u64) -> Option<Span> {
+    let (topology, mac) = (edit.topology(), MacAddr::of_number(number));
+    let given =
+        !topology.interfaces_allowing_mac(&mac).is_empty() || !topology.relations_with_mac(&mac).is_empty();
+    given.then_some(number..=number)
 }

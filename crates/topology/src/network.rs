@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::id::{Id, NetworkId, SegmentId};
 use crate::lease_policy::LeasePolicy;
 use crate::meta::{Labels, Meta, MetaSpec, text};
+use crate::relation::Relation;
 use crate::translation::Translation;
 
 /// Prefix length of an IPv4 subnet given without one, as in the original.
@@ -178,11 +179,14 @@ pub struct NetworkSpec {
     #[serde(deserialize_with = "clearable")]
     #[schema(value_type = Option<String>)]
     segment_uuid: Option<Option<String>>,
+    /// The topology to be in. Only when creating: later, `topologies/…/networks` says it.
+    topology_uuid: Option<String>,
 }
 
 impl Network {
     pub(crate) fn create(edit: &mut Edit, attributes: Attributes) -> Result<NetworkId, Error> {
-        let spec: NetworkSpec = read(attributes)?;
+        let mut spec: NetworkSpec = read(attributes)?;
+        let topology = spec.topology_uuid.take();
         let uuid: NetworkId = edit.new_id(spec.uuid.clone())?;
         let network = Self {
             meta: edit.new_meta(MetaSpec::default())?,
@@ -199,6 +203,7 @@ impl Network {
             uuid: uuid.clone(),
         };
         edit.put(network.merge(edit, spec)?);
+        Relation::join_new(edit, topology, uuid.clone())?;
         Ok(uuid)
     }
 
@@ -236,6 +241,7 @@ impl Network {
     }
 
     fn merge(mut self, edit: &Edit, spec: NetworkSpec) -> Result<Self, Error> {
+        Relation::is_not_new(spec.topology_uuid.as_ref())?;
         self.meta.merge(MetaSpec { project: spec.project, labels: spec.labels })?;
         if let Some(name) = spec.display_name {
             self.display_name = text("display_name", name)?;

@@ -11,11 +11,13 @@ use crate::datapath::Datapath;
 use crate::dns_record::DnsRecord;
 use crate::dns_service::DnsService;
 use crate::filter::Filter;
+use crate::host_pair::HostPair;
 use crate::host_token::HostToken;
 use crate::id::{
-    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostTokenId, InterfaceId, IpLeaseContainerId, IpLeaseId,
-    IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId, MacLeaseId, MacRangeGroupId,
-    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostPairId, HostTokenId, InterfaceId,
+    IpLeaseContainerId, IpLeaseId, IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId,
+    MacLeaseId, MacRangeGroupId, MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId,
+    SecurityGroupId, SegmentId, TopologyId, TranslationId,
 };
 use crate::interface::Interface;
 use crate::ip_lease::IpLease;
@@ -23,6 +25,7 @@ use crate::ip_lease_container::IpLeaseContainer;
 use crate::ip_range::IpRange;
 use crate::ip_range_group::IpRangeGroup;
 use crate::ip_retention_container::IpRetentionContainer;
+use crate::layer::Layer;
 use crate::lease_policy::LeasePolicy;
 use crate::mac_lease::MacLease;
 use crate::mac_range::MacRange;
@@ -30,6 +33,7 @@ use crate::mac_range_group::MacRangeGroup;
 use crate::metadata_secret::MetadataSecret;
 use crate::network::Network;
 use crate::network_service::NetworkService;
+use crate::relation::{Relation, RelationId};
 use crate::route::Route;
 use crate::route_link::RouteLink;
 use crate::security_group::SecurityGroup;
@@ -180,8 +184,11 @@ objects! {
     LeasePolicy(LeasePolicyId, uuid) = "lease_policies";
     IpLeaseContainer(IpLeaseContainerId, uuid) = "ip_lease_containers";
     IpRetentionContainer(IpRetentionContainerId, uuid) = "ip_retention_containers";
+    Layer(TopologyId, uuid) = "topologies";
+    Relation(RelationId, uuid) = "relations";
     Binding(InterfaceId, interface_uuid) = "bindings";
     HostToken(HostTokenId, uuid) = "host_tokens";
+    HostPair(HostPairId, uuid) = "host_pairs";
 }
 
 impl Object {
@@ -221,5 +228,5 @@ macro_rules! references {
 }
 // An interface's id names the interface; its binding is named in full, as is the secret of a service.
 references!(
-    DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface, MacLeaseId => MacLease, IpLeaseId => IpLease, RouteLinkId => RouteLink, RouteId => Route, NetworkServiceId => NetworkService, DnsServiceId => DnsService, DnsRecordId => DnsRecord, HostTokenId => HostToken, TranslationId => Translation, FilterId => Filter, SecurityGroupId => SecurityGroup, MacRangeGroupId => MacRangeGroup, MacRangeId => MacRange, IpRangeGroupId => IpRangeGroup, IpRangeId => IpRange, LeasePolicyId => LeasePolicy, IpLeaseContainerId => IpLeaseContainer, IpRetentionContainerId => IpRetentionContainer
+    DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface, MacLeaseId => MacLease, IpLeaseId => IpLease, RouteLinkId => RouteLink, RouteId => Route, NetworkServiceId => NetworkService, DnsServiceId => DnsService, DnsRecordId => DnsRecord, HostTokenId => HostToken, HostPairId => HostPair, TranslationId => Translation, FilterId => Filter, SecurityGroupId => SecurityGroup, MacRangeGroupId => MacRangeGroup, MacRangeId => MacRange, IpRangeGroupId => IpRangeGroup, IpRangeId => IpRange, LeasePolicyId => LeasePolicy, IpLeaseContainerId => IpLeaseContainer, IpRetentionContainerId => IpRetentionContainer, TopologyId => Layer, RelationId => Relation
 );

@@ -117,13 +117,10 @@ impl Interface {
     }
 
     fn fits_as_uplink(&self, edit: &Edit) -> Result<(), Error> {
-        if !edit.topology().mac_leases_of_interface(&self.uuid).is_empty() {
-            let reason = format!("{} is an uplink: what is behind it is not leased", self.uuid);
-            return Err(Error::unfit("mac_address", reason));
-        }
         if self.mode == InterfaceMode::Promiscuous {
             return self.fits_as_edge(edit);
         }
+        self.fits_as_host_interface(edit)?;
         if self.segment_uuid.is_some() {
             let reason = format!("{} is an uplink, of a physical network and no segment", self.uuid);
             return Err(Error::unfit("segment_uuid", reason));
@@ -137,7 +134,23 @@ impl Interface {
         self.is_only_uplink(edit, DomainId::Network(network.clone()))
     }
 
+    /// What is leased to it are addresses of its host, in the underlay.
+    fn fits_as_host_interface(&self, edit: &Edit) -> Result<(), Error> {
+        for id in edit.topology().ip_leases_of_interface(&self.uuid) {
+            let network = edit.network(&edit.ip_lease(&id)?.network_uuid)?;
+            if network.mode != DomainMode::Physical {
+                let reason = format!("{} is not physical, and {} a host interface", network.uuid, self.uuid);
+                return Err(Error::unfit("network_uuid", reason));
+            }
+        }
+        Ok(())
+    }
+
     fn fits_as_edge(&self, edit: &Edit) -> Result<(), Error> {
+        if !edit.topology().mac_leases_of_interface(&self.uuid).is_empty() {
+            let reason = format!("{} is an edge: what is behind it is not leased", self.uuid);
+            return Err(Error::unfit("mac_address", reason));
+        }
         if self.network_uuid.is_some() {
             let reason = format!("{} is an edge, of a segment and no network", self.uuid);
             return Err(Error::unfit("network_uuid", reason));

@@ -12,6 +12,7 @@ use crate::dns_service::DnsService;
 use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
+use crate::host_pair::HostPair;
 use crate::id::Id;
 use crate::interface::Interface;
 use crate::ip_lease::IpLease;
@@ -19,6 +20,7 @@ use crate::ip_lease_container::IpLeaseContainer;
 use crate::ip_range::IpRange;
 use crate::ip_range_group::IpRangeGroup;
 use crate::ip_retention_container::IpRetentionContainer;
+use crate::layer::Layer;
 use crate::lease_policy::LeasePolicy;
 use crate::mac_lease::MacLease;
 use crate::mac_range::MacRange;
@@ -27,6 +29,7 @@ use crate::meta::Meta;
 use crate::network::Network;
 use crate::network_service::NetworkService;
 use crate::object::{Object, ObjectRef};
+use crate::relation::Relation;
 use crate::route::Route;
 use crate::route_link::RouteLink;
 use crate::security_group::SecurityGroup;
@@ -81,11 +84,14 @@ pub enum Collection {
     IpLeaseContainers,
     /// How long IP leases are kept.
     IpRetentionContainers,
+    /// What is in the underlay, and in overlays.
+    Topologies,
 }
 
 impl Collection {
     /// Every collection, in an order in which objects can be made: what is referred to comes first.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
+        Self::Topologies,
         Self::Datapaths,
         Self::Segments,
         Self::Networks,
@@ -133,6 +139,7 @@ impl Collection {
             Self::LeasePolicies => "lease_policies",
             Self::IpLeaseContainers => "ip_lease_containers",
             Self::IpRetentionContainers => "ip_retention_containers",
+            Self::Topologies => "topologies",
         }
     }
 
@@ -166,6 +173,7 @@ impl Collection {
             Self::LeasePolicies => parse::<crate::id::LeasePolicyId>(text),
             Self::IpLeaseContainers => parse::<crate::id::IpLeaseContainerId>(text),
             Self::IpRetentionContainers => parse::<crate::id::IpRetentionContainerId>(text),
+            Self::Topologies => parse::<crate::id::TopologyId>(text),
         }
     }
 }
@@ -265,6 +273,20 @@ pub enum Action {
     RemovePolicyIpRetentionContainer,
     /// Have a lease policy make an IP lease that nobody holds.
     AllocateIpLease,
+    /// Say by which host interface a host carries a network, a segment or a route link.
+    AddPlacement,
+    /// Say no more by which host interface a host carries something.
+    RemovePlacement,
+    /// Take something into a topology.
+    AddMember,
+    /// Take something from a topology.
+    RemoveMember,
+    /// Have an association of an interface stay, or no more.
+    SetStatic,
+    /// Have two hosts wrap what they send each other in one way.
+    AddDatapathPeer,
+    /// Have two hosts wrap what they send each other as each does.
+    RemoveDatapathPeer,
 }
 
 impl Request {
@@ -338,6 +360,7 @@ fn create(edit: &mut Edit, resource: Collection, attributes: Attributes) -> Resu
         Collection::LeasePolicies => LeasePolicy::create(edit, attributes)?.into(),
         Collection::IpLeaseContainers => IpLeaseContainer::create(edit, attributes)?.into(),
         Collection::IpRetentionContainers => IpRetentionContainer::create(edit, attributes)?.into(),
+        Collection::Topologies => Layer::create(edit, attributes)?.into(),
     })
 }
 
@@ -370,6 +393,7 @@ fn update(edit: &mut Edit, reference: &ObjectRef, mut attributes: Attributes) ->
         ObjectRef::LeasePolicy(id) => LeasePolicy::update(edit, id, attributes),
         ObjectRef::IpLeaseContainer(id) => IpLeaseContainer::update(edit, id, attributes),
         ObjectRef::IpRetentionContainer(id) => IpRetentionContainer::update(edit, id, attributes),
+        ObjectRef::Layer(id) => Layer::update(edit, id, attributes),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -397,6 +421,7 @@ fn delete(edit: &mut Edit, reference: &ObjectRef) -> Result<(), Error> {
         ObjectRef::LeasePolicy(id) => LeasePolicy::delete(edit, id),
         ObjectRef::IpLeaseContainer(id) => IpLeaseContainer::delete(edit, id),
         ObjectRef::IpRetentionContainer(id) => IpRetentionContainer::delete(edit, id),
+        ObjectRef::Layer(id) => Layer::delete(edit, id),
         other => Err(Error::unknown("uuid", other)),
     }
 }
@@ -409,7 +434,9 @@ fn act(
     if_match: Option<Revision>,
 ) -> Result<ObjectRef, Error> {
     let collection = match action {
-        Action::AddPort | Action::RemovePorts => Collection::Interfaces,
+        Action::AddPort | Action::RemovePorts | Action::SetStatic => Collection::Interfaces,
+        Action::AddPlacement | Action::RemovePlacement => Collection::Datapaths,
+        Action::AddMember | Action::RemoveMember => Collection::Topologies,
         Action::AttachIpLease | Action::ReleaseIpLease => Collection::IpLeases,
         Action::AddStaticAddress | Action::RemoveStaticAddresses => Collection::Translations,
         Action::AddFilterRule | Action::RemoveFilterRule => Collection::Filters,
@@ -423,6 +450,7 @@ fn act(
         | Action::AddPolicyIpRetentionContainer
         | Action::RemovePolicyIpRetentionContainer
         | Action::AllocateIpLease => Collection::LeasePolicies,
+        Action::AddDatapathPeer | Action::RemoveDatapathPeer => Collection::Datapaths,
     };
     let reference = collection.reference(uuid)?;
     guard(edit, &reference, if_match)?;
@@ -469,9 +497,16 @@ fn act(
         (Action::RemovePolicyIpRetentionContainer, ObjectRef::LeasePolicy(id)) => {
             LeasePolicy::remove_ip_retention_container(edit, id, attributes)?
         }
+        (Action::AddPlacement, ObjectRef::Datapath(id)) => Relation::place(edit, id, attributes)?,
+        (Action::RemovePlacement, ObjectRef::Datapath(id)) => Relation::remove(edit, id.clone(), attributes)?,
+        (Action::AddMember, ObjectRef::Layer(id)) => Relation::join(edit, id, attributes)?,
+        (Action::RemoveMember, ObjectRef::Layer(id)) => Relation::remove(edit, id.clone(), attributes)?,
+        (Action::SetStatic, ObjectRef::Interface(id)) => Relation::associate(edit, id, attributes)?,
         (Action::AllocateIpLease, ObjectRef::LeasePolicy(id)) => {
             return LeasePolicy::allocate_ip_lease(edit, id, attributes).map(ObjectRef::from);
         }
+        (Action::AddDatapathPeer, ObjectRef::Datapath(id)) => HostPair::add(edit, id, attributes)?,
+        (Action::RemoveDatapathPeer, ObjectRef::Datapath(id)) => HostPair::remove(edit, id, attributes)?,
         _ => unreachable!("the collection is the action's"),
     }
     Ok(reference)
@@ -518,8 +553,11 @@ impl Object {
             Self::LeasePolicy(of) => Some(&of.meta),
             Self::IpLeaseContainer(of) => Some(&of.meta),
             Self::IpRetentionContainer(of) => Some(&of.meta),
+            Self::Layer(of) => Some(&of.meta),
+            Self::Relation(of) => Some(&of.meta),
             Self::Binding(of) => Some(&of.meta),
             Self::HostToken(of) => Some(&of.meta),
+            Self::HostPair(of) => Some(&of.meta),
             Self::Sequences(_) => None,
         }
     }

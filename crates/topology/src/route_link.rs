@@ -8,6 +8,7 @@ use crate::edit::Edit;
 use crate::error::Error;
 use crate::id::RouteLinkId;
 use crate::meta::{Labels, Meta, MetaSpec, text};
+use crate::relation::Relation;
 use crate::route::Route;
 use crate::translation::Translation;
 
@@ -45,16 +46,20 @@ pub struct RouteLinkSpec {
     #[serde(deserialize_with = "clearable")]
     #[schema(value_type = Option<String>)]
     mac_address: Option<Option<MacAddr>>,
+    /// The topology to be in. Only when creating: later, `topologies/…/route_links` says it.
+    topology_uuid: Option<String>,
 }
 
 impl RouteLink {
     pub(crate) fn create(edit: &mut Edit, attributes: Attributes) -> Result<RouteLinkId, Error> {
-        let spec: RouteLinkSpec = read(attributes)?;
+        let mut spec: RouteLinkSpec = read(attributes)?;
+        let topology = spec.topology_uuid.take();
         let uuid: RouteLinkId = edit.new_id(spec.uuid.clone())?;
         let (meta, key) = (edit.new_meta(MetaSpec::default())?, edit.route_link_key()?);
         let display_name = String::new();
         let link = Self { uuid: uuid.clone(), meta, key, display_name, mac_address: None };
         edit.put(link.merge(spec)?);
+        Relation::join_new(edit, topology, uuid.clone())?;
         Ok(uuid)
     }
 
@@ -79,6 +84,7 @@ impl RouteLink {
     }
 
     fn merge(mut self, spec: RouteLinkSpec) -> Result<Self, Error> {
+        Relation::is_not_new(spec.topology_uuid.as_ref())?;
         self.meta.merge(MetaSpec { project: spec.project, labels: spec.labels })?;
         if let Some(name) = spec.display_name {
             self.display_name = text("display_name", name)?;

@@ -2,7 +2,7 @@
 //!
 //! A host needs its own datapath, and for every L2 domain within its reach: the domain, its interfaces with their leases,
 //! services and bindings, the datapaths these live on, and the routers with a leg there. Within reach are the domains with
-//! an interface on the host, and those that routers join to them. Whatever else there is does not concern it. A secret goes no
+//! an interface on the host, and those that routers join to them. Of the records of pairs of hosts it needs its own. Whatever else there is does not concern it. A secret goes no
 //! further than it must: to the hosts with an interface in one of its domains.
 //!
 //! What a commit changes is looked at once, whatever the number of hosts: see [`Difference`].
@@ -21,6 +21,7 @@ pub fn snapshot(topology: &Topology, host: &DatapathId) -> Vec<Object> {
     let mut references: BTreeSet<_> =
         reach(topology, host).iter().flat_map(|of| part(topology, of)).collect();
     references.insert(ObjectRef::Datapath(host.clone()));
+    references.extend(topology.host_pairs_of_datapath(host).into_iter().map(ObjectRef::from));
     let groups = groups(topology, &references);
     references.extend(groups);
     references.retain(|of| {
@@ -80,14 +81,19 @@ fn domains_of(topology: &Topology, reference: &ObjectRef) -> Vec<DomainId> {
         ObjectRef::Datapath(id) => topology.domains_on(id),
         ObjectRef::Segment(id) => vec![DomainId::Segment(id.clone())],
         ObjectRef::Network(id) => topology.domain_of_network(id).into_iter().collect(),
-        ObjectRef::Interface(id) | ObjectRef::Binding(id) => interface(id),
+        ObjectRef::Binding(id) => interface(id),
+        ObjectRef::Interface(id) => {
+            interface(id).into_iter().chain(topology.domains_placed_by(reference)).collect()
+        }
         ObjectRef::MacLease(id) => {
             topology.mac_leases().get(id).map_or_else(Vec::new, |lease| interface(&lease.interface_uuid))
         }
         ObjectRef::IpLease(id) => {
             let holder = topology.ip_leases().get(id).and_then(|lease| lease.holder.as_ref());
-            holder.map_or_else(Vec::new, |holder| interface(&holder.interface_uuid))
+            let held = holder.map_or_else(Vec::new, |holder| interface(&holder.interface_uuid));
+            held.into_iter().chain(topology.domains_placed_by(reference)).collect()
         }
+        ObjectRef::Relation(_) => topology.domains_placed_by(reference).into_iter().collect(),
         ObjectRef::RouteLink(id) => {
             let routes = topology.routes_of_route_link(id).into_iter().map(ObjectRef::from);
             routes.flat_map(|route| domains_of(topology, &route)).collect()
@@ -116,7 +122,7 @@ fn domains_of(topology: &Topology, reference: &ObjectRef) -> Vec<DomainId> {
             topology.filters().get(id).map_or_else(Vec::new, |filter| interface(&filter.interface_uuid))
         }
         ObjectRef::SecurityGroup(id) => topology.domains_of_security_group(id),
-        // What decides on addresses is the manager's; hosts have the leases.
+        // What decides on addresses is the manager's; hosts have the leases. What is in a topology, relations say.
         ObjectRef::MacRangeGroup(_)
         | ObjectRef::MacRange(_)
         | ObjectRef::IpRangeGroup(_)
@@ -124,7 +130,10 @@ fn domains_of(topology: &Topology, reference: &ObjectRef) -> Vec<DomainId> {
         | ObjectRef::LeasePolicy(_)
         | ObjectRef::IpLeaseContainer(_)
         | ObjectRef::IpRetentionContainer(_)
+        | ObjectRef::Layer(_)
         | ObjectRef::HostToken(_)
+        // Both hosts have theirs, whatever else they have.
+        | ObjectRef::HostPair(_)
         | ObjectRef::Sequences => Vec::new(),
     }
 }
@@ -151,6 +160,12 @@ fn relatives(topology: &Topology, reference: &ObjectRef, found: &mut BTreeSet<Ob
             let interfaces: BTreeSet<_> = holders.map(|holder| holder.interface_uuid).chain(named).collect();
             interfaces.iter().for_each(|interface| household(topology, interface, found));
             found.extend(routing(topology, id));
+            found.extend(placement(topology, id));
+        }
+        ObjectRef::Relation(id) => {
+            let mut behind = BTreeSet::new();
+            topology.records_behind(id, &mut behind);
+            found.extend(behind);
         }
         ObjectRef::Route(id) => {
             found.extend(topology.routes().get(id).map(|route| route.route_link_uuid.clone().into()));
@@ -174,7 +189,9 @@ fn relatives(topology: &Topology, reference: &ObjectRef, found: &mut BTreeSet<Ob
         | ObjectRef::LeasePolicy(_)
         | ObjectRef::IpLeaseContainer(_)
         | ObjectRef::IpRetentionContainer(_)
+        | ObjectRef::Layer(_)
         | ObjectRef::HostToken(_)
+        | ObjectRef::HostPair(_)
         | ObjectRef::Sequences => {}
     }
 }
@@ -212,6 +229,15 @@ fn of_service(topology: &Topology, service: &NetworkServiceId, found: &mut BTree
     }
 }
 
+/// What says how hosts carry a network.
+fn placement(topology: &Topology, network: &NetworkId) -> BTreeSet<ObjectRef> {
+    let mut found = BTreeSet::new();
+    if let Some(domain) = topology.domain_of_network(network) {
+        topology.records_of_domain(&domain, &mut found);
+    }
+    found
+}
+
 /// The routes of legs in a network, and their routers.
 fn routing(topology: &Topology, network: &NetworkId) -> BTreeSet<ObjectRef> {
     let routes = topology.routes_of_network(network).into_iter();
@@ -232,6 +258,7 @@ fn part(topology: &Topology, domain: &DomainId) -> BTreeSet<ObjectRef> {
         found.extend(routing(topology, &network));
         found.insert(network.into());
     }
+    topology.records_of_domain(domain, &mut found);
     topology
         .interfaces_in_domain(domain)
         .iter()

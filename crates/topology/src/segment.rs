@@ -10,6 +10,7 @@ use crate::id::SegmentId;
 use crate::interface::Interface;
 use crate::meta::{Labels, Meta, MetaSpec, text};
 use crate::network::{DomainMode, Network};
+use crate::relation::Relation;
 
 /// An L2 segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -41,6 +42,8 @@ pub struct SegmentSpec {
     display_name: Option<String>,
     /// How far it reaches. Required when creating.
     mode: Option<DomainMode>,
+    /// The topology to be in. Only when creating: later, `topologies/…/segments` says it.
+    topology_uuid: Option<String>,
 }
 
 impl Segment {
@@ -52,11 +55,13 @@ impl Segment {
         let meta = edit.new_meta(MetaSpec { project: spec.project, labels: spec.labels })?;
         let key = edit.domain_key()?;
         edit.put(Self { uuid: uuid.clone(), meta, key, display_name, mode });
+        Relation::join_new(edit, spec.topology_uuid, uuid.clone())?;
         Ok(uuid)
     }
 
     pub(crate) fn update(edit: &mut Edit, uuid: &SegmentId, attributes: Attributes) -> Result<(), Error> {
         let spec: SegmentSpec = read(attributes)?;
+        Relation::is_not_new(spec.topology_uuid.as_ref())?;
         let old = edit.segment(uuid)?;
         let mut new = Self::clone(&old);
         new.meta.merge(MetaSpec { project: spec.project, labels: spec.labels })?;

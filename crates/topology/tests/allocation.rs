@@ -2,6 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use topology::address::Dpid;
+use topology::binding::{SeenPort, SeenPorts};
+use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
 use topology::ip_retention_container::{expire, next_due};
 use topology::{Edit, ErrorKind, IpLeaseId, ObjectRef, Request, Topology};
 
@@ -70,6 +73,27 @@ impl World {
             expire(&mut edit).expect("leases expire");
             self.commit(edit);
         }
+    }
+
+    /// A host shows the ports of these guests, of which one asks for an address if it is named. Gives back the addresses that are
+    /// leased then.
+    fn show(&mut self, guests: &[&str], asking: Option<&str>) -> Vec<String> {
+        let underlay =
+            Underlay { encapsulation: Encapsulation::Geneve, address: [192, 0, 2, 1].into(), mtu: 1500 };
+        let host = Registration::new("h".parse().expect("a node id"), Dpid(1), underlay);
+        let mut edit = self.edit();
+        let datapath = Datapath::register(&mut edit, host).expect("a host");
+        let port = |guest: &&str| SeenPort {
+            name: (*guest).to_owned(),
+            iface_id: Some((*guest).to_owned()),
+            asks: asking == Some(*guest),
+            ..SeenPort::default()
+        };
+        let mut seen = SeenPorts::default();
+        seen.report(datapath.clone(), guests.iter().map(port).collect());
+        seen.bind(&datapath, &mut edit);
+        self.commit(edit);
+        self.topology.ip_leases().values().map(|lease| lease.address.ip().to_string()).collect()
     }
 
     fn macs(&self) -> Vec<String> {
@@ -244,7 +268,6 @@ fn what_makes_no_sense_is_refused() {
     check(json!([]), range("00:00:00:00:00:00", "00:00:00:00:00:03"), unfit("end_mac_address"));
     let range = json!({"ip_range_group_uuid": "iprg-a", "begin_ipv4_address": "10.0.0.2", "end_ipv4_address": "10.0.0.1"});
     check(json!([]), create("ip_ranges", range), unfit("end_ipv4_address"));
-    check(json!([]), create("lease_policies", json!({"timing": "dhcp"})), unfit("timing"));
     check(
         json!([]),
         guest("if-1", json!({"mac_address": "02:00:00:00:00:01"})),
@@ -421,4 +444,26 @@ fn times_that_change_hold_for_leases_that_are_there() {
     assert!(world.is_there("ip_leases/il-1"));
     world.ask(json!([delete("ip_retention_containers", "irc-a")])).expect("deleted");
     assert!(world.topology.ip_leases().values().all(|lease| lease.ip_retentions.is_empty()));
+}
+
+#[test]
+fn a_guest_gets_an_address_when_it_asks_if_its_policy_waits_for_that() {
+    let mut world = World::new();
+    let waits = json!({"op": "update", "resource": "lease_policies", "uuid": "lp-a", "attributes": {"timing": "dhcp"}});
+    assert_eq!(world.ask(json!([waits])), Ok(Vec::new()));
+    assert_eq!(world.ask(json!([in_network("if-1"), in_network("if-2")])), Ok(Vec::new()));
+    let guests = ["if-1", "if-2"];
+    assert_eq!(world.show(&guests, None), Vec::<String>::new());
+    assert_eq!(world.show(&guests, Some("if-2")), ["10.0.0.1"]);
+    // It has one now, and nobody else does.
+    assert_eq!(world.show(&guests, Some("if-2")), ["10.0.0.1"]);
+    assert_eq!(world.show(&[], Some("if-1")), ["10.0.0.1"]);
+    // Whom no policy serves asks in vain, and so does who comes when nothing is left.
+    let leave = act("remove_policy_interface", "lp-a", json!({"interface_uuid": "if-1"}));
+    assert_eq!(world.ask(json!([leave])), Ok(Vec::new()));
+    assert_eq!(world.show(&guests, Some("if-1")), ["10.0.0.1"]);
+    let lease = world.topology.ip_leases().keys().next().expect("a lease").to_string();
+    let none_left = json!([delete("ip_ranges", "ipr-a"), delete("ip_leases", &lease)]);
+    assert_eq!(world.ask(none_left), Ok(Vec::new()));
+    assert_eq!(world.show(&guests, Some("if-2")), Vec::<String>::new());
 }

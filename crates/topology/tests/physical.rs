@@ -37,7 +37,7 @@ fn world() -> Topology {
         };
         let node_id = format!("host{host}").parse().expect("a node id");
         let mut edit = Edit::new(&topology, jiff::Timestamp::UNIX_EPOCH, u64::from(host));
-        Datapath::register(&mut edit, Registration { node_id, dpid: Dpid(u64::from(host) + 1), underlay })
+        Datapath::register(&mut edit, Registration::new(node_id, Dpid(u64::from(host) + 1), underlay))
             .expect("registered");
         topology.commit(topology.revision().next(), &edit.into_changes());
     }
@@ -68,7 +68,7 @@ fn check(request: Value, refused: Option<&str>) {
 }
 
 #[test]
-fn an_uplink_is_one_port_of_one_host_in_a_physical_network_and_has_no_leases() {
+fn an_uplink_is_one_port_of_one_host_in_a_physical_network() {
     let add = |attributes| create("interfaces", attributes);
     check(add(uplink(1)), None);
     check(add(with(uplink(1), "mode", "patch".into())), None);
@@ -76,7 +76,13 @@ fn an_uplink_is_one_port_of_one_host_in_a_physical_network_and_has_no_leases() {
     check(add(with(uplink(1), "network_uuid", "nw-v".into())), Some("network_uuid"));
     check(add(with(uplink(1), "owner_datapath_uuid", Value::Null)), Some("owner_datapath_uuid"));
     check(add(with(uplink(1), "port_name", Value::Null)), Some("port_name"));
-    check(add(with(uplink(1), "mac_address", "02:00:00:00:00:01".into())), Some("mac_address"));
+    // What is leased to it are its host's addresses in the underlay.
+    let leased = with(uplink(1), "mac_address", "02:00:00:00:00:01".into());
+    check(add(leased.clone()), None);
+    check(
+        add(with(with(leased, "network_uuid", "nw-v".into()), "ipv4_address", "10.0.1.9".into())),
+        Some("network_uuid"),
+    );
     check(add(with(uplink(1), "enable_routing", true.into())), Some("enable_routing"));
     check(
         add(with(with(uplink(1), "network_uuid", Value::Null), "segment_uuid", "seg-v".into())),
@@ -136,8 +142,13 @@ fn gateways_are_ordered_by_priority_and_then_by_the_age_of_their_hosts() {
         if host > 0 {
             ask(&mut topology, json!([create("interfaces", uplink(host))])).expect("valid");
         }
-        let nic =
-            SeenPort { name: "nic".to_owned(), instance: format!("{host}"), iface_id: None, error: None };
+        let nic = SeenPort {
+            name: "nic".to_owned(),
+            instance: format!("{host}"),
+            iface_id: None,
+            error: None,
+            asks: false,
+        };
         let datapath: DatapathId = format!("dp-host{host}").parse().expect("an id");
         seen.report(datapath.clone(), vec![nic]);
         let mut edit = Edit::new(&topology, jiff::Timestamp::UNIX_EPOCH, 0);

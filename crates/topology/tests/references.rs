@@ -33,11 +33,11 @@ impl World {
     /// A host registers at an address.
     fn host(&mut self, host: u8, address: u8) {
         let address = std::net::Ipv4Addr::new(192, 0, 2, address).into();
-        let registration = Registration {
-            node_id: format!("host{host}").parse().expect("a node id"),
-            dpid: Dpid(u64::from(host) + 1),
-            underlay: Underlay { encapsulation: Encapsulation::Geneve, address, mtu: 1500 },
-        };
+        let registration = Registration::new(
+            format!("host{host}").parse().expect("a node id"),
+            Dpid(u64::from(host) + 1),
+            Underlay { encapsulation: Encapsulation::Geneve, address, mtu: 1500 },
+        );
         let mut edit = self.edit();
         Datapath::register(&mut edit, registration).expect("registered");
         self.commit(edit);
@@ -46,8 +46,13 @@ impl World {
     /// A host shows one port.
     fn show(&mut self, host: u8, name: &str, iface_id: Option<&str>) {
         let iface_id = iface_id.map(str::to_owned);
-        let port =
-            SeenPort { name: name.to_owned(), instance: format!("{host}/{name}"), iface_id, error: None };
+        let port = SeenPort {
+            name: name.to_owned(),
+            instance: format!("{host}/{name}"),
+            iface_id,
+            error: None,
+            asks: false,
+        };
         self.seen.report(datapath(host), vec![port]);
         let mut edit = self.edit();
         self.seen.bind(&datapath(host), &mut edit);

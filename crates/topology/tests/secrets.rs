@@ -32,7 +32,7 @@ impl World {
                 mtu: 1500,
             };
             let node_id = format!("host{number}").parse().expect("a node id");
-            let registration = Registration { node_id, dpid: Dpid(u64::from(number) + 1), underlay };
+            let registration = Registration::new(node_id, Dpid(u64::from(number) + 1), underlay);
             world.change(|edit, _| drop(Datapath::register(edit, registration).expect("registered")));
         }
         let interface = |id: &str, network: u8, mode: &str| {
@@ -93,6 +93,7 @@ impl World {
             instance: format!("{at}/{interface}"),
             iface_id: Some((*interface).to_owned()),
             error: None,
+            asks: false,
         };
         self.seen.report(host(at), interfaces.iter().map(port).collect());
         self.change(|edit, seen| {

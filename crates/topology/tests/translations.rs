@@ -237,15 +237,15 @@ fn translations_of_a_leg_share_its_zone_and_no_other_leg_has_it() {
 fn every_host_has_a_block_of_its_own_and_keeps_it() {
     let mut topology = Topology::default();
     let register = |topology: &mut Topology, host: u8, address: u8| {
-        let registration = Registration {
-            node_id: format!("host{host}").parse().expect("a node id"),
-            dpid: Dpid(u64::from(host) + 1),
-            underlay: Underlay {
+        let registration = Registration::new(
+            format!("host{host}").parse().expect("a node id"),
+            Dpid(u64::from(host) + 1),
+            Underlay {
                 encapsulation: Encapsulation::Geneve,
                 address: std::net::Ipv4Addr::new(192, 0, 2, address).into(),
                 mtu: 1500,
             },
-        };
+        );
         let mut edit = Edit::new(topology, jiff::Timestamp::UNIX_EPOCH, 1);
         let id = Datapath::register(&mut edit, registration).expect("registered");
         topology.commit(topology.revision().next(), &edit.into_changes());

@@ -19,6 +19,14 @@
 //! # Woken up
 //! The end of a pass wakes up `ovs-vswitchd`, unless it comes between the places in its turn where passes are told of and
 //! where it sees what to wait for. Then it tells of the pass in its next turn, which a barrier makes it take.
+//!
+//! # Flows taken for others
+//! A pass changes in place what a flow of the cache does, and leaves what it matches. So flows that come from different
+//! states of the tables may overlap while they do the same. When they are to differ again, the userspace datapath of
+//! Open vSwitch before 3.2 looks for the flow to change by a packet that it matches, and may find the other one: that is
+//! changed in its place, and the one that was meant never is, as long as packets keep it in the cache. There the cache is
+//! emptied once the passes are over, and its flows all come from one state of the tables. No packet is lost: the
+//! same thread looks up what the cache does not have.
 
 use std::convert::Infallible;
 use std::io::{Error, ErrorKind, Read, Write};
@@ -29,6 +37,7 @@ use std::time::{Duration, Instant};
 
 use openflow::{Connection, RequestError};
 use ovsdb::scan::{FrameError, Scanner};
+use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
@@ -50,8 +59,17 @@ const LONG_PASS: Duration = Duration::from_millis(60);
 /// How long the passes may take together.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Largest answer, in bytes: one says that it is one, and no more.
+/// Largest answer, in bytes: the longest one names the datapaths of a host.
 const LARGEST: usize = 4096;
+
+/// Asks for the end of the next pass.
+const WAIT: &str = "revalidator/wait";
+
+/// Empties the cache.
+const PURGE: &str = "revalidator/purge";
+
+/// The first release, major and minor, whose userspace datapath changes the flow that is meant.
+const SOUND: (u32, u32) = (3, 2);
 
 /// Why it is not known whether the datapath has caught up.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +159,9 @@ impl Datapath {
         conversation.pass(switch, if is_begun { Begun::Already } else { Begun::Now }).await?;
         conversation.ensure_asked()?;
         conversation.pass(switch, Begun::Now).await?;
+        if conversation.takes_flows_for_others().await? {
+            conversation.ask(PURGE).await?;
+        }
         Ok(conversation)
     }
 }
@@ -154,6 +175,8 @@ struct Conversation {
     inbound: Scanner,
     /// Since when there is a question that has no answer.
     asked: Option<Instant>,
+    /// Whether flows of the cache are taken for others, once that was asked.
+    takes_flows_for_others: Option<bool>,
 }
 
 impl Conversation {
@@ -161,7 +184,8 @@ impl Conversation {
     async fn begin(rundir: &Path) -> Result<(Self, Instant), DatapathError> {
         let socket = UnixStream::connect(control::socket(rundir).await?).await?.into_std()?;
         let stream = UnixStream::from_std(socket.try_clone()?)?;
-        let mut conversation = Self { stream, socket, inbound: Scanner::with_limit(LARGEST), asked: None };
+        let inbound = Scanner::with_limit(LARGEST);
+        let mut conversation = Self { stream, socket, inbound, asked: None, takes_flows_for_others: None };
         let asked = conversation.ensure_asked()?;
         Ok((conversation, asked))
     }
@@ -169,17 +193,38 @@ impl Conversation {
     /// Asks for the end of the next pass, if there is no question without an answer. Gives when it was asked. The question
     /// is in the socket when this returns: one whose every question was answered has room for one.
     fn ensure_asked(&mut self) -> Result<Instant, DatapathError> {
-        const QUESTION: &[u8] = br#"{"id":0,"method":"revalidator/wait","params":[]}"#;
         if self.asked.is_some() && self.is_answered()? {
             self.asked = None;
         }
         if let Some(asked) = self.asked {
             return Ok(asked);
         }
-        if self.socket.write(QUESTION)? < QUESTION.len() {
+        self.put(WAIT)?;
+        Ok(*self.asked.insert(Instant::now()))
+    }
+
+    fn put(&mut self, command: &str) -> Result<(), DatapathError> {
+        let question = serde_json::json!({"id": 0, "method": command, "params": []}).to_string();
+        if self.socket.write(question.as_bytes())? < question.len() {
             return Err(Error::from(ErrorKind::WriteZero).into());
         }
-        Ok(*self.asked.insert(Instant::now()))
+        Ok(())
+    }
+
+    /// Runs a command, where no question is without an answer, and gives what it prints.
+    async fn ask(&mut self, command: &str) -> Result<String, DatapathError> {
+        self.put(command)?;
+        self.answer().await
+    }
+
+    /// Whether flows of the cache are taken for others there.
+    async fn takes_flows_for_others(&mut self) -> Result<bool, DatapathError> {
+        if let Some(known) = self.takes_flows_for_others {
+            return Ok(known);
+        }
+        let (version, datapaths) = (self.ask("version").await?, self.ask("dpctl/dump-dps").await?);
+        let known = takes_flows_for_others(&version, &datapaths);
+        Ok(*self.takes_flows_for_others.insert(known))
     }
 
     /// Whether the answer is there.
@@ -194,24 +239,37 @@ impl Conversation {
         Ok(self.inbound.next_frame()?.is_some())
     }
 
-    /// Waits for the answer. Nothing is lost if nobody waits any more.
-    async fn answer(&mut self) -> Result<(), DatapathError> {
-        while self.inbound.next_frame()?.is_none() {
+    /// Waits for the answer, and gives what it prints. Nothing is lost if nobody waits any more.
+    async fn answer(&mut self) -> Result<String, DatapathError> {
+        let answer = loop {
+            if let Some(answer) = self.inbound.next_frame()? {
+                break answer;
+            }
             if self.stream.read_buf(self.inbound.inbound()).await? == 0 {
                 return Err(Error::from(ErrorKind::UnexpectedEof).into());
             }
-        }
+        };
         self.asked = None;
-        Ok(())
+        let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        Ok(answer["result"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Waits for the end of a pass.
     async fn pass(&mut self, switch: &Connection, begun: Begun) -> Result<(), DatapathError> {
         tokio::select! {
-            answer = self.answer() => answer,
+            answer = self.answer() => answer.map(drop),
             Err(error) = urge(switch, begun) => Err(error.into()),
         }
     }
+}
+
+/// Whether a switch of a version, with these datapaths (ovs-appctl(8): `version`, `dpctl/dump-dps`), takes flows of its cache
+/// for others. The kernel's datapath does not; of a version that is not known it is not known.
+fn takes_flows_for_others(version: &str, datapaths: &str) -> bool {
+    let number = version.lines().next().and_then(|line| line.split_whitespace().last());
+    let mut parts = number.unwrap_or_default().split('.').map_while(|part| part.parse().ok());
+    let is_sound = parts.next().zip(parts.next()).is_some_and(|number| number >= SOUND);
+    !is_sound && datapaths.lines().any(|datapath| !datapath.starts_with("system@"))
 }
 
 /// Has a pass begin and be told of, and begins another one whenever it should long be over, until that is no longer
@@ -245,7 +303,7 @@ mod tests {
     use std::io::BufReader;
     use std::os::unix::net::UnixListener;
 
-    use serde_json::{Deserializer, Value};
+    use serde_json::Deserializer;
 
     use super::*;
 
@@ -286,6 +344,22 @@ mod tests {
         drop(listener.accept().expect("a connection"));
         assert!(conversation.ensure_asked().is_err());
         assert!(conversation.answer().await.is_err());
+    }
+
+    #[test]
+    fn older_userspace_datapaths_take_flows_for_others() {
+        let check = |version, datapaths, expected| {
+            assert_eq!(takes_flows_for_others(version, datapaths), expected, "{version:?} {datapaths:?}");
+        };
+        let debian = "ovs-vswitchd (Open vSwitch) 3.1.0\n";
+        check(debian, "netdev@ovs-netdev\n", true);
+        check(debian, "dummy@ovs-dummy\n", true);
+        check(debian, "system@ovs-system\n", false);
+        check(debian, "", false);
+        check("ovs-vswitchd (Open vSwitch) 3.2.0\nDPDK 22.11\n", "netdev@ovs-netdev\n", false);
+        check("ovs-vswitchd (Open vSwitch) 4.0.1\n", "netdev@ovs-netdev\n", false);
+        check("ovs-vswitchd (Open vSwitch) 2.17.90\n", "netdev@ovs-netdev\n", true);
+        check("something else", "netdev@ovs-netdev\n", true);
     }
 
     #[tokio::test]

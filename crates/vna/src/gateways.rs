@@ -115,7 +115,13 @@ mod tests {
     }
 
     fn nic(host: u8) -> SeenPort {
-        SeenPort { name: "nic".to_owned(), instance: host.to_string(), iface_id: None, error: None }
+        SeenPort {
+            name: "nic".to_owned(),
+            instance: host.to_string(),
+            iface_id: None,
+            error: None,
+            asks: false,
+        }
     }
 
     /// Three hosts, the first two of them gateways of a network with one leg.
@@ -126,7 +132,7 @@ mod tests {
             let underlay =
                 Underlay { encapsulation: Encapsulation::ALL[usize::from(host)], address, mtu: 1500 };
             let node_id = format!("host{host}").parse().expect("a node id");
-            let registration = Registration { node_id, dpid: Dpid(u64::from(host) + 1), underlay };
+            let registration = Registration::new(node_id, Dpid(u64::from(host) + 1), underlay);
             edit(&mut topology, |edit| drop(Datapath::register(edit, registration).expect("a host")));
         }
         let uplink = |host: u8| json!({"mode": "host", "network_uuid": "nw-p", "owner_datapath_uuid": datapath(host), "port_name": "nic"});

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use sync::Replica;
 use topology::binding::{LOCAL_PORT, SeenPort};
 use topology::datapath::Encapsulation;
+use topology::host_pair::HostPair;
 use topology::{DatapathId, Dpid, HostKey, InterfaceId, NodeId, Topology};
 
 use crate::monitors::{self, Flows, Monitor, Passage};
@@ -73,6 +74,7 @@ impl HostView {
             instance: interface.uuid.to_string(),
             iface_id: interface.external_ids.get("iface-id").cloned(),
             error: interface.error.clone(),
+            asks: false,
         };
         if interface.link_state == Some(LinkState::Down) {
             self.dark.insert(name.clone());
@@ -92,9 +94,10 @@ impl HostView {
         let hosts =
             topology.datapaths().values().filter_map(|host| Some((&host.uuid, host.underlay?.encapsulation)));
         let (own, peers): (Vec<_>, Vec<_>) = hosts.partition(|(host, _)| *host == datapath);
-        let used = own.iter().filter(|_| !peers.is_empty()).chain(&peers);
-        used.map(|(_, encapsulation)| encapsulation)
-            .all(|encapsulation| self.tunnels.contains_key(encapsulation))
+        let used = own.iter().filter(|_| !peers.is_empty()).chain(&peers).map(|(_, of)| *of);
+        // What a pair is to use, it is told to only once both have said that they can.
+        let of_pairs = pairs(topology, datapath).flat_map(|pair| [pair.encapsulation, pair.used]).flatten();
+        used.chain(of_pairs).all(|encapsulation| self.tunnels.contains_key(&encapsulation))
     }
 
     /// What the compiler is told.
@@ -125,7 +128,7 @@ impl HostView {
     /// The port of an interface that lives here. The very port the manager knows of, or else the one that has taken its
     /// place: a host that boots without its manager has new ports under old names. Never one that names another interface;
     /// a hypervisor's own ids name none.
-    fn port_of(&self, topology: &Topology, id: &InterfaceId) -> Option<&HostPort> {
+    pub fn port_of(&self, topology: &Topology, id: &InterfaceId) -> Option<&HostPort> {
         let claim = topology.active_claim(id)?;
         let of_name = self
             .ports
@@ -217,7 +220,7 @@ impl Wanted {
         replica: Option<&Replica>,
         tunnels: fn(BTreeSet<Encapsulation>) -> Tunnels,
     ) -> Self {
-        let encapsulations = encapsulations(settings, replica.map(|replica| &replica.topology));
+        let encapsulations = encapsulations(settings, replica);
         let monitors = replica.map(|replica| monitors::wanted(&replica.topology, &replica.datapath));
         let passage = Passage::AsItWas;
         Self { tunnels: tunnels(encapsulations), monitors: monitors.unwrap_or_default(), passage }
@@ -234,11 +237,24 @@ impl Wanted {
     }
 }
 
-/// One for each encapsulation that this host or a peer sends with.
-pub fn encapsulations(settings: &Settings, topology: Option<&Topology>) -> BTreeSet<Encapsulation> {
-    let peers = topology.into_iter().flat_map(|topology| topology.datapaths().values());
+/// One for each encapsulation that this host or a peer sends with. All, where a record is of this host and a peer: it may
+/// change before one of them has heard of it.
+pub fn encapsulations(settings: &Settings, replica: Option<&Replica>) -> BTreeSet<Encapsulation> {
+    let is_paired = |of: &&Replica| pairs(&of.topology, &of.datapath).next().is_some();
+    if replica.filter(is_paired).is_some() {
+        return Encapsulation::ALL.into();
+    }
+    let peers = replica.into_iter().flat_map(|replica| replica.topology.datapaths().values());
     let peers = peers.filter_map(|datapath| datapath.underlay).map(|underlay| underlay.encapsulation);
     peers.chain([settings.encapsulation]).collect()
+}
+
+/// The records of a host and others that it knows.
+fn pairs<'a>(topology: &'a Topology, own: &'a DatapathId) -> impl Iterator<Item = &'a HostPair> {
+    let pairs = topology.host_pairs().values().filter(|pair| pair.joins(own));
+    let is_known =
+        |pair: &&HostPair| pair.datapath_uuids.iter().all(|of| topology.datapaths().contains_key(of));
+    pairs.map(|pair| pair.as_ref()).filter(is_known)
 }
 
 /// A tunnel port that any peer can be reached by.

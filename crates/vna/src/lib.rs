@@ -25,6 +25,7 @@
 pub mod advertisements;
 pub mod advertiser;
 pub mod answers;
+pub mod asking;
 pub mod bridge;
 pub mod control;
 pub mod course;
@@ -46,10 +47,11 @@ pub mod switch;
 pub mod underlay;
 pub mod waiting;
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ovsdb::vswitch;
@@ -60,9 +62,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use topology::datapath::{Registration, Underlay};
+use topology::underlay::UnderlayAddress;
 use topology::{NodeId, Revision};
 use tracing::{info, warn};
 
+use crate::asking::Asking;
 use crate::datapath::Datapath;
 use crate::host::{HostView, Tunnels, Wanted};
 use crate::metrics::Metrics;
@@ -103,6 +107,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let (installed_out, installed) = watch::channel(None);
     let (realized_out, realized) = watch::channel(None);
     let (flows_out, flows) = watch::channel(Flows::default());
+    let (asking_out, asking) = watch::channel(Asking::default());
     let metrics = Arc::<Metrics>::default();
     let status = Status {
         metrics: metrics.clone(),
@@ -127,6 +132,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
             host.clone(),
             installed_out,
             flows_out,
+            asking_out,
             datapath.clone(),
             metrics.clone(),
         )
@@ -140,7 +146,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     tasks.spawn(want_ports(settings.clone(), replica.clone(), host.clone(), flows, ports_out));
     let saving = AbortOnDropHandle::new(tokio::spawn(save(file, replica, shutdown.clone())));
     tasks.spawn(tell(status, settings.status_listen, shutdown.clone()));
-    let told = Told { host, realized, asked };
+    let told = Told { host, asking, realized, asked };
     tasks.spawn(synchronize(settings, identity, saved, told, replica_out, metrics));
     tokio::select! {
         () = shutdown.cancelled() => {
@@ -168,6 +174,7 @@ async fn tell(status: Status, address: Option<SocketAddr>, shutdown: Cancellatio
 /// What managers are told: newest values, and who answers their questions.
 struct Told {
     host: watch::Receiver<Arc<HostView>>,
+    asking: watch::Receiver<Asking>,
     realized: watch::Receiver<Option<Arc<Replica>>>,
     asked: mpsc::Sender<sync::Asked>,
 }
@@ -177,7 +184,7 @@ async fn synchronize(
     settings: Arc<Settings>,
     identity: Identity,
     saved: Option<Replica>,
-    Told { mut host, realized, asked }: Told,
+    Told { mut host, mut asking, realized, asked }: Told,
     replica: watch::Sender<Option<Arc<Replica>>>,
     metrics: Arc<Metrics>,
 ) {
@@ -185,18 +192,19 @@ async fn synchronize(
     let (ports_out, ports) = watch::channel(None);
     // Nothing can be said of a host before its switch has a number.
     let Ok(first) = host.wait_for(|view| view.dpid.is_some()).await.map(|view| view.clone()) else { return };
-    let of_saved = |replica: &Replica| replica.topology.datapaths().get(&replica.datapath)?.underlay;
-    let mut mtu = saved.as_ref().and_then(of_saved).map(|underlay| underlay.mtu);
+    let of_saved = |replica: &Replica| replica.topology.datapaths().get(&replica.datapath).cloned();
+    let saved_mtus = saved.as_ref().and_then(of_saved).into_iter();
+    let mut mtus: Mtus = saved_mtus
+        .flat_map(|own| own.addresses().map(|of| (of.address, of.mtu)).collect::<Vec<_>>())
+        .collect();
     // To register with a guess would make peers send what the underlay does not take.
-    let known = loop {
-        mtu = underlay_mtu(&settings).await.or(mtu);
-        match mtu {
-            Some(known) => break known,
+    let registration = loop {
+        look_up_mtus(&settings, &mut mtus).await;
+        match self::registration(&settings, &node, &first, &mtus) {
+            Some(registration) => break registration,
             None => tokio::time::sleep(UNDERLAY_PAUSE).await,
         }
     };
-    let mut mtu = known;
-    let Some(registration) = registration(&settings, &node, &first, mtu) else { return };
     ports_out.send_replace(Some(first.seen()));
     let (registration_out, registration_in) = watch::channel(registration);
     let managers = settings.managers.iter().filter_map(|manager| manager.parse().ok()).collect();
@@ -206,6 +214,7 @@ async fn synchronize(
     let mut connection = agent.connection();
     let mut look = tokio::time::interval(UNDERLAY_INTERVAL);
     loop {
+        let shown_until = asking.borrow().next(Instant::now());
         tokio::select! {
             changed = received.changed() => match changed {
                 Ok(()) => {
@@ -225,28 +234,42 @@ async fn synchronize(
                 }
             },
             _ = host.changed() => {}
-            _ = look.tick() => mtu = underlay_mtu(&settings).await.unwrap_or(mtu),
+            _ = asking.changed() => {}
+            () = until(shown_until) => {}
+            _ = look.tick() => look_up_mtus(&settings, &mut mtus).await,
         }
         let view = host.borrow_and_update().clone();
-        let seen = Some(view.seen());
+        let mut seen = view.seen();
+        asking.borrow_and_update().show(&mut seen, Instant::now());
+        let seen = Some(seen);
         ports_out.send_if_modified(|old| std::mem::replace(old, seen.clone()) != seen);
-        if let Some(now) = self::registration(&settings, &node, &view, mtu) {
+        if let Some(now) = self::registration(&settings, &node, &view, &mtus) {
             registration_out.send_if_modified(|old| std::mem::replace(old, now.clone()) != now);
         }
     }
 }
 
-async fn underlay_mtu(settings: &Settings) -> Option<u16> {
-    match settings.underlay_mtu {
-        Some(mtu) => Some(mtu),
-        None => underlay::mtu(settings.underlay_address).await,
+/// What the devices with the underlay addresses take, as far as is known.
+type Mtus = BTreeMap<IpAddr, u16>;
+
+async fn look_up_mtus(settings: &Settings, mtus: &mut Mtus) {
+    for address in &settings.underlay_addresses {
+        let mtu = match settings.underlay_mtu {
+            Some(mtu) => Some(mtu),
+            None => underlay::mtu(*address).await,
+        };
+        mtus.extend(mtu.map(|mtu| (*address, mtu)));
     }
 }
 
-fn registration(settings: &Settings, node: &NodeId, host: &HostView, mtu: u16) -> Option<Registration> {
-    let underlay =
-        Underlay { encapsulation: settings.encapsulation, address: settings.underlay_address, mtu };
-    Some(Registration { node_id: node.clone(), dpid: host.dpid?, underlay })
+/// What the host says of itself; nothing before its own choice of an address can be used. Others are named once they can.
+fn registration(settings: &Settings, node: &NodeId, host: &HostView, mtus: &Mtus) -> Option<Registration> {
+    let usable = |address: &IpAddr| Some(UnderlayAddress { address: *address, mtu: *mtus.get(address)? });
+    let (first, others) = settings.underlay_addresses.split_first()?;
+    let UnderlayAddress { address, mtu } = usable(first)?;
+    let underlay = Underlay { encapsulation: settings.encapsulation, address, mtu };
+    let registration = Registration::new(node.clone(), host.dpid?, underlay);
+    Some(registration.with_addresses(others.iter().filter_map(usable).collect()))
 }
 
 /// Says of each installed replica when packets meet it. What is not known is not said.

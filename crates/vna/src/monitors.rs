@@ -105,11 +105,12 @@ pub fn wanted(topology: &Topology, own: &DatapathId) -> BTreeMap<HostKey, Path> 
 
 fn path(topology: &Topology, own: &DatapathId, peer: &DatapathId) -> Option<(HostKey, Path)> {
     let datapath = topology.datapaths().get(peer)?;
-    let (own, peer) = (topology.datapaths().get(own)?.underlay?, datapath.underlay?);
-    // Both come to the same, whatever each sends with else.
-    let encapsulation = own.encapsulation.min(peer.encapsulation);
-    let path = Path { own: own.address, peer: peer.address, encapsulation };
-    (own.address.is_ipv4() == peer.address.is_ipv4()).then_some((datapath.key, path))
+    let way = topology.way(own, peer, None)?;
+    // Both come to the same, whatever each sends with else: what a user says of the two as well, since a monitor that is made
+    // anew is silent for a while, and the host would be taken for gone.
+    let own = topology.datapaths().get(own)?.underlay?;
+    let encapsulation = own.encapsulation.min(datapath.underlay?.encapsulation);
+    Some((datapath.key, Path { own: way.from, peer: way.to, encapsulation }))
 }
 
 /// The port of a monitor, and what it says.

@@ -16,6 +16,7 @@ use topology::Topology;
 use tracing::{debug, error, info, warn};
 
 use crate::answers::{self, Names, Reply};
+use crate::asking::Asking;
 use crate::course::{Course, Step};
 use crate::datapath::Datapath;
 use crate::forwarder::Forwarder;
@@ -62,6 +63,8 @@ pub struct Reconciler {
     pub installed: watch::Sender<Option<Installed>>,
     /// Whether the switch has its flows.
     pub flows: watch::Sender<Flows>,
+    /// Whose guests ask for addresses.
+    pub asking: watch::Sender<Asking>,
     /// Counts changes of the tables, and connections: in between anything may have changed them.
     tables: u64,
     sent: Option<Instant>,
@@ -83,6 +86,7 @@ impl Reconciler {
         host: watch::Receiver<Arc<HostView>>,
         installed: watch::Sender<Option<Installed>>,
         flows: watch::Sender<Flows>,
+        asking: watch::Sender<Asking>,
         datapath: Datapath,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -94,6 +98,7 @@ impl Reconciler {
             host,
             installed,
             flows,
+            asking,
             tables: 0,
             sent: None,
             datapath,
@@ -120,7 +125,7 @@ impl Reconciler {
                     self.metrics.switch_connected(true);
                     let error = self.serve(switch).await;
                     self.metrics.switch_connected(false);
-                    if matches!(error, SwitchError::Closed(_)) {
+                    if error.is_end() {
                         // Others are to hear of it before a new one is there to be seen by them.
                         self.flows.send_replace(Flows::Missing);
                     }
@@ -309,6 +314,13 @@ impl Reconciler {
             }
             Some(Reply::Stream(call)) => {
                 self.streams.take(&call, &switch.connection());
+                Ok(())
+            }
+            Some(Reply::Ask(interface)) => {
+                let host = self.host.borrow();
+                if let Some(port) = host.port_of(topology, &interface) {
+                    self.asking.send_if_modified(|asking| asking.ask(&port.seen.name, Instant::now()));
+                }
                 Ok(())
             }
             None => Ok(()),

@@ -1,5 +1,6 @@
 //! Settings: flags, and a file with the same names for what the flags leave out.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use anyhow::{Context, bail};
 use ovsdb::Endpoint;
 use serde::Deserialize;
 use topology::Dpid;
-use topology::datapath::Encapsulation;
+use topology::datapath::{Encapsulation, MAX_UNDERLAY_ADDRESSES};
 
 /// Where the settings file is looked for when no flag names one.
 const DEFAULT_FILE: &str = "/etc/openvnet/vna.toml";
@@ -43,15 +44,42 @@ pub struct Options {
     /// How frames to other hosts are wrapped: geneve, vxlan or gre [default: geneve]
     #[arg(long, value_name = "NAME")]
     pub encapsulation: Option<Encapsulation>,
-    /// The address other hosts send to
+    /// An address other hosts send to; of several, the first is used unless something speaks for another
     #[arg(long, value_name = "IP")]
-    pub underlay_address: Option<IpAddr>,
-    /// The largest IP packet the underlay takes, in bytes [default: that of the address's device]
+    #[serde(deserialize_with = "one_or_many")]
+    pub underlay_address: Vec<IpAddr>,
+    /// The largest IP packet the underlay takes, in bytes [default: that of each address's device]
     #[arg(long, value_name = "BYTES")]
     pub underlay_mtu: Option<u16>,
     /// Where metrics and health are told over HTTP, ADDRESS:PORT, or `none` [default: 127.0.0.1:9093]
     #[arg(long, value_name = "ADDRESS")]
     pub status_listen: Option<String>,
+}
+
+/// A list, or its only element.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        One(IpAddr),
+        Many(Vec<IpAddr>),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::One(address) => vec![address],
+        Given::Many(addresses) => addresses,
+    })
+}
+
+fn underlay_addresses(given: Vec<IpAddr>) -> anyhow::Result<Vec<IpAddr>> {
+    let distinct: BTreeSet<_> = given.iter().collect();
+    match given.len() {
+        0 => bail!("--underlay-address is needed: the address of this host that other hosts send to"),
+        len if len > MAX_UNDERLAY_ADDRESSES => {
+            bail!("--underlay-address can be given {MAX_UNDERLAY_ADDRESSES} times, and not {len}")
+        }
+        len if len > distinct.len() => bail!("--underlay-address names an address twice"),
+        _ => Ok(given),
+    }
 }
 
 /// The settings in force.
@@ -73,9 +101,9 @@ pub struct Settings {
     pub managers: Vec<String>,
     /// How frames to other hosts are wrapped.
     pub encapsulation: Encapsulation,
-    /// The address other hosts send to.
-    pub underlay_address: IpAddr,
-    /// The largest IP packet the underlay takes, if the operator has a say.
+    /// The addresses other hosts send to: at least one, the host's own choice first.
+    pub underlay_addresses: Vec<IpAddr>,
+    /// The largest IP packet the underlay takes at every address, if the operator has a say.
     pub underlay_mtu: Option<u16>,
     /// Where metrics and health are told, if anywhere.
     pub status_listen: Option<SocketAddr>,
@@ -105,7 +133,10 @@ impl Options {
             dpid: self.dpid.or(other.dpid),
             manager: if self.manager.is_empty() { other.manager } else { self.manager },
             encapsulation: self.encapsulation.or(other.encapsulation),
-            underlay_address: self.underlay_address.or(other.underlay_address),
+            underlay_address: match self.underlay_address.is_empty() {
+                true => other.underlay_address,
+                false => self.underlay_address,
+            },
             underlay_mtu: self.underlay_mtu.or(other.underlay_mtu),
             status_listen: self.status_listen.or(other.status_listen),
         }
@@ -128,9 +159,7 @@ impl Options {
         if self.manager.is_empty() {
             bail!("--manager is needed: https://HOST:PORT of a manager's sync address");
         }
-        let Some(underlay_address) = self.underlay_address else {
-            bail!("--underlay-address is needed: the address of this host that other hosts send to");
-        };
+        let underlay_addresses = underlay_addresses(self.underlay_address)?;
         let status_listen = match self.status_listen.as_deref().unwrap_or(STATUS_LISTEN) {
             "none" => None,
             address => Some(address.parse().with_context(|| format!("--status-listen {address}"))?),
@@ -144,9 +173,32 @@ impl Options {
             dpid: self.dpid,
             managers: self.manager,
             encapsulation: self.encapsulation.unwrap_or_default(),
-            underlay_address,
+            underlay_addresses,
             underlay_mtu: self.underlay_mtu,
             status_listen,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(file: &str, expected: Option<&[&str]>) {
+        let options: Result<Options, _> = toml::from_str(file);
+        let addresses = options.ok().and_then(|options| underlay_addresses(options.underlay_address).ok());
+        let texts = addresses.map(|of| of.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let expected = expected.map(|of| of.iter().map(|text| (*text).to_owned()).collect());
+        assert_eq!(texts, expected, "{file}");
+    }
+
+    #[test]
+    fn a_file_names_one_underlay_address_or_a_list_of_distinct_ones() {
+        check("underlay-address = '192.0.2.1'", Some(&["192.0.2.1"]));
+        check("underlay-address = ['192.0.2.1', '2001:db8::1']", Some(&["192.0.2.1", "2001:db8::1"]));
+        check("underlay-address = ['192.0.2.1', '192.0.2.1']", None);
+        check("underlay-address = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4', '192.0.2.5']", None);
+        check("underlay-address = 'here'", None);
+        check("", None);
     }
 }

@@ -1,5 +1,8 @@
 //! The switch as the reconciler needs it: read as a program, changed by differences.
 
+use std::error::Error;
+use std::iter::successors;
+
 use dataplane::layout::{
     FRAGMENT_HANDLING, NEIGHBOUR, OPTION_BYTES, OPTION_CLASS, OPTION_INDEX, OPTION_TYPE,
 };
@@ -65,6 +68,14 @@ pub enum SwitchError {
     /// Somebody else's tunnel option is where ours should be.
     #[error("tunnel option {OPTION_INDEX} of the switch is in use for another class or type")]
     OptionTaken,
+}
+
+impl SwitchError {
+    /// Whether the connection has ended, be it while something was asked.
+    pub fn is_end(&self) -> bool {
+        let first: &dyn Error = self;
+        successors(Some(first), |&error| error.source()).any(|error| error.is::<CloseReason>())
+    }
 }
 
 /// What the switch has.
@@ -267,5 +278,23 @@ fn blame(items: &[BundleItem], error: &BundleError) -> String {
         Some(BundleItem::Flow(FlowMod::Add(flow))) => flow.to_string(),
         Some(other) => format!("{other:?}"),
         None => "the commit".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_ends_has_ended_whatever_was_asked_meanwhile() {
+        let check = |error: SwitchError, expected| assert_eq!(error.is_end(), expected, "{error:?}");
+        let ended = || RequestError::Closed(CloseReason::Remote);
+        let bundle = |error| SwitchError::Bundle { item: String::new(), error };
+        check(CloseReason::Remote.into(), true);
+        check(ended().into(), true);
+        check(bundle(ended().into()), true);
+        check(RequestError::Timeout.into(), false);
+        check(bundle(RequestError::Unexpected.into()), false);
+        check(SwitchError::OptionTaken, false);
     }
 }

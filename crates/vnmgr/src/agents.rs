@@ -10,6 +10,7 @@ use sync::manager::{Head, JoinError, Manager, RegisterError, SessionId};
 use tokio::sync::watch;
 use topology::binding::{Refusal, SeenPort};
 use topology::datapath::Registration;
+use topology::underlay::UnderlayAddress;
 use topology::{DatapathId, Error, NodeId, ObjectRef, Revision};
 
 use crate::hosts::Hosts;
@@ -41,13 +42,16 @@ impl Agents {
     /// A host that was installed anew takes the address of its former self over; one that is connected is not its former
     /// self, and keeps what it has.
     fn address_is_free(&self, registration: &Registration) -> Result<(), Error> {
-        let (node, address) = (&registration.node_id, registration.underlay.address);
+        let node = &registration.node_id;
         let topology = self.head.borrow().topology.clone();
-        let at = topology.datapaths_at(&address);
-        let mut others = at.iter().filter_map(|id| topology.datapaths().get(id));
         let hosts = self.hosts.read();
-        let taken = others.find(|other| other.node_id != *node && hosts.is_connected(&other.uuid));
-        taken.map_or(Ok(()), |other| {
+        let taken = registration.addresses().find_map(|UnderlayAddress { address, .. }| {
+            let at = topology.datapaths_at(&address).into_iter();
+            let mut others = at.filter_map(|id| topology.datapaths().get(&id));
+            let other = others.find(|other| other.node_id != *node && hosts.is_connected(&other.uuid));
+            other.map(|other| (address, other))
+        });
+        taken.map_or(Ok(()), |(address, other)| {
             let reason =
                 format!("{address} belongs to {} of {}, which is connected", other.uuid, other.node_id);
             tracing::warn!(%node, reason, "a host cannot register");

@@ -20,6 +20,7 @@ pub mod live;
 pub mod load;
 pub mod manager;
 pub mod metrics;
+pub mod pairs;
 pub mod plan;
 pub mod problem;
 pub mod questions;

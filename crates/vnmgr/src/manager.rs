@@ -17,11 +17,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::Agents;
-use crate::api::{self, Api, batch::BATCHES_AT_ONCE, question::QUESTIONS_AT_ONCE};
+use crate::api::{self, Api, batch::BATCHES_AT_ONCE, question::QUESTIONS_AT_ONCE, watch::Watching};
 use crate::expiry;
 use crate::hosts::Hosts;
 use crate::load::{LoadError, load};
 use crate::metrics::Metrics;
+use crate::pairs;
 use crate::questions::Lines;
 use crate::state::fresh;
 use crate::writer::Writer;
@@ -106,6 +107,7 @@ pub struct Manager {
     sync: JoinHandle<Result<(), ServeError>>,
     writer: JoinHandle<()>,
     expiry: JoinHandle<()>,
+    pairs: JoinHandle<()>,
 }
 
 impl Manager {
@@ -150,9 +152,11 @@ impl Manager {
         let (stop, stop_writer) = (CancellationToken::new(), CancellationToken::new());
         let (hosts, metrics) = (Arc::<Hosts>::default(), Arc::<Metrics>::default());
         let (sender, head) = watch::channel(fresh(store.id().to_string(), topology));
+        let log = store.clone();
         let (writer, store, writer_task) =
             Writer::start(store, sender, hosts.clone(), metrics.clone(), stop_writer.clone());
         let expiry = tokio::spawn(expiry::run(head.clone(), writer.clone(), stop.clone()));
+        let pairs = tokio::spawn(pairs::run(head.clone(), hosts.clone(), writer.clone(), stop.clone()));
         let lines = Arc::<Lines>::default();
         let agents =
             Agents { head: head.clone(), writer: writer.clone(), hosts: hosts.clone(), lines: lines.clone() };
@@ -166,9 +170,21 @@ impl Manager {
         };
         let batches = Arc::new(Semaphore::new(BATCHES_AT_ONCE));
         let questions = Arc::new(Semaphore::new(QUESTIONS_AT_ONCE));
-        let stopping = stop.clone();
-        let api =
-            Api { head, writer, store, hosts, lines, authority, metrics, batches, questions, stop: stopping };
+        let (watching, stopping) = (Watching::default(), stop.clone());
+        let api = Api {
+            head,
+            writer,
+            store,
+            hosts,
+            lines,
+            authority,
+            metrics,
+            batches,
+            questions,
+            log,
+            watching,
+            stop: stopping,
+        };
         Ok(Self {
             addresses,
             agents,
@@ -176,6 +192,7 @@ impl Manager {
             sync: tokio::spawn(sync),
             writer: writer_task,
             expiry,
+            pairs,
             stop,
             stop_writer,
             failed,
@@ -203,10 +220,10 @@ impl Manager {
     /// [`ManagerError::Agents`], if agents could not be served any more.
     pub async fn stop(self) -> Result<(), ManagerError> {
         self.stop.cancel();
-        let (api, sync, expiry) = tokio::join!(self.api, self.sync, self.expiry);
+        let (api, sync, expiry, pairs) = tokio::join!(self.api, self.sync, self.expiry, self.pairs);
         self.stop_writer.cancel();
         let writer = self.writer.await;
-        for ended in [api, writer, expiry] {
+        for ended in [api, writer, expiry, pairs] {
             if let Err(error) = ended {
                 tracing::error!(%error, "a part of the manager has panicked");
             }

@@ -10,9 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use store::{Commit, Key, Mutation};
 use topology::binding::SeenPorts;
 use topology::datapath::{Datapath, Registration};
+use topology::host_pair::HostPair;
 use topology::host_token::HostToken;
 use topology::ip_retention_container;
-use topology::{Change, DatapathId, Edit, Error, ErrorKind, NodeId, ObjectRef, Request, Revision, Topology};
+use topology::{
+    Change, DatapathId, Edit, Error, ErrorKind, HostPairId, NodeId, ObjectRef, Request, Revision, Topology,
+};
 
 /// What the writer is asked to do. It may be planned more than once, when the head has moved.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub enum Task {
     Bind(DatapathId),
     /// Release and delete the IP leases whose time is over.
     Expire,
+    /// Go on with pairs of hosts, each from the revision at which both have realized it.
+    Settle(Vec<(HostPairId, Revision)>),
     /// Keep a token's digest.
     Issue {
         /// SHA-256 of the secret, hexadecimal.
@@ -121,6 +126,10 @@ fn carry_out(task: &Task, edit: &mut Edit, seen: &SeenPorts) -> Result<Vec<Objec
             Ok(Vec::new())
         }
         Task::Expire => ip_retention_container::expire(edit).map(|()| Vec::new()).map_err(whole),
+        Task::Settle(pairs) => {
+            pairs.iter().for_each(|(pair, realized)| HostPair::settle(edit, pair, *realized));
+            Ok(Vec::new())
+        }
         Task::Issue { digest, node, lifetime } => {
             HostToken::issue(edit, digest.clone(), node.clone(), *lifetime)
                 .map(|id| vec![id.into()])

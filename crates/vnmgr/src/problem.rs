@@ -3,9 +3,9 @@
 //! A host that is behind has no problem by that alone: every host is, for a moment after each change.
 
 use serde::Serialize;
+use topology::Topology;
 use topology::binding::Refusal;
-use topology::datapath::{Datapath, Underlay};
-use topology::{DatapathId, Topology};
+use topology::datapath::Datapath;
 
 use crate::hosts::Live;
 
@@ -55,28 +55,29 @@ fn away(datapath: &Datapath, live: &Live) -> Option<Problem> {
 
 /// Other hosts cannot be reached from it.
 fn underlay(topology: &Topology, datapath: &Datapath) -> Option<Problem> {
-    let own = datapath.underlay?;
-    let others = |is: &dyn Fn(&Underlay) -> bool| -> Vec<DatapathId> {
-        let others = topology.datapaths().values().filter(|of| of.uuid != datapath.uuid);
-        others.filter(|of| of.underlay.as_ref().is_some_and(is)).map(|of| of.uuid.clone()).collect()
-    };
-    if let [twin, ..] = &others(&|of| of.address == own.address)[..] {
-        let what = format!("its underlay address {} is that of {twin}, too", own.address);
+    let twin = datapath.addresses().find_map(|of| {
+        let at = topology.datapaths_at(&of.address).into_iter();
+        at.filter(|other| *other != datapath.uuid).map(|other| (of.address, other)).next()
+    });
+    if let Some((address, twin)) = twin {
+        let what = format!("its underlay address {address} is that of {twin}, too");
         return Some(Problem::new(
             what,
             format!("if {twin} is gone, delete it; else give each host its own address"),
         ));
     }
-    let strangers = others(&|of| of.address.is_ipv4() != own.address.is_ipv4());
-    (!strangers.is_empty()).then(|| {
+    let own = datapath.underlay?.address;
+    let registered = topology.datapaths().values().filter(|of| of.underlay.is_some());
+    let others = registered.filter(|of| of.uuid != datapath.uuid);
+    let strangers = others.filter(|of| !topology.reaches(&datapath.uuid, &of.uuid)).count();
+    (strangers > 0).then(|| {
         let family = |is_ipv4| if is_ipv4 { "IPv4" } else { "IPv6" };
         let what = format!(
-            "its underlay address is {}, and {} of the other hosts have {}",
-            family(own.address.is_ipv4()),
-            strangers.len(),
-            family(!own.address.is_ipv4()),
+            "its underlay address is {}, and {strangers} of the other hosts have only {}: they do not reach each other",
+            family(own.is_ipv4()),
+            family(!own.is_ipv4()),
         );
-        Problem::new(what, "give all hosts addresses of one family (`--underlay-address` of vna)")
+        Problem::new(what, "give all hosts an address of one family (`--underlay-address` of vna, given twice for both)")
     })
 }
 
@@ -84,7 +85,7 @@ fn underlay(topology: &Topology, datapath: &Datapath) -> Option<Problem> {
 mod tests {
     use jiff::Timestamp;
     use serde_json::json;
-    use topology::datapath::{Encapsulation, Registration};
+    use topology::datapath::{Encapsulation, Registration, Underlay};
     use topology::{Dpid, Edit, Request};
 
     use super::*;
@@ -104,7 +105,7 @@ mod tests {
                         mtu: 1500,
                     };
                     let node_id = node.parse().expect("a node id");
-                    let registration = Registration { node_id, dpid: Dpid(number), underlay };
+                    let registration = Registration::new(node_id, Dpid(number), underlay);
                     Datapath::register(&mut edit, registration).expect("a host");
                 }
                 None => {
@@ -138,6 +139,6 @@ mod tests {
         check(&[one, other], true, &[]);
         check(&[one, other], false, &["last heard at 1970-01-01T00:00:00Z"]);
         check(&[None, other], false, &["never registered"]);
-        check(&[one, ipv6, other], true, &["1 of the other hosts have IPv6"]);
+        check(&[one, ipv6, other], true, &["1 of the other hosts have only IPv6"]);
     }
 }

@@ -184,6 +184,7 @@ fn view(host: usize, ports: &[String]) -> HostView {
             instance: format!("{host}-{number}"),
             iface_id: Some(name.clone()),
             error: None,
+            asks: false,
         };
         (seen.name.clone(), HostPort { seen, number: Some(OfPort(number)) })
     };
@@ -199,7 +200,7 @@ fn registration(host: usize, node_id: NodeId) -> Registration {
     let [.., high, low] = host.to_be_bytes();
     let address = IpAddr::V4(Ipv4Addr::new(172, 16, high, low));
     let underlay = Underlay { encapsulation: Encapsulation::Geneve, address, mtu: 1500 };
-    Registration { node_id, dpid: dpid(host), underlay }
+    Registration::new(node_id, dpid(host), underlay)
 }
 
 /// Counted from one: a switch without a number has none.

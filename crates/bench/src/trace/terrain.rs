@@ -94,11 +94,11 @@ impl Making {
 
     fn host(&mut self, number: usize) -> anyhow::Result<()> {
         let address = Ipv4Addr::new(192, 0, 2, byte(number + 1)).into();
-        let registration = Registration {
-            node_id: format!("host{number}").parse()?,
-            dpid: Dpid(u64::try_from(number)? + 1),
-            underlay: Underlay { encapsulation: Encapsulation::Geneve, address, mtu: 1500 },
-        };
+        let registration = Registration::new(
+            format!("host{number}").parse()?,
+            Dpid(u64::try_from(number)? + 1),
+            Underlay { encapsulation: Encapsulation::Geneve, address, mtu: 1500 },
+        );
         self.edit(|edit| {
             Datapath::register(edit, registration)?;
             Ok(())
@@ -113,6 +113,7 @@ impl Making {
                 instance: name.clone(),
                 iface_id: Some(name),
                 error: None,
+                asks: false,
             };
             let guests = (host..guests).step_by(HOSTS).map(|guest| format!("if-{guest}"));
             let uplink = (host == GATEWAY).then(|| UPLINK.to_owned());

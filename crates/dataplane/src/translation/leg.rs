@@ -132,7 +132,7 @@ fn of_shared(leg: &Leg<'_>, external: IpAddr, groups: &[Group]) -> Vec<Flow> {
 /// All other hosts that may know a connection of a shared address.
 fn hosts(leg: &Leg<'_>, translations: &[&Translation]) -> Vec<Group> {
     let sharing = translations.iter().flat_map(|of| of.hosts(leg.view.topology));
-    let sharing = sharing.filter_map(|id| leg.view.peer(&id)).map(|(datapath, _)| datapath.key);
+    let sharing = sharing.filter_map(|id| leg.view.peer(&id)).map(|datapath| datapath.key);
     let entries = translations.iter().flat_map(|of| &of.static_addresses);
     let by_port =
         entries.filter(|entry| entry.ports.is_some()).filter_map(|entry| match internal(leg, entry) {

@@ -34,7 +34,7 @@ pub(super) fn flows(leg: &Leg<'_>, translation: &Translation) -> Vec<Flow> {
             let sources = sources.iter().filter(|prefix| prefix.addr().is_ipv4() == is_ipv4);
             return here(leg, number(translation, 0), block, &sources.copied().collect());
         }
-        let Some((peer, _)) = leg.view.peer(host) else { return Vec::new() };
+        let Some(peer) = leg.view.peer(host) else { return Vec::new() };
         of_block(leg, block).iter().flat_map(|of| leg.send_on(BLOCK, of, &to_host(peer.key))).collect()
     };
     families.flat_map(|is_ipv4| hosts.iter().map(move |host| (host, is_ipv4))).flat_map(of_host).collect()

@@ -47,7 +47,7 @@ impl Findings {
 /// Compares so many pairs, or as many as the time allows.
 pub(crate) fn compare(seed: u64, pairs: usize, limit: Option<Duration>) -> Findings {
     let begin = Instant::now();
-    let findings = Mutex::new(Findings { lacking: pairs, ..Findings::default() });
+    let findings = Mutex::new(Findings { lacking: pairs, next: first_topology(), ..Findings::default() });
     everywhere(|fleet| {
         while limit.is_none_or(|limit| begin.elapsed() < limit) {
             let Some((number, packets)) = findings.lock().expect("no panic").next() else { break };
@@ -57,6 +57,11 @@ pub(crate) fn compare(seed: u64, pairs: usize, limit: Option<Duration>) -> Findi
         }
     });
     findings.into_inner().expect("no panic")
+}
+
+/// The number of the first topology: another one to look at one by itself.
+pub(crate) fn first_topology() -> u64 {
+    setting("AGREEMENT_FIRST").unwrap_or_default()
 }
 
 /// Has fleets work side by side.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
-use dataplane::layout::{DESTINATION_INTERFACE, Question, SOURCE_INTERFACE, TUNNEL_MTU};
+use dataplane::layout::{
+    DESTINATION_INTERFACE, FLAGS, ORIGIN, Question, ROUTED, SOURCE_INTERFACE, TUNNEL_MTU,
+};
 use dataplane::{FlowKey, Program, Purpose};
 use openflow::{BundleError, Field, OfPort, PacketIn};
 
@@ -49,6 +51,8 @@ pub(crate) struct Observed {
     pub(crate) answerers: Vec<u128>,
     /// What fits a tunnel, as agents are told where a packet does not, in bytes.
     pub(crate) mtus: Vec<u128>,
+    /// The MAC addresses of those who sent routed packets, as agents are told that tell them why these cannot go on.
+    pub(crate) origins: Vec<u128>,
     /// Whose address gateways' agents are to ask for.
     pub(crate) hops: Vec<IpAddr>,
     /// Frames go round between hosts.
@@ -75,6 +79,15 @@ fn names_answerer(asked: &PacketIn) -> bool {
                 | Question::Metadata
         )
     )
+}
+
+/// Who sent a routed packet that cannot go on: see `layout::ORIGIN`.
+fn origin(asked: &PacketIn) -> Option<u128> {
+    let question = Question::of_userdata(&asked.userdata)?;
+    let is_error = matches!(question, Question::TimeExceeded | Question::NoRoute | Question::HostUnreachable);
+    let is_routed = register(asked, FLAGS) & u128::from(ROUTED) != 0;
+    let [high, low] = [2 * ORIGIN, 2 * ORIGIN + 1].map(|word| register(asked, word));
+    (is_error && is_routed).then_some((high << 32 | low) & 0xffff_ffff_ffff)
 }
 
 /// The address that an agent is to ask for: see `layout::RESOLVE_ADDRESS`.
@@ -144,6 +157,7 @@ impl Fleet {
                 observed.askers.extend(of_askers.map(|asked| register(asked, SOURCE_INTERFACE)));
                 let of_answerers = done.questions.iter().filter(|asked| names_answerer(asked));
                 observed.answerers.extend(of_answerers.map(|asked| register(asked, DESTINATION_INTERFACE)));
+                observed.origins.extend(done.questions.iter().filter_map(origin));
                 let questions =
                     done.questions.iter().filter_map(|asked| Question::of_userdata(&asked.userdata));
                 observed.questions.extend(questions.map(|question| (host, question)));

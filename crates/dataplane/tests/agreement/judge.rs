@@ -1,13 +1,18 @@
-//! What a walk says, held against what switches did.
+//! What a walk says, held against what switches did: who has got which frame, and what agents were asked.
+
+mod drops;
+mod frames;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use dataplane::Purpose;
 use dataplane::layout::Question;
 use topology::datapath::Encapsulation;
-use topology::walk::{Answer, Content, Decision, Outcome, Packet, Payload, Reason, Walk};
-use topology::{DatapathId, InterfaceId, MacAddr, ObjectRef, Topology};
+use topology::walk::{Answer, Content, Decision, IpPacket, Outcome, Packet, Payload, Reason};
+use topology::{DatapathId, DomainId, InterfaceId, MacAddr, ObjectRef};
+
+pub(crate) use drops::{counted, is_counted};
+use frames::{is_malformed, same};
 
 use crate::forms::Form;
 use crate::scene::{Sent, Story, number_of};
@@ -54,10 +59,11 @@ pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Chosen, String> {
             sent.from, sent.packet, story.walk.outcomes, story.observed.answerers
         ));
     }
-    if !tells_whose(story, sent) {
+    if !tells_whose(story, sent) || !tells_origin(story, sent) {
         return Err(format!("sent by {}: {:?}\nand an agent is told somebody else", sent.from, sent.packet));
     }
-    let lost = is_spoiled(story, sent).then(Vec::new);
+    let lost = is_spoiled(story, sent) || names_no_port(&sent.packet);
+    let lost = lost.then(Vec::new);
     let ways: Vec<_> = ways(&story.walk.outcomes).into_iter().chain(lost).collect();
     let fitting = ways.iter().find_map(|outcomes| {
         let expected: Vec<_> = outcomes.iter().map(|outcome| expected(story, sent, outcome)).collect();
@@ -101,6 +107,15 @@ fn tells_whose(story: &Story, sent: &Sent) -> bool {
     !is_plain || story.observed.askers.iter().all(|asker| Some(*asker) == key)
 }
 
+/// Whether agents are told who sent a routed packet into the first router. On another host that is who sent it there.
+fn tells_origin(story: &Story, sent: &Sent) -> bool {
+    let is_kept = |what: &Decision| !matches!(what, Decision::Translated { .. } | Decision::Crosses { .. });
+    let is_plain = story.walk.steps.iter().all(|step| is_kept(&step.what));
+    let [a, b, c, d, e, f] = sent.packet.source.0;
+    let sender = u128::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
+    !is_plain || story.observed.origins.iter().all(|origin| *origin == sender)
+}
+
 /// Whether agents are told who answers, where an interface does.
 fn tells_answerer(story: &Story) -> bool {
     let answering = story.walk.outcomes.iter().filter_map(|outcome| match outcome {
@@ -135,115 +150,6 @@ fn tells_hops(story: &Story) -> bool {
     });
     let hops: Vec<_> = hops.collect();
     story.observed.hops.iter().all(|hop| hops.contains(hop))
-}
-
-/// Of what each host is to count a drop, as the walk says: by reasons any of which will do.
-pub(crate) fn counted(topology: &Topology, walk: &Walk, sent: &Sent) -> Vec<(u8, &'static [Purpose])> {
-    let drops = walk.outcomes.iter().filter_map(|outcome| match outcome {
-        // Who is behind another leg is dropped by the network's own flows, before any says that no route takes him.
-        Outcome::Dropped { by, reason: Reason::NotRouted, .. } if is_outside(topology, by) => None,
-        // Who speaks as somebody behind another leg is the route's to drop.
-        Outcome::Dropped {
-            host: Some(host), by: ObjectRef::Interface(_), reason: Reason::Pretender, ..
-        } => Some((number_of(host)?, &[Purpose::Pretender][..])),
-        Outcome::Dropped { host: Some(host), reason: Reason::Unresolved, .. }
-            if !may_ask_for_itself(topology, sent) =>
-        {
-            Some((number_of(host)?, &[Purpose::Unresolved][..]))
-        }
-        Outcome::Dropped { host: Some(host), reason, .. } => Some((number_of(host)?, purposes(*reason))),
-        // Its sender is told, and it is dropped all the same.
-        Outcome::Answered { host, answer: Answer::Rejected, .. } => {
-            Some((number_of(host)?, &[Purpose::FilteredOut, Purpose::FilteredIn][..]))
-        }
-        _ => None,
-    });
-    let mut drops: Vec<_> = drops.filter(|(_, purposes)| !purposes.is_empty()).collect();
-    drops.sort_unstable();
-    drops.dedup();
-    drops
-}
-
-/// Whether a question for an address may be for one of its sender's own.
-fn may_ask_for_itself(topology: &Topology, sent: &Sent) -> bool {
-    let asked = match &sent.packet.content {
-        Content::Arp(arp) => IpAddr::from(arp.target_ip),
-        Content::Ip(_) | Content::Other { .. } => return true,
-    };
-    let Some(sender) = topology.interfaces().get(&sent.from) else { return true };
-    let mut leases = topology.mac_leases_of_interface(&sent.from).into_iter();
-    let is_own = leases.any(|lease| {
-        let own = topology.ip_leases_of_mac_lease(&lease);
-        own.iter().any(|id| topology.ip_leases().get(id).is_some_and(|of| of.address.ip() == asked))
-    });
-    is_own || !sender.allowed_addresses.is_empty()
-}
-
-/// Whether an interface is on the wire of a physical network.
-fn is_outside(topology: &Topology, by: &ObjectRef) -> bool {
-    let ObjectRef::Interface(id) = by else { return false };
-    topology.domains_of_interface(id).iter().any(|domain| topology.physical_network(domain).is_some())
-}
-
-/// Whether the drops were counted.
-pub(crate) fn is_counted(
-    story: &Story,
-    sent: &Sent,
-    counted: &[(u8, &'static [Purpose])],
-    (before, after): (&[u64], &[u64]),
-) -> Result<(), String> {
-    let counts = counted.iter().zip(before.iter().zip(after));
-    let mut lacking = counts.filter(|(_, (before, after))| before == after);
-    // Some packets that nobody may be told about are an agent's to drop.
-    // Those of filters are not.
-    let is_agents = story.observed.questions.iter().any(|(_, question)| *question != Question::Rejected);
-    // Where a spoiled one is lost, is Open vSwitch's to say.
-    match lacking.next().filter(|_| !is_agents && !is_spoiled(story, sent)) {
-        None => Ok(()),
-        Some(((host, purposes), _)) => Err(format!(
-            "sent by {}, {:?}: {:?}\nthe walk says: {:?}\nand host {host} counts no {purposes:?}",
-            sent.from, sent.form, sent.packet, story.walk.outcomes
-        )),
-    }
-}
-
-/// As what drops are counted. Not all of them are: some flows that drop are an object's own, and some drops are no flow's.
-fn purposes(reason: Reason) -> &'static [Purpose] {
-    match reason {
-        Reason::SourceMac => &[Purpose::UnknownSource],
-        Reason::SourceAddress => &[Purpose::SourceAddress],
-        // A port that is an edge for one VLAN knows no sender in another.
-        Reason::Tagged => &[Purpose::Tagged, Purpose::TaggedOutside, Purpose::UnknownSource],
-        Reason::SeveralTags => &[Purpose::Hidden],
-        Reason::FalseSender => &[Purpose::SenderHardware],
-        Reason::Unasked => &[Purpose::Unasked],
-        Reason::NotRouter => &[Purpose::NotRouter],
-        // A filter may refuse its own interface's question before it is seen to be for itself.
-        Reason::Unresolved => &[Purpose::Unresolved, Purpose::FilteredIn],
-        Reason::UnknownDestination => &[Purpose::UnknownDestination],
-        Reason::UnknownHost => &[Purpose::UnknownHost],
-        // What is no IP packet, a leg that translates cannot translate.
-        Reason::NotRouted => &[Purpose::NotRouted, Purpose::Untranslated],
-        Reason::NotForwarded => &[Purpose::NotForwarded],
-        // Cut off before its type, ICMP has type 0, that of an echo reply, and may be of a translated connection.
-        Reason::NotServed => &[Purpose::NotServed, Purpose::UnknownConnection],
-        // An address that stands for nobody is taken, and by no connection.
-        Reason::Untranslated => &[Purpose::Untranslated, Purpose::UnknownConnection],
-        Reason::UnknownConnection => &[Purpose::UnknownConnection],
-        Reason::FilteredOut => &[Purpose::FilteredOut],
-        Reason::FilteredIn => &[Purpose::FilteredIn],
-        Reason::NotAllowedOut => &[Purpose::NotAllowedOut],
-        Reason::NotAllowedIn => &[Purpose::NotAllowedIn],
-        Reason::NotGateway => &[Purpose::NotGateway],
-        Reason::Silent
-        | Reason::ToItself
-        | Reason::Incomplete
-        | Reason::Absent
-        | Reason::TooBig
-        | Reason::Expired
-        | Reason::Unreachable
-        | Reason::Pretender => &[],
-    }
 }
 
 /// All that may become of a packet, each without anything undecided in it.
@@ -289,24 +195,14 @@ fn expected(story: &Story, sent: &Sent, outcome: &Outcome) -> Expected {
         Outcome::Dropped { .. } if is_malformed(&sent.packet) => {
             Expected::Perhaps { questions: vec![Question::TimeExceeded] }
         }
+        Outcome::Dropped { host: Some(host), reason: Reason::Unasked | Reason::NotGateway, .. }
+            if answers_a_leg(story, sent) =>
+        {
+            question(host, &[Question::NeighbourFound])
+        }
         Outcome::Dropped { reason, .. } => Expected::Perhaps { questions: not_answered(*reason).to_vec() },
         Outcome::Undecided { .. } => unreachable!("ways() has none"),
     }
-}
-
-/// Whether a frame is no IP packet although it says so. Switches take it for one without a hop left; an agent cannot read it, and drops it.
-fn is_malformed(packet: &Packet) -> bool {
-    matches!(packet.content, Content::Other { ether_type: 0x0800 | 0x86dd })
-}
-
-/// Whether nothing but the code point differs, which switches write also into what only says that it is an IP packet.
-fn is_marked(frame: &[u8], expected: &[u8]) -> bool {
-    /// Where an untagged frame has it, over IPv4 and over IPv6, and where the checksum of an IPv4 header.
-    const MARKS: [usize; 4] = [14, 15, 24, 25];
-    let rest = |of: &[u8]| -> Vec<_> {
-        of.iter().copied().enumerate().filter(|(place, _)| !MARKS.contains(place)).collect()
-    };
-    rest(frame) == rest(expected)
 }
 
 fn neighbour(story: &Story, uplink: &topology::InterfaceId, hop: IpAddr) -> Option<MacAddr> {
@@ -340,10 +236,26 @@ fn not_answered(reason: Reason) -> &'static [Question] {
         Reason::Expired => &[Question::TimeExceeded],
         Reason::Unreachable => &[Question::NoRoute, Question::HostUnreachable],
         Reason::NotServed => &[Question::PortUnreachable],
-        // An agent hears what answers a question of its own, also while another host is the gateway.
-        Reason::Unasked | Reason::NotGateway => &[Question::NeighbourFound],
         _ => &[],
     }
+}
+
+/// Whether somebody on the wire of a physical network answers a leg of a router. Agents ask as legs, and hear that, also while another host
+/// is the gateway.
+fn answers_a_leg(story: &Story, sent: &Sent) -> bool {
+    let is_answer = match &sent.packet.content {
+        Content::Arp(arp) => arp.operation == 2,
+        Content::Ip(ip) => {
+            matches!(&ip.payload, Payload::Neighbour(of) if of.is_advertisement) && ip.hops == 255
+        }
+        Content::Other { .. } => false,
+    };
+    let topology = &story.topology;
+    let uplink = topology.interfaces().get(&sent.from).filter(|of| of.mode.is_uplink());
+    let Some(network) = uplink.and_then(|uplink| uplink.network_uuid.clone()) else { return false };
+    let leases = topology.mac_leases_of_address(&DomainId::Network(network), sent.packet.destination);
+    let mut holders = leases.iter().filter_map(|id| topology.mac_leases().get(id));
+    is_answer && holders.any(|lease| lease.interface_uuid != sent.from)
 }
 
 /// Whether all that is expected was seen, and nothing else.
@@ -392,7 +304,20 @@ fn is_offered_to_all(story: &Story) -> bool {
         .iter()
         .any(|step| matches!(step.what, Decision::Translated { entry: None }) && by_leg(&step.object));
     let is_for_all = story.walk.steps.iter().any(|step| step.what == Decision::ForAll);
-    translated || is_for_all || story.walk.outcomes.iter().any(unknown)
+    // Of what says itself that it is for many nobody is told.
+    let is_for_one = story.scene().sent.last().is_some_and(|sent| !sent.packet.destination.is_multicast());
+    translated || is_for_all && is_for_one || story.walk.outcomes.iter().any(unknown)
+}
+
+/// Whether a packet is from port 0 or to it, or about one that is. Who wants no answer may send datagrams from there (RFC 768); to the
+/// userspace connection tracker of Open vSwitch they are of no connection (`extract_l4_udp` and `extract_l4_tcp`), so that whoever has it
+/// asked loses them.
+fn names_no_port(packet: &Packet) -> bool {
+    let about = |ip: &IpPacket| match &ip.payload {
+        Payload::Icmp(icmp) => icmp.about.as_ref().and_then(|about| about.ports()),
+        _ => ip.ports(),
+    };
+    packet.ip().and_then(about).is_some_and(|(from, to)| from == 0 || to == 0)
 }
 
 /// Whether an ICMPv6 error has been translated, and is looked at by a tracker once more: to that the error is of no connection, because of
@@ -404,60 +329,4 @@ fn is_spoiled(story: &Story, sent: &Sent) -> bool {
     let steps = story.walk.steps.iter().map(|step| &step.what);
     let mut looks = steps.skip_while(|what| !matches!(what, Decision::Translated { .. })).skip(1);
     is_error && looks.any(|what| matches!(what, Decision::Translated { .. } | Decision::Tracked { .. }))
-}
-
-/// Whether a frame is a packet, and which source port it got, if that was left open.
-fn same(
-    form: Form,
-    packet: &Packet,
-    frame: &[u8],
-    ports: Option<&RangeInclusive<u16>>,
-) -> Option<Option<Settled>> {
-    let expected = form.of(packet.to_bytes());
-    if ports.is_none() && (frame == expected || is_malformed(packet) && is_marked(frame, &expected)) {
-        return Some(None);
-    }
-    let mut seen = Packet::from_bytes(frame)?;
-    mend_quotation(&mut seen, packet);
-    let Some(ports) = ports else {
-        // A switch that translates an error does not sum up anew what the error quotes.
-        let quotes =
-            matches!(packet.ip().map(|ip| &ip.payload), Some(Payload::Icmp(icmp)) if icmp.about.is_some());
-        let is_part = packet.ip().is_some_and(|ip| ip.fragment != topology::walk::Fragment::Whole);
-        let same = seen == *packet && (quotes || is_part);
-        return same.then_some(None);
-    };
-    let (address, assumed) = packet.ip().and_then(|ip| Some((ip.source, ip.ports()?.0)))?;
-    let with = |port| {
-        let mut other = packet.clone();
-        match &mut other.ip_mut()?.payload {
-            Payload::Tcp { source_port, .. } | Payload::Udp { source_port, .. } => *source_port = port,
-            _ => return None,
-        }
-        Some(form.of(other.to_bytes()))
-    };
-    // What an extension header hides has to be tried.
-    let mut taken = match seen.ip()?.ports() {
-        Some((port, _)) if ports.contains(&port) => port..=port,
-        Some(_) => return None,
-        None => ports.clone(),
-    };
-    let taken = taken.find(|port| with(*port).is_some_and(|expected| expected == frame))?;
-    Some(Some(((address, assumed), taken)))
-}
-
-/// Open vSwitch 3.1 writes a checksum over the source of what a translated ICMPv6 error quotes (`nat_inner_packet` in its
-/// userspace connection tracker takes the quoted header for one of IPv4). Nothing that flows could mend.
-fn mend_quotation(seen: &mut Packet, expected: &Packet) {
-    let quoted = |packet: &Packet| match &packet.ip()?.payload {
-        Payload::Icmp(icmp) => icmp.about.as_ref().map(|about| about.source),
-        _ => None,
-    };
-    let (Some(IpAddr::V6(wrong)), Some(IpAddr::V6(right))) = (quoted(seen), quoted(expected)) else { return };
-    let Some(Payload::Icmp(icmp)) = seen.ip_mut().map(|ip| &mut ip.payload) else { return };
-    if wrong.segments()[1..] == right.segments()[1..]
-        && let Some(about) = &mut icmp.about
-    {
-        about.source = right.into();
-    }
 }

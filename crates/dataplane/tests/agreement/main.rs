@@ -3,7 +3,8 @@
 //! The walk is written from the meaning of the objects and knows no flow, so where both agree, both are probably right; where
 //! they do not, one is wrong. What disagrees is made as small as it goes and printed as a file for [`cases`].
 //!
-//! `AGREEMENT_PAIRS`, `AGREEMENT_MUTANTS` and `AGREEMENT_SEED` say how long and with what: `cargo xtask fuzz-dataplane` sets them.
+//! `AGREEMENT_PAIRS`, `AGREEMENT_MUTANTS` and `AGREEMENT_SEED` say how long and with what, and `AGREEMENT_FIRST` from which topology on:
+//! `cargo xtask fuzz-dataplane` sets them.
 
 mod campaign;
 mod cases;

@@ -80,7 +80,7 @@ impl Scene {
                 if self.over_ipv6 { underlay_ipv6(host).into() } else { underlay_ipv4(host).into() };
             let underlay = Underlay { encapsulation: *encapsulation, address, mtu: UNDERLAY_MTU };
             let node_id = format!("host{host}").parse().expect("a node id");
-            let registration = Registration { node_id, dpid: Dpid(u64::from(host) + 1), underlay };
+            let registration = Registration::new(node_id, Dpid(u64::from(host) + 1), underlay);
             draft.edit(|edit, _| Datapath::register(edit, registration).is_ok());
         }
         self.asks.iter().for_each(|ask| draft.ask(ask));
@@ -144,7 +144,13 @@ impl Draft {
 
     fn plug(&mut self, host: u8, id: &str) {
         let named = Some(id.to_owned());
-        let port = SeenPort { name: id.to_owned(), instance: id.to_owned(), iface_id: named, error: None };
+        let port = SeenPort {
+            name: id.to_owned(),
+            instance: id.to_owned(),
+            iface_id: named,
+            error: None,
+            asks: false,
+        };
         let ports = self.ports.entry(host).or_default();
         ports.push(port);
         self.seen.report(host_id(host), ports.clone());

@@ -19,23 +19,11 @@ pub(crate) fn smallest(fleet: &mut Fleet, scene: &Scene) -> String {
     if fails(&alone) {
         small = alone;
     }
-    // In halves first: most of it has nothing to do with the matter.
-    let mut size = small.asks.len() / 2;
-    while size > 0 {
-        let mut at = 0;
-        while at < small.asks.len() {
-            let mut fewer = small.clone();
-            fewer.asks.drain(at..(at + size).min(small.asks.len()));
-            if fails(&fewer) { small = fewer } else { at += size }
-        }
-        size /= 2;
-    }
-    let mut at = 0;
-    while at + 1 < small.sent.len() {
-        let mut fewer = small.clone();
-        fewer.sent.remove(at);
-        if fails(&fewer) { small = fewer } else { at += 1 }
-    }
+    // Packets before objects: there are fewer of them, and none that another needs, but for what trackers know.
+    let earlier = small.sent.len().saturating_sub(1);
+    thin(&mut small, earlier, |scene| &mut scene.sent, &mut fails);
+    let objects = small.asks.len();
+    thin(&mut small, objects, |scene| &mut scene.asks, &mut fails);
     for simplify in [plain_hosts, few_bytes, no_neighbours] {
         let mut simpler = small.clone();
         simplify(&mut simpler);
@@ -44,6 +32,30 @@ pub(crate) fn smallest(fleet: &mut Fleet, scene: &Scene) -> String {
         }
     }
     serde_json::to_string(&small).expect("it can be written")
+}
+
+/// Leaves out what of the first `count` things of a scene it fails without, too: in halves first, since most have nothing to do with the
+/// matter.
+fn thin<T>(
+    small: &mut Scene,
+    mut count: usize,
+    things: impl Fn(&mut Scene) -> &mut Vec<T>,
+    mut fails: impl FnMut(&Scene) -> bool,
+) {
+    let mut size = count.div_ceil(2);
+    while size > 0 {
+        let mut at = 0;
+        while at < count {
+            let (mut fewer, end) = (small.clone(), (at + size).min(count));
+            things(&mut fewer).drain(at..end);
+            if fails(&fewer) {
+                (*small, count) = (fewer, count - (end - at));
+            } else {
+                at = end;
+            }
+        }
+        size /= 2;
+    }
 }
 
 fn plain_hosts(scene: &mut Scene) {

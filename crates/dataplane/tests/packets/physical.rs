@@ -191,3 +191,23 @@ fn without_uplinks_nobody_is_there() {
     let question = asked(&mut world, "if-a1", &frame);
     assert_eq!(Question::of_userdata(&question.userdata), Some(Question::HostUnreachable));
 }
+
+#[test]
+fn what_is_leased_to_an_uplink_changes_no_flow() {
+    let leased = three_plan()
+        .with(
+            "mac_leases",
+            json!({"uuid": "ml-up0", "interface_uuid": "if-up0", "mac_address": "02:00:00:00:00:77"}),
+        )
+        .with(
+            "ip_leases",
+            json!({"network_uuid": "nw-b", "mac_lease_uuid": "ml-up0", "ipv4_address": v4(2, 7)}),
+        )
+        .with(
+            "ip_leases",
+            json!({"network_uuid": "nw-b", "mac_lease_uuid": "ml-up0", "ipv6_address": v6(2, 7)}),
+        );
+    for host in leased.all_hosts() {
+        assert_eq!(leased.program(host), three_plan().program(host), "host {host}");
+    }
+}

@@ -8,6 +8,7 @@ use openflow::{Flow, OfPort};
 use serde_json::{Value, json};
 use topology::binding::{SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
+use topology::underlay::UnderlayAddress;
 use topology::{
     DatapathId, DomainId, DomainKey, Edit, InterfaceId, InterfaceKey, MacAddr, Request, Topology,
 };
@@ -32,26 +33,30 @@ pub(crate) struct Plan {
 impl Plan {
     /// Hosts that send with these encapsulations, over IPv4.
     pub(crate) fn hosts(encapsulations: &[Encapsulation]) -> Self {
-        Self::hosts_at(encapsulations, |host| underlay_ipv4(host).into())
+        Self::hosts_at(encapsulations, |host| vec![underlay_ipv4(host).into()])
     }
 
     /// The same over IPv6.
     pub(crate) fn hosts_over_ipv6(encapsulations: &[Encapsulation]) -> Self {
-        Self::hosts_at(encapsulations, |host| underlay_ipv6(host).into())
+        Self::hosts_at(encapsulations, |host| vec![underlay_ipv6(host).into()])
     }
 
-    fn hosts_at(encapsulations: &[Encapsulation], address: fn(u8) -> IpAddr) -> Self {
+    /// Hosts that send with these encapsulations, each at these addresses, its own choice first.
+    pub(crate) fn hosts_at(encapsulations: &[Encapsulation], addresses: fn(u8) -> Vec<IpAddr>) -> Self {
         let (topology, seen) = (Topology::default(), SeenPorts::default());
         let (ports, neighbours, yielding) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
         let mut plan = Self { topology, seen, ports, neighbours, yielding };
         for (host, encapsulation) in (0..).zip(encapsulations) {
-            let underlay =
-                Underlay { encapsulation: *encapsulation, address: address(host), mtu: UNDERLAY_MTU };
-            let registration = Registration {
-                node_id: format!("host{host}").parse().expect("a valid id"),
-                dpid: topology::Dpid(u64::from(host) + 1),
+            let at = |address| UnderlayAddress { address, mtu: UNDERLAY_MTU };
+            let mut addresses = addresses(host).into_iter().map(at);
+            let UnderlayAddress { address, mtu } = addresses.next().expect("a host has an address");
+            let underlay = Underlay { encapsulation: *encapsulation, address, mtu };
+            let registration = Registration::new(
+                format!("host{host}").parse().expect("a valid id"),
+                topology::Dpid(u64::from(host) + 1),
                 underlay,
-            };
+            );
+            let registration = registration.with_addresses(addresses.collect());
             plan.ports.insert(host, Vec::new());
             plan.edit(|edit, _| {
                 Datapath::register(edit, registration).expect("a host");
@@ -105,6 +110,7 @@ impl Plan {
             instance: id.clone(),
             iface_id: Some(id.clone()),
             error: None,
+            asks: false,
         };
         plan.seen.report(host_id(host), plan.ports[&host].iter().map(seen).collect());
         plan.edit(|edit, seen| seen.bind(&host_id(host), edit));

@@ -12,7 +12,7 @@ use crate::frames::*;
 use crate::network::guest;
 use crate::plan::{Plan, UNDERLAY_MTU};
 use crate::segment::member;
-use crate::switch::{underlay_ipv4, underlay_mac};
+use crate::switch::{underlay_ipv4, underlay_ipv6, underlay_mac};
 use crate::world::World;
 
 /// Parts of a Geneve packet in an Ethernet frame with an IPv4 header of 20 bytes (RFC 8926, section 3).
@@ -184,6 +184,40 @@ fn who_is_no_peer_sends_into_no_network() {
         let stranger = forged(&crossing, SOURCE, &underlay_ipv4(100).octets());
         world.check_wire_dropped(1, &stranger, Purpose::UnknownPeer);
     }
+}
+
+#[test]
+fn a_peer_sends_from_any_of_its_addresses() {
+    let second = |host| Ipv4Addr::new(203, 0, 113, host);
+    let mut world = spread_over(Plan::hosts_at(&[Geneve; 2], |host| {
+        vec![underlay_ipv4(host).into(), Ipv4Addr::new(203, 0, 113, host).into()]
+    }));
+    let crossing = crossing(&mut world, "if-1", &udp(1, 2));
+    assert_eq!(crossing[SOURCE], underlay_ipv4(0).octets());
+    let by_second = forged(&crossing, SOURCE, &second(0).octets());
+    let outcome = world.send_wire(1, &by_second);
+    assert_eq!(outcome.received, [("if-2".to_owned(), udp(1, 2))]);
+    let own = forged(&crossing, SOURCE, &second(1).octets());
+    world.check_wire_dropped(1, &own, Purpose::UnknownPeer);
+}
+
+#[test]
+fn hosts_talk_over_a_family_that_both_have() {
+    let mut world = spread_over(Plan::hosts_at(&[Geneve; 3], |host| match host {
+        0 => vec![underlay_ipv4(0).into(), underlay_ipv6(0).into()],
+        1 => vec![underlay_ipv6(1).into()],
+        _ => vec![underlay_ipv4(host).into()],
+    }));
+    const ETHERTYPE: std::ops::Range<usize> = 12..14;
+    for (from, to, ethertype) in [(1, 2, [0x86, 0xdd]), (2, 1, [0x86, 0xdd]), (1, 4, [0x08, 0x00])] {
+        let wire = world.check(
+            &format!("if-{from}"),
+            &udp(from, to),
+            &[(format!("if-{to}").as_str(), &udp(from, to))],
+        );
+        assert_eq!(wire[0][ETHERTYPE], ethertype, "from {from} to {to}");
+    }
+    assert_eq!(world.send("if-2", &udp(2, 4)).wire.len(), 0, "there is no way from IPv6 to IPv4");
 }
 
 #[test]

@@ -10,13 +10,13 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use store::MemoryStore;
+use store::{MemoryStore, Store};
 use sync::pki::Authority;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use vnmgr::api::{self, Api, batch::BATCHES_AT_ONCE, question::QUESTIONS_AT_ONCE};
+use vnmgr::api::{self, Api, batch::BATCHES_AT_ONCE, question::QUESTIONS_AT_ONCE, watch::Watching};
 use vnmgr::hosts::Hosts;
 use vnmgr::metrics::Metrics;
 use vnmgr::state::{HeadReceiver, fresh};
@@ -73,6 +73,7 @@ fn seeds() -> Vec<Vec<u8>> {
         get("hosts/host1"),
         get("hosts?connected=true"),
         get("revision"),
+        get("watch?from=1&kind=networks"),
         get("openapi.json"),
     ]);
     all
@@ -108,8 +109,9 @@ impl Lab {
         let topology = world::topology().clone();
         let (sender, head) = watch::channel(fresh("fuzz".to_owned(), topology));
         let (hosts, metrics) = (Arc::<Hosts>::default(), Arc::<Metrics>::default());
+        let log: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let (writer, store, _) =
-            Writer::start(Arc::new(MemoryStore::new()), sender, hosts.clone(), metrics.clone(), stop.clone());
+            Writer::start(log.clone(), sender, hosts.clone(), metrics.clone(), stop.clone());
         let batches = Arc::new(Semaphore::new(BATCHES_AT_ONCE));
         let (seen, ends) = (head.clone(), stop.clone());
         let api = Api {
@@ -122,6 +124,8 @@ impl Lab {
             metrics,
             batches,
             questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
+            log,
+            watching: Watching::default(),
             stop: ends,
         };
         Self { router: api::router(api), head, stop }
@@ -147,6 +151,11 @@ fn run(input: &[u8]) -> bool {
         let router = lab.get_or_insert_with(Lab::new).router.clone();
         let Ok(response) = router.oneshot(request).await;
         let status = response.status();
+        let media_type = response.headers().get(header::CONTENT_TYPE);
+        if media_type.is_some_and(|stream| stream == "text/event-stream") {
+            // It has no end.
+            return status.is_success();
+        }
         let body = response.into_body().collect().await.expect("a body in memory").to_bytes();
         let text = String::from_utf8_lossy(&body);
         assert!(!status.is_server_error(), "{status}: {text}");

@@ -105,7 +105,7 @@ fn packet_in(bytes: &[u8]) -> bool {
         Some(Reply::Out(answer)) => Some(answer),
         Some(Reply::Forward(forward, asked)) => forward.answer(None).and_then(|answer| asked.answer(&answer)),
         Some(Reply::Stream(call)) => stream::opened(&call.frame).map(|frame| call.line.packet_out(frame)),
-        None => None,
+        Some(Reply::Ask(_)) | None => None,
     };
     let Some(answer) = answer else { return false };
     let message = Message::PacketOut(answer);

@@ -83,15 +83,11 @@ pub(super) fn requests() -> Vec<Value> {
 
 /// What a host says of itself.
 pub(super) fn registration() -> Registration {
-    Registration {
-        node_id: "host1".parse().expect("a node id"),
-        dpid: Dpid(0xaa01),
-        underlay: Underlay {
-            encapsulation: Encapsulation::Geneve,
-            address: [192, 0, 2, 1].into(),
-            mtu: 1500,
-        },
-    }
+    Registration::new(
+        "host1".parse().expect("a node id"),
+        Dpid(0xaa01),
+        Underlay { encapsulation: Encapsulation::Geneve, address: [192, 0, 2, 1].into(), mtu: 1500 },
+    )
 }
 
 /// The ports it has.
@@ -101,6 +97,7 @@ pub(super) fn ports() -> Vec<SeenPort> {
         instance: format!("1/{name}"),
         iface_id: iface_id.map(ToOwned::to_owned),
         error: None,
+        asks: false,
     };
     vec![port("p1", None), port("p2", Some("if-b")), port("LOCAL", None)]
 }

@@ -80,6 +80,15 @@ pub fn dhcpv4(frame: &[u8], lease: &Lease) -> Result<Answer, Ignored> {
     }
 }
 
+/// Whether a frame is of a client on this link that asks for an address, or whether it may go on with one.
+pub fn wants_address(frame: &[u8], client: [u8; 6]) -> bool {
+    let request = Datagram::parse(frame).and_then(|datagram| Request::read(&datagram).ok());
+    request.is_some_and(|request| {
+        let asks = matches!(request.kind, MessageType::Discover | MessageType::Request);
+        asks && request.client == client && request.relay.is_unspecified()
+    })
+}
+
 fn check_concerns(request: &Request, datagram: &Datagram<'_>, lease: &Lease) -> Result<(), Ignored> {
     if !request.relay.is_unspecified() {
         return Err(Ignored::Relayed);

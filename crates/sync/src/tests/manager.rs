@@ -345,11 +345,17 @@ pub(super) fn registration(name: &str) -> Registration {
     let number = name.bytes().fold(1, |number: u64, byte| number * 31 % 0xffff_ffff + u64::from(byte));
     let address = std::net::Ipv4Addr::from(0xc633_6400 + u32::try_from(number % 250).expect("small")).into();
     let underlay = Underlay { encapsulation: topology::datapath::Encapsulation::Geneve, address, mtu: 1500 };
-    Registration { node_id: node(name), dpid: Dpid(number), underlay }
+    Registration::new(node(name), Dpid(number), underlay)
 }
 
 pub(super) fn port(name: &str) -> SeenPort {
-    SeenPort { name: name.to_owned(), instance: format!("row-{name}"), iface_id: None, error: None }
+    SeenPort {
+        name: name.to_owned(),
+        instance: format!("row-{name}"),
+        iface_id: None,
+        error: None,
+        asks: false,
+    }
 }
 
 /// A network, and one interface for each port name on each of the hosts.

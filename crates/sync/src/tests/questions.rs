@@ -6,8 +6,8 @@ use super::manager::{DEADLINE, Served, TestAgent};
 use crate::agent::Asked;
 use crate::line::{AskError, LIMIT, Line, MAX_QUESTIONS, Waiting};
 use crate::question::{
-    Answer, FlowOwner, FlowPage, FlowQuery, FlowRow, MAX_ANSWER, Question, Refusal, TraceOutput, TraceQuery,
-    TraceStart, TraceStep, Traced,
+    Answer, FlowOwner, FlowPage, FlowQuery, FlowRow, MAX_ANSWER, PeerRow, Question, Refusal, TraceOutput,
+    TraceQuery, TraceStart, TraceStep, Traced, Traffic,
 };
 use crate::wire::{self, Hello, PROTOCOL, Said, Told};
 
@@ -77,6 +77,16 @@ async fn what_is_asked_comes_to_the_host_and_its_answer_comes_back_whole() {
     };
     let (found, ()) = tokio::join!(line.trace(query.clone()), answer);
     assert_eq!(found, Ok(traced.clone()));
+
+    let sent = Traffic { packets: 3, bytes: 294 };
+    let peers = vec![PeerRow { host: "dp-b".parse().expect("an id"), sent, received: Traffic::default() }];
+    let answer = async {
+        let Asked { question, reply } = asked(&mut test).await;
+        assert_eq!(question, Question::Peers);
+        reply.send(Ok(Answer::Peers(peers.clone()))).expect("awaited");
+    };
+    let (found, ()) = tokio::join!(line.peers(), answer);
+    assert_eq!(found, Ok(peers));
 }
 
 #[tokio::test]

@@ -15,14 +15,16 @@ use crate::address::{
     TranslationKey, TranslationZone,
 };
 use crate::id::{
-    DatapathId, DnsRecordId, DnsServiceId, FilterId, InterfaceId, IpLeaseContainerId, IpLeaseId,
+    DatapathId, DnsRecordId, DnsServiceId, FilterId, HostPairId, InterfaceId, IpLeaseContainerId, IpLeaseId,
     IpRangeGroupId, IpRangeId, IpRetentionContainerId, LeasePolicyId, MacLeaseId, MacRangeGroupId,
-    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TranslationId,
+    MacRangeId, NetworkId, NetworkServiceId, RouteId, RouteLinkId, SecurityGroupId, SegmentId, TopologyId,
+    TranslationId,
 };
 use crate::interface::InterfaceMode;
 use crate::ip_lease::Phase;
 use crate::multimap::MultiMap;
-use crate::object::Object;
+use crate::object::{Object, ObjectRef};
+use crate::relation::{End, RelationId};
 use crate::runs::Runs;
 
 /// Who is found by what.
@@ -82,6 +84,13 @@ pub(super) struct Index {
     pub(super) interfaces_of_lease_policy: MultiMap<LeasePolicyId, InterfaceId>,
     pub(super) ip_leases_of_container: MultiMap<IpLeaseContainerId, IpLeaseId>,
     pub(super) ip_leases_retained: MultiMap<(IpRetentionContainerId, Phase), (Timestamp, IpLeaseId)>,
+    pub(super) relations_naming: MultiMap<ObjectRef, RelationId>,
+    pub(super) relations_with_mac: MultiMap<MacAddr, RelationId>,
+    pub(super) topologies_of: MultiMap<End, TopologyId>,
+    pub(super) members_of_topology: MultiMap<TopologyId, End>,
+    pub(super) underlays_of_topology: MultiMap<TopologyId, TopologyId>,
+    pub(super) host_pairs_of_datapath: MultiMap<DatapathId, HostPairId>,
+    pub(super) unsettled_host_pairs: MultiMap<(), HostPairId>,
     // From several objects together: see `Topology::place`.
     pub(super) domains_of_interface: MultiMap<InterfaceId, DomainId>,
     pub(super) interfaces_in_domain: MultiMap<DomainId, InterfaceId>,
@@ -115,8 +124,8 @@ impl Index {
                 note!(datapath_by_node, of.node_id.clone(), of.uuid.clone());
                 note!(datapath_by_dpid, of.dpid, of.uuid.clone());
                 note!(datapath_by_key, of.key, of.uuid.clone());
-                if let Some(underlay) = of.underlay {
-                    note!(datapaths_at, underlay.address, of.uuid.clone());
+                for at in of.addresses() {
+                    note!(datapaths_at, at.address, of.uuid.clone());
                 }
             }
             Object::Segment(of) => note!(domain_by_key, of.key, DomainId::Segment(of.uuid.clone())),
@@ -268,7 +277,31 @@ impl Index {
                     note!(interfaces_on, claim.datapath_uuid.clone(), of.interface_uuid.clone());
                 }
             }
+            Object::Relation(of) => {
+                for named in of.names() {
+                    note!(relations_naming, named.clone(), of.uuid.clone());
+                }
+                if let Some(mac) = of.mac_address {
+                    note!(relations_with_mac, mac, of.uuid.clone());
+                }
+                if let RelationId { owner: End::Topology(topology), other } = &of.uuid {
+                    note!(topologies_of, other.clone(), topology.clone());
+                    note!(members_of_topology, topology.clone(), other.clone());
+                    if let End::Topology(underlay) = other {
+                        note!(underlays_of_topology, topology.clone(), underlay.clone());
+                    }
+                }
+            }
+            Object::HostPair(of) => {
+                for host in &of.datapath_uuids {
+                    note!(host_pairs_of_datapath, host.clone(), of.uuid.clone());
+                }
+                if !of.is_settled() {
+                    note!(unsettled_host_pairs, (), of.uuid.clone());
+                }
+            }
             Object::MetadataSecret(_)
+            | Object::Layer(_)
             | Object::HostToken(_)
             | Object::MacRangeGroup(_)
             | Object::IpRangeGroup(_)

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{LeasePolicy, PolicyNetwork};
+use super::{LeasePolicy, PolicyNetwork, Timing};
 use crate::attributes::{Attributes, read};
 use crate::edit::Edit;
 use crate::error::Error;
@@ -47,7 +47,28 @@ impl LeasePolicy {
         let Some(policy) = policies.first() else { return Ok(()) };
         let links = &edit.lease_policy(policy)?.networks;
         let link = links.iter().find(|link| link.network_uuid == *network);
-        link.map_or(Ok(()), |link| Interface::be_served(edit, interface, policy, link))
+        link.map_or(Ok(()), |link| Interface::be_served(edit, interface, policy, link, None))
+    }
+
+    /// Gives a guest that asks for an address, and has none, one of the first of its policies that gives addresses then and has one
+    /// left.
+    pub(crate) fn answer(edit: &mut Edit, interface: &InterfaceId) {
+        let Ok(of) = edit.interface(interface) else { return };
+        let leases = edit.topology().ip_leases_of_interface(interface).into_iter();
+        let mut leases = leases.filter_map(|id| edit.topology().ip_leases().get(&id));
+        if leases.any(|lease| lease.address.ip().is_ipv4()) {
+            return;
+        }
+        for (policy, label) in &of.lease_policies {
+            if edit.lease_policy(policy).is_ok_and(|policy| policy.timing == Timing::Immediate) {
+                continue;
+            }
+            let network = Self::network_for(edit, policy, interface);
+            let given = network.and_then(|of| Self::give(edit, policy, &of, interface, label.as_deref()));
+            if given.is_ok() {
+                return;
+            }
+        }
     }
 
     /// The network in which a policy gives an interface an address: its own, or the first if it is in none.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LeasePolicy, MAX_POLICIES, PolicyContainer, PolicyNetwork};
+use super::{LeasePolicy, MAX_POLICIES, PolicyContainer, PolicyNetwork, Timing};
 use crate::attributes::{Attributes, read};
 use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
@@ -10,6 +10,7 @@ use crate::id::{
     Id, InterfaceId, IpLeaseContainerId, IpRangeGroupId, IpRetentionContainerId, LeasePolicyId, NetworkId,
 };
 use crate::interface::Interface;
+use crate::ip_lease::only_holder;
 use crate::meta::text;
 use crate::object::ObjectRef;
 
@@ -218,7 +219,7 @@ impl LeasePolicy {
         })
     }
 
-    /// Comes to serve an interface, which gets an address at once.
+    /// Comes to serve an interface, which gets an address at once or when its guest asks.
     pub(crate) fn add_interface(
         edit: &mut Edit,
         uuid: &LeasePolicyId,
@@ -228,8 +229,7 @@ impl LeasePolicy {
         let interface: InterfaceId = required(edit, "interface_uuid", spec.interface_uuid.as_ref())?;
         let label = spec.label.map(|label| text("label", label)).transpose()?;
         let network = Self::network_for(edit, uuid, &interface)?;
-        Interface::join_policy(edit, &interface, uuid, label.clone())?;
-        Self::give(edit, uuid, &network, &interface, label.as_deref())
+        Interface::be_served(edit, &interface, uuid, &network, label)
     }
 
     pub(crate) fn remove_interface(
@@ -279,14 +279,18 @@ impl Interface {
         Ok(())
     }
 
-    /// Is served by a policy from now on, and gets an address.
+    /// Is served by a policy from now on, and gets an address, at once or when its guest asks.
     pub(super) fn be_served(
         edit: &mut Edit,
         uuid: &InterfaceId,
         policy: &LeasePolicyId,
         network: &PolicyNetwork,
+        label: Option<String>,
     ) -> Result<(), Error> {
-        Self::join_policy(edit, uuid, policy, None)?;
-        LeasePolicy::give(edit, policy, network, uuid, None)
+        Self::join_policy(edit, uuid, policy, label.clone())?;
+        match edit.lease_policy(policy)?.timing {
+            Timing::Immediate => LeasePolicy::give(edit, policy, network, uuid, label.as_deref()),
+            Timing::Dhcp => only_holder(edit, uuid.clone()).map(drop),
+        }
     }
 }

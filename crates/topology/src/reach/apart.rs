@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::probe::leases;
+use super::source::leases;
 use crate::graph::{DomainId, Topology};
 use crate::id::{InterfaceId, RouteLinkId};
 use crate::interface::InterfaceMode;

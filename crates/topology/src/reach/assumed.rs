@@ -80,5 +80,7 @@ fn made_up(meta: &Meta) -> Datapath {
         node_id: "assumed".parse().expect("a node id"),
         nat_block: Some(NatBlock(0)),
         underlay: Some(underlay(key)),
+        other_addresses: Vec::new(),
+        heeds_pairs: true,
     }
 }

@@ -23,7 +23,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::probe::leases;
+use super::source::leases;
 use crate::datapath::Encapsulation;
 use crate::filter::{FilterAction, FilterRule};
 use crate::graph::{DomainId, Topology};
@@ -112,7 +112,11 @@ pub(super) struct RuleKind<Own> {
 /// How a host is reached.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct HostKind {
-    underlay: Option<(&'static str, bool)>,
+    encapsulation: Option<Encapsulation>,
+    /// Whether it has an address of IPv4, and of IPv6.
+    families: [bool; 2],
+    /// Itself, where a record is of it and another: then no host is like it.
+    paired: Option<DatapathId>,
     without_ports: Vec<TranslationId>,
 }
 
@@ -201,7 +205,7 @@ pub(super) fn classes(topology: &Topology, named: &Named, guests: &BTreeSet<Inte
 impl HostKind {
     /// Whether who is there can be known everywhere by all that matters.
     fn is_anywhere(&self) -> bool {
-        self.underlay.is_some_and(|(encapsulation, _)| encapsulation == "geneve")
+        self.encapsulation == Some(Encapsulation::Geneve) && self.paired.is_none()
     }
 }
 
@@ -278,15 +282,13 @@ pub(super) fn filtering<Own>(
 }
 
 fn host_kind(topology: &Topology, named: &Named, host: &DatapathId) -> HostKind {
-    let underlay = topology.datapaths().get(host).and_then(|host| host.underlay);
-    let encapsulation = |of: Encapsulation| match of {
-        Encapsulation::Geneve => "geneve",
-        Encapsulation::Vxlan => "vxlan",
-        Encapsulation::Gre => "gre",
-    };
+    let datapath = topology.datapaths().get(host);
+    let has = |is_ipv4| datapath.is_some_and(|of| of.address_of_family(is_ipv4).is_some());
     let without = named.without_ports.iter().filter(|(_, hosts)| hosts.contains(host));
     HostKind {
-        underlay: underlay.map(|of| (encapsulation(of.encapsulation), of.address.is_ipv4())),
+        encapsulation: datapath.and_then(|of| of.underlay).map(|of| of.encapsulation),
+        families: [has(true), has(false)],
+        paired: Some(host.clone()).filter(|host| !topology.host_pairs_of_datapath(host).is_empty()),
         without_ports: without.map(|(translation, _)| translation.clone()).collect(),
     }
 }

@@ -15,12 +15,14 @@ pub mod class;
 mod guard;
 pub mod matrix;
 mod next_hop;
+mod piece;
 pub mod policy;
 pub mod probe;
 mod prober;
 pub mod ranges;
 pub mod selection;
 mod shared;
+mod source;
 pub mod traffic;
 mod way;
 

@@ -11,9 +11,11 @@ use super::apart::Apart;
 use super::arrival::Arrival;
 use super::class::Named;
 use super::matrix::{FamilyReach, MAX_LOOKS, MAX_WALKS, Reach};
+use super::piece::{Piece, Sent};
 use super::policy::Wrong;
-use super::probe::{EPHEMERAL_PORT, Prepared, Probe, ProbeKind, Target, leases, source_for};
+use super::probe::{EPHEMERAL_PORT, Prepared, Probe, ProbeKind, Target};
 use super::shared::{Area, Guest, Line, Outline, Shared, judge, outline};
+use super::source::{leases, source_for};
 use super::traffic::{Kind, TrafficSet};
 use super::way::Way;
 use crate::error::{Error, ErrorKind};
@@ -21,9 +23,6 @@ use crate::graph::Topology;
 use crate::id::InterfaceId;
 use crate::traffic::Family;
 use crate::walk::{Cuts, Packet, course, outcomes};
-
-/// From here on ports are what clients send from (RFC 6335, section 6).
-const FIRST_EPHEMERAL: u16 = 49_152;
 
 /// Sends packets from guest to guest.
 pub(super) struct Prober<'a> {
@@ -44,22 +43,6 @@ struct Pair<'a> {
     shares: Option<(Rc<Guest>, Rc<Guest>, Family)>,
     /// The ways of these two themselves, once they are needed.
     own: OnceCell<Vec<Way>>,
-}
-
-/// What becomes of packets to a port, from some ports.
-struct Sent {
-    /// What becomes of them.
-    best: Arrival,
-    /// The ports they are from.
-    from: (u16, u16),
-}
-
-/// What becomes of packets to some ports.
-struct Piece {
-    /// The last of the ports.
-    last: u16,
-    /// For all ports that they are from.
-    sent: Vec<Sent>,
 }
 
 /// Whether what is found out between others may be used.
@@ -389,23 +372,4 @@ fn area((source, value): (u16, u16), cuts: &Cuts) -> Area {
 fn too_many(limit: usize) -> Error {
     let message = format!("that takes more than {limit} packets: name fewer guests, or less traffic");
     Error { kind: ErrorKind::TooLarge, field: None, message }
-}
-
-impl Sent {
-    /// Whether clients send so.
-    fn is_of_clients(&self) -> bool {
-        self.from.1 >= FIRST_EPHEMERAL
-    }
-}
-
-impl Piece {
-    /// Whether any of it may arrive.
-    fn may(&self) -> bool {
-        self.sent.iter().any(|sent| sent.best != Arrival::Never)
-    }
-
-    /// Whether all that a client sends arrives.
-    fn does(&self) -> bool {
-        self.sent.iter().filter(|sent| sent.is_of_clients()).all(|sent| sent.best == Arrival::Always)
-    }
 }

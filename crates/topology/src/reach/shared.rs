@@ -20,7 +20,7 @@ use std::rc::Rc;
 use super::arrival::Arrival;
 use super::class::{Attached, Named, attached};
 use super::guard::Guard;
-use super::probe::leases;
+use super::source::leases;
 use super::traffic::Kind;
 use super::way::{Way, payload};
 use crate::graph::Topology;

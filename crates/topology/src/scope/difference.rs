@@ -66,6 +66,10 @@ impl Difference {
                 // That something lives on a host now concerns those who have the domain of what does.
                 ObjectRef::Datapath(_) if !candidate.changed => continue,
                 ObjectRef::Datapath(id) => drop(hosts.insert(id.clone())),
+                ObjectRef::HostPair(id) => {
+                    let pairs = [&self.before, &self.after].map(|topology| topology.host_pairs().get(id));
+                    hosts.extend(pairs.into_iter().flatten().flat_map(|pair| pair.datapath_uuids.clone()));
+                }
                 _ => {}
             }
             had.extend(candidate.before.iter().flatten());
@@ -171,6 +175,7 @@ impl Candidates {
 
 /// Where domains are, seen from a host.
 struct Nearness<'a> {
+    topology: &'a Topology,
     host: &'a DatapathId,
     /// For each domain, whether an interface on the host is in it.
     own: Vec<bool>,
@@ -179,16 +184,19 @@ struct Nearness<'a> {
 }
 
 impl<'a> Nearness<'a> {
-    fn new(topology: &Topology, host: &'a DatapathId, of: &Candidates) -> Self {
+    fn new(topology: &'a Topology, host: &'a DatapathId, of: &Candidates) -> Self {
         let own = of.domains.iter().map(|domain| topology.is_domain_on(domain, host)).collect();
         let within = of.domains.iter().map(|domain| is_within(topology, host, domain)).collect();
-        Self { host, own, within }
+        Self { topology, host, own, within }
     }
 
     fn needs(&self, reference: &ObjectRef, domains: &[usize]) -> bool {
         let among = |near: &[bool]| domains.iter().any(|domain| near.get(*domain) == Some(&true));
         match reference {
             ObjectRef::Datapath(id) if id == self.host => true,
+            ObjectRef::HostPair(id) => {
+                self.topology.host_pairs().get(id).is_some_and(|pair| pair.joins(self.host))
+            }
             _ if is_secret(reference) => among(&self.own),
             _ => among(&self.within),
         }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,9 @@ pub struct Connection {
     pub original: Tuple,
     /// Its answers, as the tracker will see them: the original turned round, and translated if the tracker does so.
     pub reply: Tuple,
+    /// The tracker has chosen the port that answers come to, and nobody has said which: see [`Connections::settle`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub assumes_port: bool,
 }
 
 /// All that trackers know.
@@ -179,24 +183,47 @@ impl Connections {
         })
     }
 
-    /// Where a tracker was free to choose the port of a translated connection, the walk assumes the first of those allowed. This
-    /// says which port was taken in truth, for what a walk has added to what was known before.
+    /// The first of some ports of an address that no connection of a tracker has; the first of all if there is none.
+    pub(super) fn free_port(
+        &self,
+        tracker: &Tracker,
+        address: IpAddr,
+        mut ports: RangeInclusive<u16>,
+    ) -> u16 {
+        let replies = self.known.iter().filter(|known| known.tracker == *tracker).map(|known| known.reply);
+        let replies = replies.filter(|reply| reply.destination == address);
+        let taken: BTreeSet<_> = replies
+            .filter_map(|reply| match reply.ends {
+                Ends::Ports { destination, .. } => Some(destination),
+                Ends::Echo { .. } | Ends::None => None,
+            })
+            .collect();
+        let first = *ports.start();
+        ports.find(|port| !taken.contains(port)).unwrap_or(first)
+    }
+
+    /// Where a tracker was free to choose the port of a translated connection, the walk assumes the first of those allowed that no
+    /// other connection has. This says which port was taken in truth, for what a walk has added to what was known before, and for
+    /// what was begun by a packet that nobody has seen thereafter.
     pub fn settle(&mut self, before: &Self, (address, assumed): (IpAddr, u16), taken: u16) {
         let settled = |tuple: &mut Tuple| {
-            let Ends::Ports { source, destination } = &mut tuple.ends else { return };
+            let Ends::Ports { source, destination } = &mut tuple.ends else { return false };
+            let mut is_about = false;
             for (of, port) in [(tuple.source, source), (tuple.destination, destination)] {
                 if (of, *port) == (address, assumed) {
-                    *port = taken;
+                    (*port, is_about) = (taken, true);
                 }
             }
+            is_about
         };
-        let new = |mut known: Connection| {
-            if !before.known.contains(&known) {
+        let told = |mut known: Connection| {
+            if known.assumes_port || !before.known.contains(&known) {
                 settled(&mut known.original);
-                settled(&mut known.reply);
+                let is_told = settled(&mut known.reply);
+                known.assumes_port &= !is_told;
             }
             known
         };
-        self.known = std::mem::take(&mut self.known).into_iter().map(new).collect();
+        self.known = std::mem::take(&mut self.known).into_iter().map(told).collect();
     }
 }

@@ -11,7 +11,6 @@ use crate::datapath::Encapsulation;
 use crate::graph::DomainId;
 use crate::id::{DatapathId, InterfaceId};
 use crate::interface::{Interface, InterfaceMode};
-use crate::mtu;
 use crate::object::ObjectRef;
 use crate::traffic::Direction;
 
@@ -169,22 +168,21 @@ pub(super) fn cross(walker: &mut Walker<'_>, at: &mut Journey, host: &DatapathId
     if *host == at.host {
         return true;
     }
-    let Some((from, to)) = walker.underlays(&at.host, host) else {
+    let Some(way) = walker.topology.way(&at.host, host, Some(&at.domain)) else {
         let remedy = format!("have the agents of {} and {host} register addresses of one family", at.host);
         walker.drop(at, host.clone(), Reason::UnknownHost, remedy);
         return false;
     };
-    let mtu = mtu::between(&from, &to);
-    if bytes(&at.packet) > u32::from(mtu) {
-        too_big(walker, at, host, mtu);
+    if bytes(&at.packet) > u32::from(way.mtu) {
+        too_big(walker, at, host, way.mtu);
         return false;
     }
     // Only Geneve says whose member the sender is.
-    if from.encapsulation != Encapsulation::Geneve {
+    if way.encapsulation != Encapsulation::Geneve {
         at.groups.clear();
         walker.checks.iter_mut().for_each(Checks::forget);
     }
-    walker.step(at, host.clone(), Decision::Crosses { to: host.clone(), mtu });
+    walker.step(at, host.clone(), Decision::Crosses { to: host.clone(), mtu: way.mtu });
     at.host = host.clone();
     true
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::{Journey, Walker};
 use crate::address::MacAddr;
-use crate::datapath::Underlay;
 use crate::graph::DomainId;
 use crate::id::{DatapathId, InterfaceId};
 use crate::interface::{AdminState, Interface, InterfaceMode};
@@ -52,14 +51,7 @@ impl<'a> Walker<'a> {
 
     /// Whether what is on one host can be brought to another.
     pub(super) fn reaches(&self, from: &DatapathId, to: &DatapathId) -> bool {
-        from == to || self.underlays(from, to).is_some()
-    }
-
-    /// How two hosts take part in the underlay, if packets can go from the one to the other.
-    pub(super) fn underlays(&self, from: &DatapathId, to: &DatapathId) -> Option<(Underlay, Underlay)> {
-        let underlay = |id: &DatapathId| self.topology.datapaths().get(id)?.underlay;
-        let (from, to) = (underlay(from)?, underlay(to)?);
-        (from.address.is_ipv4() == to.address.is_ipv4()).then_some((from, to))
+        from == to || self.topology.reaches(from, to)
     }
 
     /// An interface that takes part where this host can reach it.

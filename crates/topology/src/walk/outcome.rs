@@ -113,7 +113,7 @@ pub enum Outcome {
         host: DatapathId,
         /// As received.
         packet: Packet,
-        /// If its source port was chosen when it was translated: one of these. The packet has the first one.
+        /// If its source port was chosen when it was translated: one of these. The packet has the first one that is free.
         #[schema(value_type = Option<Object>)]
         #[serde(skip_serializing_if = "Option::is_none")]
         source_ports: Option<RangeInclusive<u16>>,

@@ -347,8 +347,13 @@ fn track(
         State::New(tuple) if keep => {
             let Some(reply) = tuple.turned() else { return };
             let tracker = Tracker::Interface(interface.uuid.clone());
-            let connection = Connection { tracker, began: direction, original: *tuple, reply };
-            walker.walk.connections.insert(connection);
+            walker.walk.connections.insert(Connection {
+                tracker,
+                began: direction,
+                original: *tuple,
+                reply,
+                assumes_port: false,
+            });
             None
         }
         State::New(_) | State::Untracked | State::Invalid | State::Fragment => return,

@@ -5,14 +5,14 @@
 //! sent to that host, which its external address tells, or its port.
 
 mod places;
+mod tracking;
 
 use std::net::IpAddr;
 
-use super::connection::{Connection, Ends, Tracker, Tuple, Way};
+use super::connection::{Connections, Ends, Tracker, Tuple};
 use super::looked::End;
-use super::packet::{Fragment, Icmp, IpPacket, Payload};
-use super::protection::{self, may_begin};
-use super::{Answer, Decision, Journey, Reason, Walker, domain, router, simulated};
+use super::packet::{IpPacket, Payload};
+use super::{Answer, Decision, Journey, Reason, Walker, domain, protection, router, simulated};
 use crate::id::DatapathId;
 use crate::interface::{Interface, InterfaceMode};
 use crate::object::ObjectRef;
@@ -22,6 +22,7 @@ use crate::translation::entry::{StaticAddress, Transport};
 use crate::translation::{Translation, TranslationMode};
 
 use places::{block, host_of_internal, host_of_port, hosts_that_share, knows};
+use tracking::{Beginning, Tracked, to_destination, track};
 
 /// Types of echo requests and replies (RFC 792; RFC 4443, section 4).
 const ECHO_REQUESTS: [u8; 2] = [8, 128];
@@ -85,13 +86,18 @@ pub(super) fn outward(walker: &mut Walker<'_>, at: &mut Journey, leg: &Interface
         walker.step(at, leg.uuid.clone(), Decision::Untranslated);
         return true;
     }
-    let begin = |original: Tuple| {
+    let begin = |original: Tuple, tracker: &Tracker, known: &Connections| {
         let (address, port) = match &taken {
             Taken::Static(_, entry) => (entry.external, entry.ports.map(|ports| ports.external)),
-            Taken::Source(_, block) => (block.address, Some(block.first)),
+            Taken::Source(_, block) => {
+                let free = known.free_port(tracker, block.address, block.first..=block.last());
+                (block.address, Some(free))
+            }
             Taken::Any | Taken::Pass => return None,
         };
-        original.turned().map(|reply| to_destination(reply, address, port))
+        let assumes_port = matches!((&taken, original.ends), (Taken::Source(..), Ends::Ports { .. }));
+        let reply = to_destination(original.turned()?, address, port);
+        Some(Beginning { reply, assumes_port })
     };
     let tracked = track(walker, at, leg, Direction::Egress, begin);
     // What a translation by a leg that lets pass is about may be of no connection.
@@ -108,9 +114,7 @@ pub(super) fn outward(walker: &mut Walker<'_>, at: &mut Journey, leg: &Interface
         unknown_connection(walker, at, &taken.object(leg));
         return false;
     }
-    if let (Tracked::Began, Taken::Source(_, block)) = (&tracked, &taken)
-        && at.packet.ip().is_some_and(|ip| ip.ports().is_some())
-    {
+    if let (Tracked::Known { assumes_port: true }, Taken::Source(_, block)) = (&tracked, &taken) {
         at.source_ports = Some(block.first..=block.last());
     }
     walker.step(at, taken.object(leg), Decision::Translated { entry: taken.entry() });
@@ -225,10 +229,11 @@ fn taken_in<'a>(walker: &Walker<'a>, at: &Journey, leg: &Interface, ip: &IpPacke
 
 /// On the host that translates: into the router, as the translation's entry or the leg's routes say.
 fn let_in(walker: &mut Walker<'_>, mut at: Journey, leg: &Interface, taken: Taken<'_>) {
-    let begin = |original: Tuple| match &taken {
+    let begin = |original: Tuple, _: &Tracker, _: &Connections| match &taken {
         Taken::Static(_, entry) => {
             let port = entry.ports.map(|ports| ports.internal);
-            to_destination(original, entry.internal, port).turned()
+            let reply = to_destination(original, entry.internal, port).turned()?;
+            Some(Beginning { reply, assumes_port: false })
         }
         Taken::Source(..) | Taken::Any | Taken::Pass => None,
     };
@@ -250,107 +255,6 @@ fn let_in(walker: &mut Walker<'_>, mut at: Journey, leg: &Interface, taken: Take
         Some(link) => router::forward(walker, at, link),
         None => simulated::meet(walker, at, leg),
     }
-}
-
-/// What a tracker has made of a packet.
-enum Tracked {
-    Known,
-    Began,
-    Incomplete,
-    Unknown,
-}
-
-impl Tracked {
-    fn is_translated(&self) -> bool {
-        matches!(self, Self::Known | Self::Began)
-    }
-
-    fn is_incomplete(&self, walker: &mut Walker<'_>, at: &Journey, leg: &Interface) -> bool {
-        if let Self::Incomplete = self {
-            let remedy = "send the packet's other fragments: connections are tracked of whole packets";
-            walker.drop(at, leg.uuid.clone(), Reason::Incomplete, remedy);
-        }
-        matches!(self, Self::Incomplete)
-    }
-}
-
-/// Translates a packet as its connection is translated, or begins one, of which `begin` gives the answers.
-fn track(
-    walker: &mut Walker<'_>,
-    at: &mut Journey,
-    leg: &Interface,
-    began: Direction,
-    begin: impl FnOnce(Tuple) -> Option<Tuple>,
-) -> Tracked {
-    let tracker = Tracker::Leg { leg: leg.uuid.clone(), host: at.host.clone() };
-    let Some(ip) = at.packet.ip_mut() else { return Tracked::Unknown };
-    if ip.fragment != Fragment::Whole {
-        return Tracked::Incomplete;
-    }
-    if let Payload::Icmp(Icmp { about: Some(about), .. }) = &mut ip.payload {
-        let tuple = Tuple::of(about).and_then(Tuple::turned);
-        let found = tuple.and_then(|tuple| walker.walk.connections.find(&tracker, tuple));
-        let Some((connection, way)) = found else { return Tracked::Unknown };
-        let seen = match way {
-            Way::Original => connection.reply,
-            Way::Reply => connection.original,
-        };
-        rewrite(about, seen);
-        let (source, destination) = (about.source, about.destination);
-        match began {
-            Direction::Egress => ip.source = destination,
-            Direction::Ingress => ip.destination = source,
-        }
-        return Tracked::Known;
-    }
-    let Some(tuple) = Tuple::of(ip) else { return Tracked::Unknown };
-    if let Some((connection, way)) = walker.walk.connections.find(&tracker, tuple) {
-        let other = match way {
-            Way::Original => connection.reply,
-            Way::Reply => connection.original,
-        };
-        let Some(becomes) = other.turned() else { return Tracked::Unknown };
-        rewrite(ip, becomes);
-        return Tracked::Known;
-    }
-    if !may_begin(ip, tuple) {
-        return Tracked::Unknown;
-    }
-    let Some(reply) = begin(tuple) else { return Tracked::Unknown };
-    let Some(becomes) = reply.turned() else { return Tracked::Unknown };
-    // What has no ports cannot be told apart by another one.
-    let is_taken = || walker.walk.connections.find(&tracker, reply).is_some();
-    if !matches!(tuple.ends, Ends::Ports { .. }) && is_taken() {
-        return Tracked::Unknown;
-    }
-    rewrite(ip, becomes);
-    walker.walk.connections.insert(Connection { tracker, began, original: tuple, reply });
-    Tracked::Began
-}
-
-/// Gives a packet the addresses and ports of a tuple.
-fn rewrite(ip: &mut IpPacket, tuple: Tuple) {
-    ip.source = tuple.source;
-    ip.destination = tuple.destination;
-    if let Ends::Ports { source, destination } = tuple.ends {
-        match &mut ip.payload {
-            Payload::Tcp { source_port, destination_port, .. }
-            | Payload::Udp { source_port, destination_port } => {
-                *source_port = source;
-                *destination_port = destination;
-            }
-            Payload::Icmp(_) | Payload::Neighbour(_) | Payload::Other { .. } => {}
-        }
-    }
-}
-
-/// The tuple with another destination.
-fn to_destination(tuple: Tuple, address: IpAddr, port: Option<u16>) -> Tuple {
-    let ends = match (tuple.ends, port) {
-        (Ends::Ports { source, .. }, Some(port)) => Ends::Ports { source, destination: port },
-        (ends, _) => ends,
-    };
-    Tuple { destination: address, ends, ..tuple }
 }
 
 fn passes<'a>(walker: &Walker<'_>, leg: &Interface) -> Option<Taken<'a>> {

@@ -100,6 +100,7 @@ impl World {
                 "external_addresses": [EXTERNAL]}),
         ));
         assert_eq!(world.topology.translations().len(), 1);
+        world.place(create);
         for host in [0, 1] {
             world.happen(Event::Register(host, 0));
             world.happen(Event::Ports(
@@ -108,6 +109,30 @@ impl World {
             ));
         }
         world
+    }
+
+    /// Two host interfaces, and topologies to put them and others in.
+    fn place(&mut self, create: impl Fn(&str, Value) -> Event) {
+        let physical = json!({"uuid": "nw-p", "mode": "physical", "ipv4_network": "192.0.2.0"});
+        self.happen(create("networks", physical));
+        for (number, mode) in [(0, "simple_underlay"), (1, "simple_overlay"), (2, "simple_underlay")] {
+            self.happen(create("topologies", json!({"uuid": format!("topo-{number}"), "mode": mode})));
+        }
+        for number in 1..3 {
+            self.happen(create(
+                "datapaths",
+                json!({"uuid": format!("dp-host{number}"), "dpid": format!("0x{number}"),
+                    "node_id": format!("host{number}")}),
+            ));
+            self.happen(create(
+                "interfaces",
+                json!({"uuid": format!("if-u{number}"), "mode": "host", "network_uuid": "nw-p",
+                    "owner_datapath_uuid": format!("dp-host{number}"), "port_name": "nic",
+                    "mac_address": format!("02:00:00:00:02:0{number}"),
+                    "ipv4_address": format!("192.0.2.1{number}")}),
+            ));
+        }
+        assert_eq!(self.topology.interfaces().len(), 8);
     }
 
     /// Lets it happen, and takes its commits to the replicas.
@@ -171,6 +196,24 @@ impl World {
                 apply(replica, change, host);
             }
             assert_eq!(*replica, snapshot(&self.topology, host), "the replica of {host}");
+            check_placement(&self.topology, replica, host);
+        }
+    }
+}
+
+/// A host knows by which addresses it and others carry what is within its reach.
+fn check_placement(topology: &Topology, replica: &BTreeMap<ObjectRef, Object>, host: &DatapathId) {
+    // A part is made anew for it.
+    if topology.relations().is_empty() || !topology.revision().0.is_multiple_of(4) {
+        return;
+    }
+    let objects: Vec<_> = replica.values().cloned().map(Change::Put).collect();
+    let mut part = Topology::default();
+    part.commit(topology.revision(), &objects);
+    for domain in scope::reach(topology, host) {
+        for peer in HOSTS.map(datapath) {
+            let said = |of: &Topology| (of.address(&peer, &domain), of.carries(&peer, &domain));
+            assert_eq!(said(&part), said(topology), "{peer} carries {domain}, seen from {host}");
         }
     }
 }
@@ -232,19 +275,19 @@ fn datapath(host: &str) -> DatapathId {
 }
 
 fn registration(host: usize, address: u8) -> Registration {
-    Registration {
-        node_id: HOSTS[host].parse().expect("a node id"),
-        dpid: Dpid(host as u64 + 1),
-        underlay: Underlay {
+    Registration::new(
+        HOSTS[host].parse().expect("a node id"),
+        Dpid(host as u64 + 1),
+        Underlay {
             encapsulation: Encapsulation::Geneve,
             address: std::net::Ipv4Addr::new(192, 0, 2, address).into(),
             mtu: 1500,
         },
-    }
+    )
 }
 
 fn port(name: String, instance: u8) -> SeenPort {
-    SeenPort { instance: format!("{name}/{instance}"), name, iface_id: None, error: None }
+    SeenPort { instance: format!("{name}/{instance}"), name, iface_id: None, error: None, asks: false }
 }
 
 fn pick(prefix: &'static str, count: u8) -> impl Strategy<Value = String> + Clone {
@@ -438,14 +481,39 @@ fn act() -> impl Strategy<Value = Event> {
         })
     };
     let lease = || {
-        (pick("il-", 4), attribute(pick("if-", 4)))
+        (pick("il-", 4), attribute(prop_oneof![4 => pick("if-", 4), 1 => Just("if-u1".to_owned())]))
             .prop_map(|(id, interface)| (id, attributes([("interface_uuid", interface)])))
     };
+    let member = (0..3_u8).prop_flat_map(|topology| {
+        let other = prop_oneof![
+            3 => pick("nw-", 3).prop_map(|id| json!({"network_uuid": id})),
+            1 => pick("seg-", 2).prop_map(|id| json!({"segment_uuid": id})),
+            2 => (1..3_u8).prop_map(|host| json!({"datapath_uuid": format!("dp-host{host}"),
+                "interface_uuid": format!("if-u{host}")})),
+            1 => Just(json!({"datapath_uuid": "dp-host1", "interface_uuid": "if-u1", "ip_lease_uuid": "il-0"})),
+            2 => pick("topo-", 3).prop_map(|id| json!({"underlay_uuid": id})),
+        ];
+        other.prop_map(move |other| (format!("topo-{topology}"), other))
+    });
+    let placement = (1..3_u8, pick("nw-", 3)).prop_map(|(host, network)| {
+        let attributes = json!({"network_uuid": network, "interface_uuid": format!("if-u{host}")});
+        (format!("dp-host{host}"), attributes)
+    });
+    // What names the other end takes the relation away.
+    let without = |(owner, mut attributes): (String, Value)| {
+        let given = attributes.as_object_mut().expect("an object");
+        given.retain(|name, _| !["interface_uuid", "ip_lease_uuid"].contains(&name.as_str()));
+        (owner, attributes)
+    };
     prop_oneof![
-        port().prop_map(act("add_port")),
-        port().prop_map(act("remove_ports")),
-        lease().prop_map(act("attach_ip_lease")),
-        pick("il-", 4).prop_map(|id| (id, json!({}))).prop_map(act("release_ip_lease")),
+        3 => member.clone().prop_map(act("add_member")),
+        1 => member.prop_map(without).prop_map(act("remove_member")),
+        1 => placement.clone().prop_map(act("add_placement")),
+        1 => placement.prop_map(without).prop_map(act("remove_placement")),
+        2 => port().prop_map(act("add_port")),
+        2 => port().prop_map(act("remove_ports")),
+        2 => lease().prop_map(act("attach_ip_lease")),
+        2 => pick("il-", 4).prop_map(|id| (id, json!({}))).prop_map(act("release_ip_lease")),
     ]
 }
 
@@ -459,7 +527,7 @@ fn ports() -> impl Strategy<Value = Event> {
     );
     let port = port.prop_map(|(name, instance, iface_id, error)| {
         let instance = format!("{name}/{instance}");
-        SeenPort { name, instance, iface_id, error: error.map(str::to_owned) }
+        SeenPort { name, instance, iface_id, error: error.map(str::to_owned), asks: false }
     });
     (0..HOSTS.len(), proptest::collection::vec(port, 0..4))
         .prop_map(|(host, ports)| Event::Ports(host, ports))

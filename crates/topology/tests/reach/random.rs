@@ -58,15 +58,15 @@ impl World {
     fn hosts(&mut self) {
         let other = self.dice.of(&[Encapsulation::Geneve, Encapsulation::Vxlan]);
         for number in 1..=3 {
-            let registration = Registration {
-                node_id: format!("h{number}").parse().expect("a node id"),
-                dpid: Dpid(number),
-                underlay: Underlay {
+            let registration = Registration::new(
+                format!("h{number}").parse().expect("a node id"),
+                Dpid(number),
+                Underlay {
                     encapsulation: if number == 1 { other } else { Encapsulation::Geneve },
                     address: [192, 0, 2, u8::try_from(number).expect("a small number")].into(),
                     mtu: 1500,
                 },
-            };
+            );
             let mut edit = Edit::new(&self.topology, Timestamp::UNIX_EPOCH, number);
             Datapath::register(&mut edit, registration).expect("a host");
             self.topology.commit(self.topology.revision().next(), &edit.into_changes());

@@ -26,7 +26,7 @@ pub(super) fn topology() -> Topology {
         let underlay =
             Underlay { encapsulation: Encapsulation::Geneve, address: [192, 0, 2, number].into(), mtu: 1500 };
         let node_id = format!("h{number}").parse().expect("a node id");
-        let registration = Registration { node_id, dpid: Dpid(number.into()), underlay };
+        let registration = Registration::new(node_id, Dpid(number.into()), underlay);
         let mut edit = Edit::new(&topology, Timestamp::UNIX_EPOCH, number.into());
         Datapath::register(&mut edit, registration).expect("a host");
         topology.commit(topology.revision().next(), &edit.into_changes());

@@ -5,5 +5,6 @@ mod networks;
 mod physical;
 mod routers;
 mod segments;
+mod traces;
 mod translations;
 mod world;

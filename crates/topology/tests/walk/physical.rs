@@ -6,7 +6,7 @@ use crate::routers::{leg, route, routed};
 use crate::world::*;
 
 /// The router of [`routed`] with a leg in a physical network whose gateway is the second host.
-fn outside() -> World {
+pub(crate) fn outside() -> World {
     let uplink = |host: usize, priority: u16| {
         json!({"uuid": format!("if-up{host}"), "mode": "host", "network_uuid": "nw-out", "port_name": "eno2",
             "owner_datapath_uuid": format!("dp-host{host}"), "gateway_priority": priority})
@@ -44,4 +44,22 @@ fn from_the_wire_comes_what_is_for_the_legs() {
     world.check("if-up1", &asks, "on wire if-up1");
     asks.vlans.push(7);
     world.check("if-up1", &asks, "dropped tagged");
+}
+
+#[test]
+fn what_is_leased_to_an_uplink_is_its_hosts_and_found_on_the_wire() {
+    let mut world = outside()
+        .with(
+            "mac_leases",
+            json!({"uuid": "ml-up0", "interface_uuid": "if-up0", "mac_address": mac(90).to_string()}),
+        )
+        .with(
+            "ip_leases",
+            json!({"network_uuid": "nw-out", "mac_lease_uuid": "ml-up0", "ipv4_address": "203.0.113.90"}),
+        );
+    let to_host = udp((mac(1), mac(101)), ("10.1.0.1", "203.0.113.90"), (1, 2));
+    world.check("if-1", &to_host, "on wire if-up1");
+    let from_host = udp((mac(90), mac(105)), ("203.0.113.90", "10.1.0.1"), (1, 2));
+    world.check("if-up1", &from_host, "delivered if-1");
+    world.check("if-up1", &who_has(90, "203.0.113.90", "203.0.113.2"), "on wire if-up1");
 }

@@ -1,12 +1,13 @@
 //! Translations, both ways, with what trackers know.
 
 use serde_json::json;
+use topology::walk::Outcome;
 
 use crate::routers::{leg, route, routed};
 use crate::world::*;
 
 /// The router's leg in `nw-b` translates: 10.2.0.100 is guest 1, port 80 of 10.2.0.101 is its port 8080, and the others of `nw-a` share 10.2.0.101.
-fn translated() -> World {
+pub(crate) fn translated() -> World {
     let mut world = routed();
     world.update("interfaces", "if-leg102", json!({"enable_route_translation": true}));
     let lease = |address: &str| json!({"network_uuid": "nw-b", "interface_uuid": "if-leg102", "ipv4_address": address, "enable_routing": true});
@@ -62,6 +63,31 @@ fn many_share_an_address_and_only_they_begin() {
     assert_eq!(addresses(&received(&walk, "if-3")), ("10.2.0.2".into(), "10.1.0.3".into()));
     let error = error_about(&got, (mac(2), mac(102)), "10.2.0.2");
     world.check("if-2", &error, "delivered if-3");
+}
+
+#[test]
+fn a_port_that_a_tracker_chose_is_open_until_somebody_says_which() {
+    let mut world = translated().guest(0, "nw-a", 4);
+    let out = |port| udp((mac(4), mac(101)), ("10.1.0.4", "10.2.0.2"), (1, port));
+    // The port that it leaves with, and the last of those that it may be, if it is assumed.
+    let check = |world: &mut World, port, expected: (u16, Option<u16>)| {
+        let walk = world.check("if-4", &out(port), "delivered if-2");
+        let [Outcome::Delivered { packet, source_ports, .. }] = &walk.outcomes[..] else {
+            panic!("{walk:?}")
+        };
+        let port = packet.ip().and_then(|ip| ip.ports()).map(|(source, _)| source);
+        assert_eq!((port, source_ports.clone().map(|ports| *ports.end())), (Some(expected.0), expected.1));
+    };
+    let mut large = out(2);
+    large.ip_mut().expect("an IP packet").data_bytes = 1438 - 27;
+    world.check("if-4", &large, "answered too_big");
+    let before = world.connections.clone();
+    check(&mut world, 2, (1024, Some(2047)));
+    check(&mut world, 3, (1025, Some(2047)));
+    let shared = "10.2.0.101".parse().expect("an address");
+    world.connections.settle(&before, (shared, 1024), 1306);
+    check(&mut world, 2, (1306, None));
+    check(&mut world, 3, (1025, Some(2047)));
 }
 
 #[test]

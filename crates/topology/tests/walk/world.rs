@@ -16,7 +16,7 @@ pub(crate) struct World {
     pub(crate) topology: Topology,
     seen: SeenPorts,
     ports: [Vec<SeenPort>; 2],
-    connections: Connections,
+    pub(crate) connections: Connections,
 }
 
 impl World {
@@ -32,7 +32,7 @@ impl World {
             let address = IpAddr::from([192, 0, 2, number + 1]);
             let underlay = Underlay { encapsulation, address, mtu: 1500 };
             let node_id = format!("host{number}").parse().expect("a node id");
-            let registration = Registration { node_id, dpid: Dpid(u64::from(number) + 1), underlay };
+            let registration = Registration::new(node_id, Dpid(u64::from(number) + 1), underlay);
             world.edit(|edit, _| drop(Datapath::register(edit, registration).expect("a host")));
         }
         world
@@ -69,8 +69,13 @@ impl World {
     pub(crate) fn plugged(self, host: usize, attributes: Value) -> Self {
         let id = attributes["uuid"].as_str().expect("an id").to_owned();
         let mut world = self.with("interfaces", attributes);
-        let port =
-            SeenPort { name: format!("tap-{id}"), instance: id.clone(), iface_id: Some(id), error: None };
+        let port = SeenPort {
+            name: format!("tap-{id}"),
+            instance: id.clone(),
+            iface_id: Some(id),
+            error: None,
+            asks: false,
+        };
         world.ports[host].push(port);
         let datapath: DatapathId = format!("dp-host{host}").parse().expect("an id");
         world.seen.report(datapath.clone(), world.ports[host].clone());

@@ -12,20 +12,25 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 use openflow::{PacketIn, PacketOut};
-use responder::dhcpv4::{Answer, Ignored, Lease};
+use responder::dhcpv4::{Answer, Ignored, Lease, wants_address};
 use topology::ip_lease::IpLease;
 use topology::network::Network;
 use topology::network_service::{NetworkService, NetworkServiceMode};
 use topology::{DomainId, Id, MacAddr, NetworkId, Topology, mtu};
 use tracing::debug;
 
-use super::{Client, back, dns, metadata, source};
+use super::{Client, Reply, back, dns, metadata, source};
 
 /// The answer to a client, out of the port it asked by. `None` if it gets none.
-pub(super) fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<PacketOut> {
+pub(super) fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<Reply> {
     let client = Client::of(packet_in, source(packet_in)?, topology)?;
-    let lease = lease(&client, topology);
-    reply(packet_in, &client, lease.map(|lease| responder::dhcpv4(&packet_in.packet, &lease)))
+    let may_get_one = !client.interface.lease_policies.is_empty()
+        && !client.ip_leases(topology).iter().any(|(address, _)| address.is_ipv4());
+    if may_get_one && wants_address(&packet_in.packet, client.mac_lease.mac_address.0) {
+        return Some(Reply::Ask(client.interface.uuid.clone()));
+    }
+    let done = lease(&client, topology).map(|lease| responder::dhcpv4(&packet_in.packet, &lease));
+    reply(packet_in, &client, done).map(Reply::Out)
 }
 
 /// The reply that came of a client's message, and a note of what has happened.

@@ -33,7 +33,7 @@ use responder::{Neighbour, Problem};
 use topology::interface::Interface;
 use topology::mac_lease::MacLease;
 use topology::network::Network;
-use topology::{DomainId, DomainKey, InterfaceKey, MacAddr, Topology};
+use topology::{DomainId, DomainKey, InterfaceId, InterfaceKey, MacAddr, Topology};
 
 use crate::neighbours::onto_wire;
 
@@ -46,6 +46,8 @@ pub enum Reply {
     Forward(Forward, Asked),
     /// It is part of a TCP connection.
     Stream(Call),
+    /// The manager is to hear that who has sent it asks for an address.
+    Ask(InterfaceId),
 }
 
 /// What comes of a packet-in. `None` if it deserves no answer.
@@ -57,7 +59,7 @@ pub fn answer(packet_in: &PacketIn, topology: &Topology, names: &Names) -> Optio
         Question::NoRoute => routed::error(packet_in, Problem::NoRoute, topology),
         Question::HostUnreachable => routed::error(packet_in, Problem::HostUnreachable, topology),
         Question::PortUnreachable => routed::error(packet_in, Problem::PortUnreachable, topology),
-        Question::Dhcp => dhcp::answer(packet_in, topology),
+        Question::Dhcp => return dhcp::answer(packet_in, topology),
         Question::Dhcpv6 => dhcpv6::answer(packet_in, topology),
         Question::RouterSolicitation => router_advertisement::answer(packet_in, topology),
         Question::Dns => return dns::answer(packet_in, topology, names),

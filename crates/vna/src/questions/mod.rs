@@ -1,12 +1,14 @@
 //! What a manager asks of the switch, answered by asking the switch itself.
 //!
-//! `flows` tells which flows there are, whose they are and what they do; `trace` what would become of a packet;
+//! `flows` tells which flows there are, whose they are and what they do; `peers` how much passes between this host and each other
+//! one; `trace` what would become of a packet;
 //! `names` and `words` say so in the user's words. Nothing here changes the switch, and nothing waits for it: the tables
 //! are asked over a connection that is there already, one question at a time, so that who looks for a fault does not
 //! become one.
 
 mod flows;
 mod names;
+mod peers;
 mod trace;
 mod words;
 
@@ -60,6 +62,7 @@ impl Sources {
         let names = Names::new(&replica.topology, &replica.datapath, &host);
         match question {
             Question::Flows(query) => flows::answer(&switch, &names, &query).await.map(Answer::Flows),
+            Question::Peers => peers::answer(&switch, &replica.topology).await.map(Answer::Peers),
             Question::Trace(query) => trace::answer(&self.settings, &names, &query).await.map(Answer::Trace),
         }
     }

@@ -90,8 +90,8 @@ fn start(names: &Names<'_>, start: &TraceStart) -> Result<(OfPort, String), Refu
             Ok((port, frame::fields(frame)?))
         }
         TraceStart::Tunnel { from, fields } => {
-            let underlay = names.topology.datapaths().get(from).and_then(|of| of.underlay);
-            let port = underlay.and_then(|underlay| names.tunnel_of(underlay.encapsulation));
+            let way = names.topology.way(from, names.datapath, None);
+            let port = way.and_then(|way| names.tunnel_of(way.encapsulation));
             let port =
                 port.ok_or_else(|| Refusal::Invalid(format!("this host has no tunnel from {from}")))?;
             Ok((port, fields.clone()))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
-use topology::binding::{LOCAL_PORT, SeenPort};
+use topology::binding::{LOCAL_PORT, SeenPort, SeenPorts};
 use topology::{DatapathId, InterfaceId, Topology};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -44,6 +44,8 @@ pub struct ActivePort {
     pub iface_id: Option<String>,
     /// What the switch says is wrong with it.
     pub error: Option<String>,
+    /// Why it does not bind the interface that it names, by its name or its `iface-id`.
+    pub reason: Option<String>,
 }
 
 /// The routes.
@@ -58,6 +60,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> Result {
     let fields = &["datapath_uuid", "node_id", "port_name", "mode", "interface_uuid", "iface_id"];
     page(&api, query, fields, ports, |look, (datapath, port, interface_uuid)| ActivePort {
+        reason: SeenPorts::refusal(look.topology, &datapath, &port).map(|refusal| refusal.reason),
         place: Place::new(look, datapath),
         mode: mode(&port, interface_uuid.as_ref()),
         port_name: port.name,

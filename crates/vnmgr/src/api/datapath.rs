@@ -21,7 +21,7 @@ impl Resource for Datapath {
     type View = DatapathView;
     const COLLECTION: Collection = Collection::Datapaths;
     const FIELDS: &'static [&'static str] =
-        fields!("key", "display_name", "dpid", "node_id", "nat_block", "connected");
+        fields!("key", "display_name", "dpid", "node_id", "nat_block", "heeds_pairs", "connected");
 
     stored_as!(Datapath in datapaths);
 

@@ -92,6 +92,11 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "ForeignOrigin", "403", message)
     }
 
+    /// A revision of which nobody can say any more what came after it.
+    pub fn gone(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "Gone", "410", reason)
+    }
+
     /// A mistake of ours. `context` goes to the log.
     pub fn internal(context: &str) -> Self {
         tracing::error!(context, "internal error");
@@ -133,6 +138,16 @@ impl ApiError {
                 Self::unavailable(format!("{node}: {error}"))
             }
         }
+    }
+
+    /// The attribute, parameter or header at fault, if it is one.
+    pub fn field(&self) -> Option<&str> {
+        self.body.field.as_deref()
+    }
+
+    /// The body, for an answer that has begun.
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string(&self.body).expect("it has only texts")
     }
 
     /// The same error, about the operation of a batch.

@@ -3,10 +3,10 @@
 //! One noun, one file: [`datapath`], [`network`], [`segment`], [`interface`], [`interface_port`], [`mac_lease`],
 //! [`ip_lease`], [`route_link`], [`route`], [`network_service`], [`dns_service`],
 //! [`dns_record`], [`translation`], [`static_address`], [`filter`], [`security_group`], [`mac_range_group`], [`mac_range`], [`ip_range_group`],
-//! [`ip_range`], [`lease_policy`], [`ip_lease_container`], [`ip_retention_container`], [`host`], [`batch`], [`trace`],
+//! [`ip_range`], [`lease_policy`], [`ip_lease_container`], [`ip_retention_container`], [`topologies`], [`placement`], [`association`], [`host`], [`batch`], [`trace`],
 //! [`reach`], [`policy`], what only hosts know: [`flows`], [`live`], and what
-//! is where: [`active`], [`active_port`], [`tunnel`]. What they share is in [`resource`], [`part`],
-//! [`nested`], [`relation`], [`input`], [`question`], [`list`], [`look`] and [`reply`].
+//! is where: [`active`], [`active_port`], [`tunnel`]; and [`watch`], which streams what changes. What they share is in [`resource`], [`part`],
+//! [`nested`], [`relation`], [`end`], [`input`], [`question`], [`list`], [`look`] and [`reply`].
 //!
 //! # Conventions
 //! - Every response names the revision it is true of in `OpenVNet-Revision`.
@@ -20,10 +20,13 @@
 
 pub mod active;
 pub mod active_port;
+pub mod association;
 pub mod batch;
 pub mod datapath;
+pub mod datapath_peer;
 pub mod dns_record;
 pub mod dns_service;
+pub mod end;
 pub mod error;
 pub mod filter;
 pub mod flows;
@@ -49,6 +52,7 @@ pub mod nested;
 pub mod network;
 pub mod network_service;
 pub mod part;
+pub mod placement;
 pub mod policy;
 pub mod question;
 pub mod reach;
@@ -63,9 +67,11 @@ pub mod security_group;
 pub mod segment;
 mod shape;
 pub mod static_address;
+pub mod topologies;
 pub mod trace;
 pub mod translation;
 pub mod tunnel;
+pub mod watch;
 mod words;
 
 use std::convert::Infallible;
@@ -77,6 +83,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use store::Store;
 use sync::Head;
 use sync::pki::Authority;
 use tokio::sync::Semaphore;
@@ -98,6 +105,7 @@ use error::ApiError;
 use input::Options;
 use look::Look;
 use reply::{REVISION_HEADER, Result};
+use watch::Watching;
 
 /// The parameters of every write.
 #[derive(utoipa::IntoParams)]
@@ -152,6 +160,10 @@ pub struct Api {
     pub batches: Arc<Semaphore>,
     /// Places for questions that take a processor for seconds.
     pub questions: Arc<Semaphore>,
+    /// The log of commits, for watchers.
+    pub log: Arc<dyn Store>,
+    /// What watchers have in common.
+    pub watching: Watching,
     /// The manager is to stop: nobody waits any longer.
     pub stop: CancellationToken,
 }
@@ -215,6 +227,7 @@ fn documented() -> OpenApiRouter<Api> {
     let routes = OpenApiRouter::new()
         .merge(root::routes())
         .merge(datapath::routes())
+        .merge(datapath_peer::routes())
         .merge(network::routes())
         .merge(segment::routes())
         .merge(interface::routes())
@@ -244,6 +257,19 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(ip_lease_container::member_routes())
         .merge(ip_retention_container::routes())
         .merge(ip_retention_container::member_routes())
+        .merge(topologies::routes())
+        .merge(topologies::datapaths::routes())
+        .merge(topologies::networks::routes())
+        .merge(topologies::segments::routes())
+        .merge(topologies::route_links::routes())
+        .merge(topologies::mac_range_groups::routes())
+        .merge(topologies::underlays::routes())
+        .merge(placement::networks::routes())
+        .merge(placement::segments::routes())
+        .merge(placement::route_links::routes())
+        .merge(association::networks::routes())
+        .merge(association::segments::routes())
+        .merge(association::route_links::routes())
         .merge(translation::routes())
         .merge(static_address::part_routes())
         .merge(filter::routes())
@@ -259,7 +285,8 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(live::routes())
         .merge(active::routes())
         .merge(active_port::routes())
-        .merge(tunnel::routes());
+        .merge(tunnel::routes())
+        .merge(watch::routes());
     OpenApiRouter::with_openapi(Document::openapi()).nest(rewrite::BASE, routes)
 }
 

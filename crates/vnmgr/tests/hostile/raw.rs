@@ -32,20 +32,22 @@ pub(crate) struct Joined {
 
 /// What a host with this name and number says of itself.
 pub(crate) fn registration(name: &str, number: u8) -> Registration {
-    Registration {
-        node_id: name.parse().expect("a node id"),
-        dpid: Dpid(0xbb00 + u64::from(number)),
-        underlay: Underlay {
-            encapsulation: Encapsulation::Geneve,
-            address: [192, 0, 2, number].into(),
-            mtu: 1500,
-        },
-    }
+    Registration::new(
+        name.parse().expect("a node id"),
+        Dpid(0xbb00 + u64::from(number)),
+        Underlay { encapsulation: Encapsulation::Geneve, address: [192, 0, 2, number].into(), mtu: 1500 },
+    )
 }
 
 pub(crate) fn port(name: &str, iface_id: Option<&str>) -> SeenPort {
     let instance = format!("row-{name}");
-    SeenPort { name: name.to_owned(), instance, iface_id: iface_id.map(ToOwned::to_owned), error: None }
+    SeenPort {
+        name: name.to_owned(),
+        instance,
+        iface_id: iface_id.map(ToOwned::to_owned),
+        error: None,
+        asks: false,
+    }
 }
 
 impl Joined {

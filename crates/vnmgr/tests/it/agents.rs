@@ -117,7 +117,8 @@ async fn a_port_that_the_switch_cannot_open_is_an_error_with_the_switchs_words()
     lab.networks_with(json!({"uuid": "if-a", "network_uuid": "nw-a", "port_name": "tap0"})).await;
     let host = lab.host("host1", 1).await;
     let error = Some("could not open network device tap0 (No such device)".to_owned());
-    let port = SeenPort { name: "tap0".to_owned(), instance: "1".to_owned(), iface_id: None, error };
+    let port =
+        SeenPort { name: "tap0".to_owned(), instance: "1".to_owned(), iface_id: None, error, asks: false };
     host.shows_ports(vec![port]).await;
     let shown = lab.interface("if-a").await;
     check(&shown, "error", None, &[]);
@@ -193,17 +194,20 @@ async fn an_underlay_address_is_taken_over_from_a_host_that_is_gone_and_from_no_
     let lab = Lab::start().await;
     let host = lab.host("host1", 1).await;
     let address = [192, 0, 2, 1].into();
-    let anew = topology::datapath::Registration {
-        node_id: "anew".parse().expect("a node id"),
-        dpid: topology::Dpid(0xbb01),
-        underlay: topology::datapath::Underlay {
+    let anew = topology::datapath::Registration::new(
+        "anew".parse().expect("a node id"),
+        topology::Dpid(0xbb01),
+        topology::datapath::Underlay {
             encapsulation: topology::datapath::Encapsulation::Geneve,
             address,
             mtu: 1500,
         },
-    };
+    );
     let agents = lab.manager.agents();
     agents.register(anew.clone()).await.expect_err("the other is connected");
+    let mut beside = anew.clone().with_addresses(vec![anew.underlay.endpoint()]);
+    beside.underlay.address = [192, 0, 2, 2].into();
+    agents.register(beside).await.expect_err("no host has it as a second address, either");
     agents.disconnected(host.datapath.clone(), SessionId(1));
     agents.register(anew).await.expect("the other is gone");
     lab.client.get("datapaths/dp-host1").await.expect(json!({"underlay": null}));

@@ -179,8 +179,12 @@ async fn a_policy_makes_leases_that_its_containers_show() {
     let refused = client.post("interfaces", guest("if-b")).await;
     refused.expect_error(422, "Exhausted", "117", Some("ip_range_group_uuid"));
     client.get("interfaces/if-b").await.expect_status(404);
-    let refused = client.put("lease_policies/lp-a", json!({"timing": "dhcp"})).await;
-    refused.expect_error(422, "ArgumentError", "110", Some("timing"));
+    client.put("lease_policies/lp-a", json!({"timing": "dhcp"})).await.expect_status(200);
+    client
+        .post("interfaces", guest("if-b"))
+        .await
+        .expect_status(201)
+        .expect(json!({"lease_policies": ["lp-a"]}));
 }
 
 #[tokio::test]

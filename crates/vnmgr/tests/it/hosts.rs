@@ -24,7 +24,7 @@ impl Host {
     fn start(manager: &Manager, identity: Identity) -> Self {
         let underlay =
             Underlay { encapsulation: Encapsulation::Geneve, address: [192, 0, 2, 1].into(), mtu: 1500 };
-        let registration = Registration { node_id: identity.node().clone(), dpid: Dpid(0xaa01), underlay };
+        let registration = Registration::new(identity.node().clone(), Dpid(0xaa01), underlay);
         let (registration_sender, registration) = watch::channel(registration);
         let (ports_sender, ports) = watch::channel(Some(Vec::new()));
         let (realized_sender, realized) = watch::channel(None);
@@ -63,7 +63,13 @@ async fn a_host_joins_follows_reports_and_is_waited_for_also_after_a_restart() {
     assert!(join(uri(&manager), &token, &node, host_state.path()).await.is_err(), "the token is used up");
 
     let host = Host::start(&manager, identity);
-    let tap0 = SeenPort { name: "tap0".to_owned(), instance: "1".to_owned(), iface_id: None, error: None };
+    let tap0 = SeenPort {
+        name: "tap0".to_owned(),
+        instance: "1".to_owned(),
+        iface_id: None,
+        error: None,
+        asks: false,
+    };
     host.ports.send_replace(Some(vec![tap0]));
     until("the host shows its port", async || client.get("hosts/host1").await.body["ports_seen"] == 1).await;
 

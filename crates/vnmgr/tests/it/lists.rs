@@ -68,6 +68,7 @@ async fn every_simple_attribute_of_a_resource_filters_its_list() {
         let nested = [
             "labels",
             "underlay",
+            "other_addresses",
             "ports",
             "mac_leases",
             "ip_leases",

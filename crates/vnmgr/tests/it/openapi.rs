@@ -49,6 +49,7 @@ fn every_route_is_described() {
         "routes",
         "security_groups",
         "segments",
+        "topologies",
         "translations",
     ];
     let mut expected: Vec<String> =
@@ -62,6 +63,8 @@ fn every_route_is_described() {
         "assert",
         "batch",
         "datapaths/{uuid}/flows",
+        "datapaths/{uuid}/peers",
+        "datapaths/{uuid}/peers/{peer_uuid}",
         "dns_services/{uuid}/dns_records",
         "dns_services/{uuid}/dns_records/{dns_record_uuid}",
         "filters/{uuid}/static",
@@ -93,9 +96,22 @@ fn every_route_is_described() {
         "trace/live",
         "translations/{uuid}/static_address",
         "tunnels",
+        "watch",
         "security_groups/{uuid}/rules",
     ];
     expected.extend(others.map(ToOwned::to_owned));
+    let carried = ["networks/{network_uuid}", "segments/{segment_uuid}", "route_links/{route_link_uuid}"];
+    let in_topologies =
+        ["datapaths/{datapath_uuid}", "mac_range_groups/{mac_range_group_uuid}", "underlays/{underlay_uuid}"];
+    let members: Vec<_> = carried.into_iter().chain(in_topologies).collect();
+    for (owner, relations) in
+        [("datapaths", &carried[..]), ("interfaces", &carried), ("topologies", &members)]
+    {
+        for relation in relations {
+            let collection = relation.split_once('/').map_or(*relation, |(collection, _)| collection);
+            expected.extend([collection, relation].map(|of| format!("{owner}/{{uuid}}/{of}")));
+        }
+    }
     expected.sort_unstable();
     assert_eq!(found, expected);
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::allocation::{guest, prepare};
 use crate::support::{Client, until};
+use crate::watching::Watcher;
 
 /// A running program, ended with the test.
 struct Program(Child);
@@ -76,6 +77,30 @@ async fn what_was_acknowledged_survives_a_kill_and_a_stop_is_clean() {
     client.get("networks").await.expect(json!({"total_count": 20}));
     program.signal(Signal::SIGTERM);
     assert!(program.ended().await.success());
+}
+
+#[tokio::test]
+async fn a_watcher_goes_on_after_a_kill_where_it_was() {
+    let state = TempDir::new().expect("a directory");
+    let (mut program, client) = Program::start(state.path()).await;
+    let network = async |client: &Client, id: &str| {
+        let network = json!({"uuid": id, "ipv4_network": "10.0.0.0"});
+        client.post("networks", network).await.expect_status(201);
+    };
+    let mut watcher = Watcher::start(&client, "").await;
+    network(&client, "nw-a").await;
+    watcher.expect(&["created networks/nw-a"]).await;
+    let last = watcher.last();
+    // Of this one the watcher does not hear before the kill.
+    network(&client, "nw-b").await;
+    program.signal(Signal::SIGKILL);
+    program.ended().await;
+    std::fs::remove_file(state.path().join("addresses.json")).expect("the addresses of the first run");
+    let (_program, client) = Program::start(state.path()).await;
+    network(&client, "nw-c").await;
+    let mut watcher = Watcher::resume(&client, last).await;
+    watcher.expect(&["created networks/nw-b"]).await;
+    watcher.expect(&["created networks/nw-c"]).await;
 }
 
 /// Most requests under way at once: beyond that, they would wait for each other and not for the manager.

@@ -3,152 +3,25 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::Lab;
-
-/// A resource with what it needs, what makes it, a change, and what is shown then.
-struct Sample {
-    collection: &'static str,
-    uuid: &'static str,
-    create: Value,
-    shown: Value,
-    change: Value,
-    changed: Value,
-}
-
-/// Each can be made once those before it are there.
-fn samples() -> Vec<Sample> {
-    vec![
-        Sample {
-            collection: "datapaths",
-            uuid: "dp-a",
-            create: json!({"dpid": "0xa", "node_id": "host-a"}),
-            shown: json!({"dpid": "0x000000000000000a", "display_name": "host-a", "underlay": null,
-                "connected": false}),
-            change: json!({"display_name": "rack 1"}),
-            changed: json!({"display_name": "rack 1", "node_id": "host-a"}),
-        },
-        Sample {
-            collection: "segments",
-            uuid: "seg-a",
-            create: json!({"mode": "virtual"}),
-            shown: json!({"mode": "virtual", "mtu": 1438}),
-            change: json!({"display_name": "wire"}),
-            changed: json!({"display_name": "wire"}),
-        },
-        Sample {
-            collection: "networks",
-            uuid: "nw-a",
-            create: json!({"ipv4_network": "10.0.0.0", "ipv6_network": "fd00::"}),
-            shown: json!({"ipv4_prefix": 24, "ipv6_prefix": 64, "domain_name": "a", "mtu": 1438}),
-            change: json!({"domain_name": "a.example", "labels": {"tier": "web"}}),
-            changed: json!({"domain_name": "a.example", "labels": {"tier": "web"}}),
-        },
-        Sample {
-            collection: "interfaces",
-            uuid: "if-a",
-            create: json!({"network_uuid": "nw-a", "mac_address": "10:54:FF:00:00:01", "port_name": "tap1",
-                "ipv4_address": "10.0.0.1", "ipv6_address": "fd00::1"}),
-            shown: json!({"mac_address": "10:54:ff:00:00:01", "ipv4_address": "10.0.0.1",
-                "ipv6_address": "fd00::1", "network_uuid": "nw-a", "port_name": "tap1", "mtu": 1438,
-                "owner_datapath_uuid": null}),
-            change: json!({"ipv4_address": "10.0.0.2", "admin_state": "down", "owner_datapath_uuid": "dp-a"}),
-            changed: json!({"ipv4_address": "10.0.0.2", "admin_state": "down", "owner_datapath_uuid": "dp-a",
-                "ipv6_address": "fd00::1"}),
-        },
-        Sample {
-            collection: "mac_leases",
-            uuid: "ml-a",
-            create: json!({"interface_uuid": "if-a", "mac_address": "10:54:ff:00:00:02"}),
-            shown: json!({"interface_uuid": "if-a", "segment_uuid": null}),
-            change: json!({"mac_address": "10:54:ff:00:00:03"}),
-            changed: json!({"mac_address": "10:54:ff:00:00:03"}),
-        },
-        Sample {
-            collection: "ip_leases",
-            uuid: "il-a",
-            create: json!({"network_uuid": "nw-a", "ipv4_address": "10.0.0.9"}),
-            shown: json!({"ipv4_address": "10.0.0.9", "ipv6_address": null, "interface_uuid": null,
-                "mac_lease_uuid": null}),
-            change: json!({"ipv4_address": "10.0.0.8"}),
-            changed: json!({"ipv4_address": "10.0.0.8"}),
-        },
-        Sample {
-            collection: "mac_range_groups",
-            uuid: "mrg-a",
-            create: json!({}),
-            shown: json!({"allocation_type": "random"}),
-            change: json!({"allocation_type": "decremental"}),
-            changed: json!({"allocation_type": "decremental"}),
-        },
-        Sample {
-            collection: "mac_ranges",
-            uuid: "mr-a",
-            create: json!({"mac_range_group_uuid": "mrg-a", "begin_mac_address": "52:54:00:00:00:00",
-                "end_mac_address": "52-54-00-00-00-FF"}),
-            shown: json!({"end_mac_address": "52:54:00:00:00:ff"}),
-            change: json!({"end_mac_address": "52:54:00:00:ff:ff"}),
-            changed: json!({"begin_mac_address": "52:54:00:00:00:00", "end_mac_address": "52:54:00:00:ff:ff"}),
-        },
-        Sample {
-            collection: "ip_range_groups",
-            uuid: "iprg-a",
-            create: json!({}),
-            shown: json!({"allocation_type": "incremental"}),
-            change: json!({"allocation_type": "random"}),
-            changed: json!({"allocation_type": "random"}),
-        },
-        Sample {
-            collection: "ip_ranges",
-            uuid: "ipr-a",
-            create: json!({"ip_range_group_uuid": "iprg-a", "begin_ipv4_address": "10.0.0.10",
-                "end_ipv4_address": "10.0.0.20"}),
-            shown: json!({"begin_ipv4_address": "10.0.0.10"}),
-            change: json!({"begin_ipv4_address": "10.0.0.11"}),
-            changed: json!({"begin_ipv4_address": "10.0.0.11", "end_ipv4_address": "10.0.0.20"}),
-        },
-        Sample {
-            collection: "ip_lease_containers",
-            uuid: "ilc-a",
-            create: json!({}),
-            shown: json!({"project": "default"}),
-            change: json!({"labels": {"tier": "web"}}),
-            changed: json!({"labels": {"tier": "web"}}),
-        },
-        Sample {
-            collection: "ip_retention_containers",
-            uuid: "irc-a",
-            create: json!({"lease_time": "60"}),
-            shown: json!({"lease_time": 60, "grace_time": null}),
-            change: json!({"lease_time": null, "grace_time": 30}),
-            changed: json!({"lease_time": null, "grace_time": 30}),
-        },
-        Sample {
-            collection: "lease_policies",
-            uuid: "lp-a",
-            create: json!({"networks": [{"network_uuid": "nw-a", "ip_range_group_uuid": "iprg-a"}]}),
-            shown: json!({"mode": "simple", "timing": "immediate",
-                "networks": [{"network_uuid": "nw-a", "ip_range_group_uuid": "iprg-a"}]}),
-            change: json!({"timing": "immediate", "ip_retention_containers": ["irc-a"]}),
-            changed: json!({"ip_retention_containers": ["irc-a"]}),
-        },
-    ]
-}
-
-async fn make_all(lab: &Lab) {
-    for Sample { collection, uuid, mut create, .. } in samples() {
-        create["uuid"] = uuid.into();
-        lab.client.post(collection, create).await.expect_status(201);
-    }
-}
+use crate::samples::{Sample, make_all, samples};
+use crate::support::{Client, Lab};
 
 #[tokio::test]
 async fn every_resource_is_made_shown_listed_changed_and_deleted() {
     let lab = Lab::start().await;
     let client = &lab.client;
-    for Sample { collection, uuid, mut create, shown, change, changed } in samples() {
+    for Sample { collection, uuid, required, mut create, shown, change, changed } in samples() {
         let path = format!("{collection}/{uuid}");
         client.get(&path).await.expect_error(404, "UnknownUUIDResource", "100", Some("uuid"));
+        for name in required {
+            let mut without = create.clone();
+            without.as_object_mut().expect("attributes").remove(*name);
+            client.post(collection, without).await.expect_error(400, "MissingArgument", "111", Some(name));
+        }
+        create["uuid"] = "x-a".into();
+        client.post(collection, create.clone()).await.expect_error(400, "InvalidUUID", "101", Some("uuid"));
         create["uuid"] = uuid.into();
+        in_every_form(client, collection, &create, &shown).await;
         let made = client.post(collection, create.clone()).await.expect_status(201).expect(shown);
         assert_eq!(made.header("location"), Some(format!("/api/1.0/{path}").as_str()));
         assert_eq!(made.revision(), lab.revision());
@@ -159,6 +32,7 @@ async fn every_resource_is_made_shown_listed_changed_and_deleted() {
         assert_eq!(found.header("etag"), Some(format!("\"{}\"", found.body["revision"]).as_str()));
         let list = client.get(&format!("{collection}?uuid={uuid}")).await.expect_status(200);
         assert_eq!(list.body["items"], json!([found.body]), "{collection}");
+        pages(client, collection).await;
 
         let after = client.put(&path, change.clone()).await.expect_status(200).expect(changed);
         assert_eq!(after.revision().0, found.revision().0 + 1, "{path}");
@@ -186,6 +60,59 @@ async fn every_resource_is_made_shown_listed_changed_and_deleted() {
         for method in [Method::GET, Method::PUT, Method::DELETE] {
             let request = client.request(method, &path);
             client.send(request).await.expect_error(404, "UnknownUUIDResource", "100", Some("uuid"));
+        }
+    }
+}
+
+/// Attributes come as JSON, plain or wrapped, as a form, or in the query.
+async fn in_every_form(client: &Client, collection: &str, attributes: &Value, shown: &Value) {
+    let path = format!("{collection}?dry_run=true");
+    let post = || client.request(Method::POST, &path);
+    let mut requests = vec![post().json(attributes), post().json(&json!({"anything": attributes}))];
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let pairs = attributes.as_object().expect("attributes").iter();
+    let pairs: Option<Vec<_>> = pairs.map(|(name, value)| Some((name, text(value)?))).collect();
+    if let Some(pairs) = pairs {
+        requests.push(post().query(&pairs));
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        requests.push(post().header("content-type", "application/x-www-form-urlencoded").body(form));
+    }
+    for request in requests {
+        client.send(request).await.expect_status(200).expect(shown.clone());
+    }
+}
+
+/// Pages of a list are parts of the whole.
+async fn pages(client: &Client, collection: &str) {
+    let whole = client.get(&format!("{collection}?limit=1000")).await.expect_status(200).body;
+    let items = whole["items"].as_array().expect("items");
+    assert_eq!(whole["total_count"], items.len(), "{collection}");
+    for offset in 0..=items.len() {
+        let page = client.get(&format!("{collection}?limit=1&offset={offset}")).await.expect_status(200);
+        let expected: Vec<_> = items.iter().skip(offset).take(1).collect();
+        page.expect(json!({"items": expected, "limit": 1, "offset": offset, "total_count": items.len()}));
+    }
+}
+
+#[tokio::test]
+async fn every_spelling_of_a_path_leads_to_the_same() {
+    let lab = Lab::start().await;
+    make_all(&lab).await;
+    for Sample { collection, uuid, .. } in samples() {
+        let shown = lab.client.get(&format!("{collection}/{uuid}")).await.expect_status(200).body;
+        let dashed = collection.replace('_', "-");
+        // Beside `/api/1.0`, where the client's requests begin.
+        for path in [
+            format!("{dashed}/{uuid}.json"),
+            format!("{dashed}/{uuid}/"),
+            format!("../{collection}/{uuid}"),
+            format!("../{dashed}/{uuid}.json"),
+        ] {
+            assert_eq!(lab.client.get(&path).await.expect_status(200).body, shown, "{path}");
         }
     }
 }

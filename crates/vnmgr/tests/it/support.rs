@@ -51,15 +51,11 @@ impl Lab {
 
     /// A host's agent registers and connects.
     pub(crate) async fn host(&self, name: &str, number: u8) -> Host<'_> {
-        let registration = Registration {
-            node_id: name.parse().expect("a node id"),
-            dpid: Dpid(0xaa00 + u64::from(number)),
-            underlay: Underlay {
-                encapsulation: Encapsulation::Geneve,
-                address: [192, 0, 2, number].into(),
-                mtu: 1500,
-            },
-        };
+        let registration = Registration::new(
+            name.parse().expect("a node id"),
+            Dpid(0xaa00 + u64::from(number)),
+            Underlay { encapsulation: Encapsulation::Geneve, address: [192, 0, 2, number].into(), mtu: 1500 },
+        );
         let agents = self.manager.agents();
         let datapath = agents.register(registration).await.expect("it can register");
         agents.connected(datapath.clone(), SessionId(u64::from(number)), sync::Line::closed());
@@ -110,6 +106,7 @@ impl Host<'_> {
                 instance: format!("{}/{name}", self.datapath),
                 iface_id: iface_id.map(ToOwned::to_owned),
                 error: None,
+                asks: false,
             }
         };
         self.shows_ports(ports.iter().map(port).collect()).await;

@@ -5,16 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dataplane::layout::{CLASSIFY, FLAGS, FROM_WIRE, IDENTITY, RESOLVED_ROUTER, ROUTED};
+use dataplane::layout::{
+    AGENT, CLASSIFY, COMMIT, FLAGS, FROM_WIRE, IDENTITY, QUESTION, Question, RESOLVED_ROUTER, ROUTED,
+};
 use dataplane::{Owner, Program, Purpose};
 use openflow::{Action, Field, Flow, GroupType, Match, TableId, Term, Value};
 
-use super::known::{Bits, CONNECTION, Known, VLAN, bits, words};
+use super::known::{Bits, CONNECTION, Known, bits, words};
+use super::written::{writes, written};
 
 /// Most flows that are followed. Where there are more, nothing is said.
 const MAX_STEPS: usize = 4000;
 
-/// What of [`FLAGS`] agents look at.
+/// What of [`FLAGS`] agents look at, whatever they are asked.
 const TOLD: u32 = ROUTED | RESOLVED_ROUTER | FROM_WIRE | IDENTITY;
 
 /// Types of VLAN tags (IEEE 802.1Q, section 9.6), and what says that there is one (ovs-fields(7), `vlan_tci`).
@@ -114,7 +117,8 @@ pub(super) fn comes_back(program: &Program) -> BTreeSet<TableId> {
     }
 }
 
-/// Whether somebody asks what a tracker says of packets that match, where that sends them.
+/// Whether somebody asks what a tracker says of packets that match, where that sends them; or whether a rule of their sender's wanted their
+/// connection kept, which some forget before they ask.
 pub(super) fn asks_tracker(program: &Program, (table, next): (TableId, TableId), matching: &Match) -> bool {
     let mut courses = Courses::of(program);
     courses.is_about_wrong = true;
@@ -123,6 +127,8 @@ pub(super) fn asks_tracker(program: &Program, (table, next): (TableId, TableId),
         known.forget(field, u128::MAX);
         known.wrong.insert(field, u128::MAX);
     }
+    known.forget(Field::Reg(FLAGS), COMMIT.into());
+    known.wrong.insert(Field::Reg(FLAGS), COMMIT.into());
     courses.follow(next, &known);
     courses.is_asked || courses.is_endless
 }
@@ -220,7 +226,8 @@ impl<'a> Courses<'a> {
             if here.not.iter().any(|not| here.fits(not)) {
                 continue;
             }
-            self.is_asked |= known.is_wrong_in(&flow.matching);
+            // Whom a meter is for changes nothing while it lets all pass.
+            self.is_asked |= ![QUESTION, AGENT].contains(&table) && known.is_wrong_in(&flow.matching);
             self.take(flow, here);
             if known.fits(&flow.matching) {
                 return;
@@ -284,14 +291,17 @@ impl<'a> Courses<'a> {
                 }
             }
             Action::CtClear => known.forget_connection(),
-            Action::Controller(_) => {
-                self.is_asked |= known.wrong.iter().any(|(field, mask)| match field {
-                    Field::Reg(FLAGS) => mask & u128::from(TOLD) != 0,
-                    _ => true,
-                });
+            Action::Controller(asked) => {
+                let question = Question::of_userdata(&asked.userdata);
+                self.is_asked |= known.wrong.iter().any(|(field, mask)| is_told(question, *field, *mask));
+                self.ends.insert(End::Other);
+            }
+            Action::Output { .. } => {
+                self.is_asked |= known.is_wrong(Field::InPortNxm, u128::MAX);
                 self.ends.insert(End::Other);
             }
             Action::OutputReg { source, .. } => {
+                self.is_asked |= known.is_wrong(Field::InPortNxm, u128::MAX);
                 self.is_asked |= bits(source).iter().any(|(field, mask)| known.is_wrong(*field, *mask));
                 self.ends.insert(End::Other);
             }
@@ -305,6 +315,29 @@ impl<'a> Courses<'a> {
                 self.ends.insert(End::Other);
             }
         }
+    }
+}
+
+/// Whether an agent that is asked this looks at bits of a field.
+fn is_told(question: Option<Question>, field: Field, mask: u128) -> bool {
+    // Such answers take the way of any packet; others go back by the port.
+    let is_by_tables = matches!(
+        question,
+        Some(
+            Question::TimeExceeded
+                | Question::NoRoute
+                | Question::HostUnreachable
+                | Question::PortUnreachable
+        )
+    );
+    // Gateways' agents ask the wire on their own behalf.
+    let is_gateways = matches!(question, Some(Question::NextHop | Question::NeighbourFound));
+    match field {
+        Field::Reg(FLAGS) if is_gateways => false,
+        Field::Reg(FLAGS) if is_by_tables => mask & u128::from(ROUTED) != 0,
+        Field::Reg(FLAGS) => mask & u128::from(TOLD) != 0,
+        Field::InPortNxm => !is_by_tables && !is_gateways,
+        _ => true,
     }
 }
 
@@ -326,56 +359,5 @@ fn purpose(flow: &Flow) -> Option<Purpose> {
     match Owner::of_cookie(flow.cookie) {
         Some(Owner::Base(purpose)) if purpose.drop_reason().is_some() => Some(purpose),
         _ => None,
-    }
-}
-
-/// What may be written in each table, and in those that it leads to.
-fn written(program: &Program) -> BTreeMap<TableId, Bits> {
-    let mut written: BTreeMap<TableId, Bits> = BTreeMap::new();
-    loop {
-        let before = size(&written);
-        for flow in program.flows.values() {
-            let mut own = written.remove(&flow.table).unwrap_or_default();
-            let next = flow.instructions.goto_table.into_iter();
-            next.for_each(|next| add(&mut own, &written.get(&next).cloned().unwrap_or_default()));
-            writes(&flow.instructions.apply, &written, &mut own);
-            written.insert(flow.table, own);
-        }
-        if size(&written) == before {
-            return written;
-        }
-    }
-}
-
-fn size(written: &BTreeMap<TableId, Bits>) -> u32 {
-    written.values().flat_map(BTreeMap::values).map(|mask| mask.count_ones()).sum()
-}
-
-fn add(bits: &mut Bits, more: &Bits) {
-    more.iter().for_each(|(field, mask)| *bits.entry(*field).or_default() |= mask);
-}
-
-/// What actions may write, here and where they lead to. Buckets, clones and what is tracked write into copies.
-fn writes(actions: &[Action], written: &BTreeMap<TableId, Bits>, bits_written: &mut Bits) {
-    for action in actions {
-        match action {
-            Action::SetField(set) => {
-                for (field, _, mask) in words(set.field(), 0, set.mask()) {
-                    *bits_written.entry(field).or_default() |= mask;
-                }
-            }
-            Action::Move { destination, .. } | Action::CheckPktLarger { destination, .. } => {
-                add(bits_written, &bits(destination).into_iter().collect());
-            }
-            Action::Resubmit { table: Some(table), .. } => {
-                add(bits_written, &written.get(table).cloned().unwrap_or_default());
-            }
-            Action::DecTtl => add(bits_written, &Bits::from([(Field::IpTtl, u128::MAX)])),
-            Action::CtClear => bits_written.extend(CONNECTION.map(|field| (field, u128::MAX))),
-            Action::PushVlan(_) | Action::PopVlan => {
-                bits_written.extend(VLAN.map(|field| (field, u128::MAX)));
-            }
-            _ => {}
-        }
     }
 }

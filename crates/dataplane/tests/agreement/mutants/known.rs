@@ -145,7 +145,7 @@ impl Known {
     /// The packet as it comes out of a tracker.
     pub(super) fn tracked(&self, is_translated: bool) -> Self {
         let mut tracked = self.clone();
-        tracked.forget_connection();
+        CONNECTION.iter().for_each(|field| tracked.overwrite(*field, u128::MAX));
         if is_translated {
             TRANSLATED.iter().for_each(|field| tracked.forget(*field, u128::MAX));
         }

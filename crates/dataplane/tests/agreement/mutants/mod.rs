@@ -10,10 +10,11 @@
 mod course;
 mod known;
 mod rules;
+mod tally;
+mod written;
 mod wrong;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -21,14 +22,17 @@ use dataplane::layout::*;
 use dataplane::{FlowKey, Program};
 use openflow::{Field, Flow, Match, TableId, Term, Value};
 use topology::InterfaceKey;
+use topology::walk::{Content, Packet};
 
-use crate::campaign::{PACKETS, everywhere};
+use crate::campaign::{PACKETS, everywhere, first_topology};
 use crate::fleet::{Fleet, HOSTS};
 use crate::packets::{Aim, Author};
 use crate::random::Random;
 use crate::scene::{Scene, Stage, Story};
 use crate::{shrink, topologies};
 
+use tally::Fate;
+pub(crate) use tally::Tally;
 use wrong::{Fault, Mutant};
 
 /// Mutants of one scene.
@@ -43,73 +47,11 @@ const CHUNK: usize = 40;
 /// Disagreements where nothing is wrong that are made small.
 const MAX_SHRUNK: usize = 4;
 
-/// What became of mutants.
-#[derive(Default)]
-pub(crate) struct Tally {
-    pub(crate) caught: usize,
-    /// What the walk and the switches disagreed about where nothing was wrong.
-    pub(crate) alarms: Vec<String>,
-    /// Those that nobody has noticed, and why, if there is a reason.
-    unnoticed: Vec<(Option<&'static str>, u64, String)>,
-    /// Of each kind of fault: how many were judged, and how many of them noticed.
-    tried: BTreeMap<String, (usize, usize)>,
-    /// The number of the next scene.
-    next: u64,
-    /// Mutants that are still to be tried.
-    lacking: usize,
-}
-
-impl Tally {
-    /// Mutants that nobody has noticed for no reason.
-    pub(crate) fn survived(&self) -> usize {
-        self.unnoticed.iter().filter(|(why, ..)| why.is_none()).count()
-    }
-
-    fn next(&mut self) -> Option<(u64, usize)> {
-        let mutants = MUTANTS.min(self.lacking);
-        let number = self.next;
-        (self.lacking, self.next) = (self.lacking - mutants, number + 1);
-        (mutants > 0).then_some((number, mutants))
-    }
-
-    fn note(&mut self, number: u64, mutant: &Mutant, fate: Fate) {
-        let noticed = fate == Fate::Caught;
-        let (all, caught) = self.tried.entry(format!("{:?}", mutant.fault)).or_default();
-        (*all, *caught) = (*all + 1, *caught + usize::from(noticed));
-        match fate {
-            Fate::Caught => self.caught += 1,
-            Fate::Unnoticed(why) => self.unnoticed.push((why, number, mutant.to_string())),
-        }
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (fault, (all, caught)) in &self.tried {
-            writeln!(f, "{caught:8} of {all} {fault}")?;
-        }
-        for alarm in &self.alarms {
-            writeln!(f, "  where nothing is wrong: {alarm}")?;
-        }
-        for (why, number, mutant) in &self.unnoticed {
-            writeln!(f, "  topology {number}, {}: {mutant}", why.unwrap_or("NOT CAUGHT"))?;
-        }
-        Ok(())
-    }
-}
-
-/// What becomes of a mutant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Caught,
-    Unnoticed(Option<&'static str>),
-}
-
 /// Tries so many mutants, or as many as the time allows.
 pub(crate) fn hunt(seed: u64, count: usize, limit: Option<Duration>) -> Tally {
     let begin = Instant::now();
     let in_time = || limit.is_none_or(|limit| begin.elapsed() < limit);
-    let tally = Mutex::new(Tally { lacking: count, ..Tally::default() });
+    let tally = Mutex::new(Tally::begin(count, first_topology()));
     everywhere(|fleet| {
         while in_time() {
             let Some((number, mutants)) = tally.lock().expect("no panic").next() else { break };
@@ -132,6 +74,8 @@ struct Lab<'a> {
     fleet: &'a mut Fleet,
     /// The scene's number.
     number: u64,
+    /// By which flows are chosen and made wrong: always the same ones, however many packets are aimed at them.
+    choices: Random,
     random: Random,
     stage: Stage,
     scene: Scene,
@@ -156,7 +100,8 @@ impl<'a> Lab<'a> {
         }
         let met = (0..HOSTS).flat_map(|host| fleet.met(host).into_iter().map(move |key| (host, key)));
         let (met, scene) = (met.collect(), story.scene().clone());
-        Some(Self { fleet, number, random: random.clone(), stage, scene, patience, met })
+        let (choices, random) = (random.clone(), random.clone());
+        Some(Self { fleet, number, choices, random, stage, scene, patience, met })
     }
 
     /// Makes a flow wrong, and sees. False if the switch refuses so wrong a flow.
@@ -180,22 +125,22 @@ impl<'a> Lab<'a> {
 
     /// A mutant of a flow of some table that packets come to on some host.
     fn choose(&mut self) -> Mutant {
-        let host = u8::try_from(self.random.below(usize::from(HOSTS))).expect("few");
+        let host = u8::try_from(self.choices.below(usize::from(HOSTS))).expect("few");
         let program = &self.stage.programs[&host];
         let here = self.met.iter().filter(|(of, _)| *of == host);
         let mut tables: Vec<_> = here.map(|(_, key)| key.table).collect();
         tables.sort_unstable();
         tables.dedup();
-        let table = *self.random.pick(&tables);
+        let table = *self.choices.pick(&tables);
         let flows = || program.flows.values().filter(|flow| flow.table == table);
         // The high byte of a cookie says of what kind its owner is.
         let kind = |flow: &Flow| flow.cookie.0 >> 56;
         let kinds: BTreeSet<_> = flows().map(kind).collect();
         let kinds: Vec<_> = kinds.into_iter().collect();
-        let chosen = *self.random.pick(&kinds);
+        let chosen = *self.choices.pick(&kinds);
         let flows: Vec<&Flow> = flows().filter(|flow| kind(flow) == chosen).collect();
-        let flow = *self.random.pick(&flows);
-        Mutant::of(host, program, flow, &mut self.random)
+        let flow = *self.choices.pick(&flows);
+        Mutant::of(host, program, flow, &mut self.choices)
     }
 
     /// Aims at a flow that nothing is wrong with.
@@ -217,7 +162,8 @@ impl<'a> Lab<'a> {
 
     /// Whether the scene's packets show it, or such as are aimed at it. An error if the switch refuses it.
     fn is_noticed(&mut self, sick: &Stage, mutant: &Mutant, tally: &Mutex<Tally>) -> Result<bool, ()> {
-        if self.met.contains(&(mutant.host, mutant.shown_by.clone())) {
+        let mut losers = mutant.losers(&self.stage.programs[&mutant.host]).into_iter();
+        if losers.any(|of| self.met.contains(&(mutant.host, FlowKey::from(of)))) {
             let mut story = Story::on(self.fleet, sick, self.scene.clone()).map_err(drop)?;
             if self.scene.sent.iter().any(|sent| story.go_on(self.fleet, sent.clone()).is_err()) {
                 return Ok(true);
@@ -241,7 +187,9 @@ impl<'a> Lab<'a> {
 
     /// Sends a packet that may meet the flow. Whether the walk and the switches agree about it.
     fn aim(&mut self, story: &mut Story, author: &mut Author, mutant: &Mutant) -> bool {
-        let FlowKey { table, matching, .. } = mutant.shown_by.clone();
+        let losers = mutant.losers(&self.stage.programs[&mutant.host]);
+        let loser = self.random.any(&losers).copied().map(FlowKey::from);
+        let FlowKey { table, matching, .. } = loser.unwrap_or_else(|| mutant.shown_by.clone());
         // What matches something else loses what it should match, which shows it, too.
         let chance = if mutant.fault == Fault::Mask { 60 } else { 40 };
         let beyond = mutant.beyond.clone().filter(|_| self.random.percent(chance));
@@ -250,7 +198,13 @@ impl<'a> Lab<'a> {
         let (table, matching) = as_it_began(table, &matching);
         let is_tunnels = table == CLASSIFY
             && [Field::TunSrc, Field::TunIpv6Src].iter().any(|of| matching.get(*of).is_some());
-        let table = if is_tunnels { TUNNEL_IN } else { table };
+        // What a tunnel brings for a leg is to be translated.
+        let is_legs = mutant.flow.instructions.goto_table == Some(TRANSLATE_IN);
+        let table = match () {
+            () if is_tunnels => TUNNEL_IN,
+            () if is_legs => TRANSLATE_IN,
+            () => table,
+        };
         let aim = Aim { host: mutant.host, table, matching };
         let Some(sent) = author.aimed(story, &aim) else { return true };
         let agrees = story.go_on(self.fleet, sent).is_ok();
@@ -258,18 +212,24 @@ impl<'a> Lab<'a> {
         agrees
     }
 
-    /// Sometimes also what a filter's or group's flow wants, so that what the flow does to a packet is not undone by a refusal.
+    /// Sometimes also what a filter's and a group's flow wants that let packets on, so that what the flow does to a packet is not undone by
+    /// a refusal.
     fn as_another_wants(&mut self, host: u8, table: TableId, matching: Match) -> Match {
-        let (judges, subject) = match table {
+        let (judges, subject): (&[&[TableId]], _) = match table {
             _ if (TRACK_OUT..=REFUSED_OUT).contains(&table) => {
-                (&[FILTER_OUT, GROUP_OUT, GROUP_TO][..], Some(SOURCE_INTERFACE))
+                (&[&[FILTER_OUT], &[GROUP_OUT, GROUP_TO]], Some(SOURCE_INTERFACE))
             }
-            TUNNEL_IN => (&[FILTER_IN, GROUP_IN][..], None),
+            TUNNEL_IN => (&[&[GROUP_IN], &[FILTER_IN]], None),
             _ if (DELIVER..=REFUSED_IN).contains(&table) => {
-                (&[FILTER_IN, GROUP_IN][..], Some(DESTINATION_INTERFACE))
+                (&[&[FILTER_IN], &[GROUP_IN]], Some(DESTINATION_INTERFACE))
             }
             _ => return matching,
         };
+        judges.iter().fold(matching, |matching, tables| self.as_one_wants(host, tables, subject, matching))
+    }
+
+    /// The same, of one flow of some tables.
+    fn as_one_wants(&mut self, host: u8, judges: &[TableId], subject: Option<u8>, matching: Match) -> Match {
         let key = subject.and_then(|register| matching.get(Field::Reg(register)));
         let key = key.and_then(|term| u32::try_from(term.value).ok()).map(InterfaceKey);
         let subject_of = key.and_then(|key| self.stage.topology.interface_of_key(key));
@@ -287,9 +247,13 @@ impl<'a> Lab<'a> {
                 .map(|term| (term.value >> shift) & u128::from(IDENTITY >> IDENTITY_BIT));
             !is_groups || key.is_none() || identity.is_none() || wanted == identity
         };
+        let lets_on = |of: &Flow| {
+            let next = of.instructions.goto_table;
+            next.is_some_and(|next| ![REFUSED_OUT, REFUSED_IN].contains(&next)) && !of.matching.is_empty()
+        };
         let is_packets = |term: &Term| ![Field::CtState, Field::Reg(FLAGS)].contains(&term.field);
         let flows = self.stage.programs[&host].flows.values();
-        let flows = flows.filter(|of| judges.contains(&of.table) && is_its(of));
+        let flows = flows.filter(|of| judges.contains(&of.table) && is_its(of) && lets_on(of));
         let fitting = flows.filter(|of| {
             let mut both = of.matching.terms().iter().filter(|term| is_packets(term));
             both.all(|term| {
@@ -298,8 +262,13 @@ impl<'a> Lab<'a> {
                     .is_none_or(|own| (own.value ^ term.value) & own.mask & term.mask == 0)
             })
         });
-        let fitting: Vec<_> = fitting.collect();
-        let Some(judge) = self.random.any(&fitting).copied().filter(|_| self.random.percent(70)) else {
+        let mut fitting: Vec<_> = fitting.collect();
+        // What a tunnel says of its sender shows where somebody asks for that.
+        let asks = |of: &&Flow| of.matching.get(Field::Reg(FLAGS)).is_some();
+        if subject.is_none() && fitting.iter().any(asks) {
+            fitting.retain(asks);
+        }
+        let Some(judge) = self.random.any(&fitting).copied().filter(|_| self.random.percent(75)) else {
             return matching;
         };
         let wanted = judge.matching.terms().iter().filter(|term| matching.get(term.field).is_none());
@@ -311,15 +280,23 @@ impl<'a> Lab<'a> {
 
     /// Why no packet meets the flow also where nothing is wrong; `None` if one does.
     fn never_met(&mut self, mutant: &Mutant) -> Option<&'static str> {
-        // What a flow takes in addition, one beside it would take.
-        let probe = mutant.probe(&self.stage.programs[&mutant.host]);
-        let sought = probe.as_ref().map_or(mutant.shown_by.clone(), FlowKey::from);
-        if self.met.contains(&(mutant.host, sought.clone())) && sought.table != TUNNEL_OUT {
+        let program = &self.stage.programs[&mutant.host];
+        // What a flow takes in addition, one beside it would take; and of what it takes, one above it what is lost makes no difference to.
+        let (probe, idle) = (mutant.probe(program), mutant.idle(program));
+        let is_idle = idle.is_some();
+        let sought: BTreeSet<_> = match &probe {
+            Some(probe) => BTreeSet::from([FlowKey::from(probe)]),
+            None => mutant.losers(program).into_iter().map(FlowKey::from).collect(),
+        };
+        let is_met = |met: &[(u8, FlowKey)]| {
+            met.iter().any(|(host, key)| *host == mutant.host && sought.contains(key))
+        };
+        if is_met(&self.met) && mutant.shown_by.table != TUNNEL_OUT && !is_idle {
             return None;
         }
         let mut stage = self.stage.clone();
         let program = stage.programs.get_mut(&mutant.host).expect("a host");
-        program.flows.extend(probe.map(|probe| (FlowKey::from(&probe), probe)));
+        program.flows.extend(probe.into_iter().chain(idle).map(|probe| (FlowKey::from(&probe), probe)));
         self.fleet.install(|_| Program::default()).expect("nothing to refuse");
         let mut story = Story::on(self.fleet, &stage, self.scene.clone()).ok()?;
         let mut author = Author::new(self.random.clone());
@@ -327,17 +304,51 @@ impl<'a> Lab<'a> {
         for _ in 0..self.patience / CHUNK {
             (0..CHUNK).for_each(|_| {
                 self.aim(&mut story, &mut author, mutant);
-                is_too_big |= story.is_too_big();
+                is_too_big |= story.is_too_big() && self.is_taken_by(&story, mutant);
             });
             // Open vSwitch credits the flows behind `check_pkt_larger` with every packet, whatever the answer.
             if mutant.shown_by.table == TUNNEL_OUT && !is_too_big {
                 continue;
             }
-            if self.fleet.met(mutant.host).contains(&sought) {
+            let met: Vec<_> = self.fleet.met(mutant.host).into_iter().map(|key| (mutant.host, key)).collect();
+            if is_met(&met) {
                 return None;
             }
         }
-        Some("no packet meets it: none of those that come to its table fits it")
+        Some(match is_idle {
+            true => "no packet meets it: of those that do, what is lost would change none",
+            false => "no packet meets it: none of those that come to its table fits it",
+        })
+    }
+
+    /// Whether the last packet's header is such as the flow takes, and none above it in its table.
+    fn is_taken_by(&self, story: &Story, mutant: &Mutant) -> bool {
+        let Some(sent) = story.scene().sent.last() else { return false };
+        let fits = |matching: &Match| matching.terms().iter().all(|term| header_fits(&sent.packet, term));
+        let flows = self.stage.programs[&mutant.host].flows.values();
+        let mut above =
+            flows.filter(|of| of.table == mutant.shown_by.table && of.priority > mutant.shown_by.priority);
+        fits(&mutant.shown_by.matching) && !above.any(|of| fits(&of.matching))
+    }
+}
+
+/// Whether a packet may be what a match says of its Ethernet header.
+fn header_fits(packet: &Packet, term: &Term) -> bool {
+    match term.field {
+        Field::EthType => {
+            term.value
+                == match &packet.content {
+                    Content::Arp(_) => 0x0806,
+                    Content::Ip(ip) if ip.is_ipv4() => 0x0800,
+                    Content::Ip(_) => 0x86dd,
+                    Content::Other { ether_type } => u128::from(*ether_type),
+                }
+        }
+        Field::EthDst => {
+            let [a, b, c, d, e, f] = packet.destination.0;
+            (u128::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f])) ^ term.value) & term.mask == 0
+        }
+        _ => true,
     }
 }
 
@@ -354,6 +365,7 @@ fn as_it_began(table: TableId, matching: &Match) -> (TableId, Match) {
             other(table, TRACK_OUT, TRACK_IN)
         }
         Some(BEGUN_HERE) if (TRACK_IN..=COMMIT_IN).contains(&table) => other(table, TRACK_IN, TRACK_OUT),
+        Some(BEGUN_HERE) if table == TUNNEL_IN => TRACK_OUT,
         _ => return (table, matching.clone()),
     };
     let turned = matching.terms().iter().fold(Match::new(), |turned, term| {
@@ -361,8 +373,16 @@ fn as_it_began(table: TableId, matching: &Match) -> (TableId, Match) {
             Field::Reg(SOURCE_INTERFACE) => (Field::Reg(DESTINATION_INTERFACE), 0),
             Field::Reg(DESTINATION_INTERFACE) => (Field::Reg(SOURCE_INTERFACE), 0),
             Field::Reg(DESTINATION_IDENTITY) => (Field::Reg(FLAGS), IDENTITY_BIT),
-            // Whom it answers may be anybody.
-            Field::Reg(FLAGS) | Field::CtMark | Field::CtState => return turned,
+            Field::Reg(FLAGS) if term.mask & u128::from(IDENTITY) != 0 => {
+                let identity = (term.value & u128::from(IDENTITY)) >> IDENTITY_BIT;
+                return turned.with_masked(
+                    Field::Reg(DESTINATION_IDENTITY),
+                    Value(identity),
+                    Value(u128::from(u32::MAX)),
+                );
+            }
+            // Whom it answers may be anybody, and it comes by no tunnel.
+            Field::Reg(FLAGS) | Field::CtMark | Field::CtState | OPTION => return turned,
             other => (other, 0),
         };
         let mask = if shift == 0 { term.mask } else { u128::from(IDENTITY) };

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use dataplane::layout::*;
 use dataplane::{Owner, Program};
-use openflow::{Action, Field, Flow, Value};
+use openflow::{Action, Field, Flow, Match, Term, Value};
 
 use super::course;
 use super::wrong::{Fault, Mutant, covers, overlaps};
@@ -22,8 +22,8 @@ pub(crate) fn equivalent(program: &Program, mutant: &Mutant) -> Option<&'static 
     if is_shadowed(flow) && mutant.wrong.as_ref().is_none_or(is_shadowed) {
         return Some("flows above take all its packets");
     }
-    let loses = program.flows.get(&mutant.shown_by);
-    if only_for_itself(flow) || mutant.fault == Fault::TooHigh && loses.is_some_and(only_for_itself) {
+    let losers = mutant.losers(program);
+    if only_for_itself(flow) || mutant.fault == Fault::TooHigh && losers.into_iter().all(only_for_itself) {
         return Some("a switch gives nothing back by the port that it came from");
     }
     if is_nobodys_way(program, flow) {
@@ -52,6 +52,9 @@ pub(crate) fn equivalent(program: &Program, mutant: &Mutant) -> Option<&'static 
     }
     if asks_nobody(program, mutant) {
         return Some("nobody asks for what it leaves wrong, before that is written anew");
+    }
+    if finds_nobody(program, mutant) {
+        return Some("nobody has the next hop's address, neither the right one nor the wrong one");
     }
     if is_dropped_either_way(program, mutant) {
         return Some("all its packets are dropped all the same, and counted as the same");
@@ -85,10 +88,71 @@ fn asks_nobody(program: &Program, mutant: &Mutant) -> bool {
         Action::Move { destination, .. } => (destination.field, destination.field.ones()),
         _ => return false,
     };
-    let is_register = matches!(left.0, Field::Reg(_) | Field::Xreg(_) | Field::Xxreg(_) | Field::Metadata);
+    let is_register = matches!(
+        left.0,
+        Field::Reg(_) | Field::Xreg(_) | Field::Xxreg(_) | Field::Metadata | Field::InPortNxm
+    );
     is_register
         && !course::comes_back(program).contains(&right.table)
         && !course::asks_for(program, wrong, after, left)
+}
+
+/// Whether a route leads to addresses that nobody who could be found has, and does so where it is wrong, too.
+fn finds_nobody(program: &Program, mutant: &Mutant) -> bool {
+    let (right, Some(wrong)) = (&mutant.flow, &mutant.wrong) else { return false };
+    let is_about_way = |action: &Action| {
+        matches!(action, Action::SetField(set) if
+            matches!(set.field(), Field::Xxreg(RESOLVE_ADDRESS) | Field::Metadata | Field::EthSrc))
+    };
+    let rest = |of: &Flow| -> Vec<_> {
+        of.instructions.apply.iter().filter(|action| !is_about_way(action)).cloned().collect()
+    };
+    let differs = matches!(mutant.fault, Fault::Value | Fault::ActionLost) && rest(right) == rest(wrong);
+    let (Some(one), Some(other)) = (sought(right), sought(wrong)) else { return false };
+    let knows = |of: &Flow, (value, mask): (u128, u128)| {
+        let term = of.matching.get(Field::Xxreg(RESOLVE_ADDRESS));
+        term.is_none_or(|term| (term.value ^ value) & term.mask & mask == 0)
+    };
+    let domain = |of: &Flow| {
+        let mut actions = of.instructions.apply.iter();
+        actions.find_map(|action| match action {
+            Action::SetField(set) if set.field() == Field::Metadata => Some(set.value()),
+            _ => None,
+        })
+    };
+    // Who does not say in which domain it is looks where the packet has come from.
+    let domains = [domain(right), domain(wrong)];
+    let is_of = |term: &Term| domains.iter().any(|domain| domain.is_none_or(|domain| domain == term.value));
+    // Of a physical network the wire may know.
+    let is_way = |of: &Flow| match of.table {
+        RESOLVE | NEIGHBOUR => knows(of, one) || knows(of, other),
+        LINK => of.matching.get(Field::Metadata).is_some_and(is_of),
+        _ => false,
+    };
+    right.table == ROUTE && differs && !program.flows.values().any(is_way)
+}
+
+/// The address that a route's flow has looked for, as far as it says: `None` if it does not.
+fn sought(flow: &Flow) -> Option<(u128, u128)> {
+    let address = Field::Xxreg(RESOLVE_ADDRESS);
+    let mut known = (0, 0);
+    let mut looks = false;
+    for action in &flow.instructions.apply {
+        match action {
+            Action::SetField(set) if set.field() == address => {
+                known = (known.0 & !set.mask() | set.value(), known.1 | set.mask());
+            }
+            // To whom the packet is for.
+            Action::Move { source, destination } if destination.field == address => {
+                let term = flow.matching.get(source.field);
+                let (value, mask) = term.map_or((0, 0), |term| (term.value, term.mask));
+                known = (known.0 | value << destination.offset, known.1 | mask << destination.offset);
+            }
+            Action::Resubmit { table: Some(NEXT_HOP), .. } => looks = true,
+            _ => {}
+        }
+    }
+    looks.then_some(known)
 }
 
 /// Whether all packets that may tell the wrong flow from the right one are dropped as the same by either.
@@ -144,7 +208,20 @@ fn is_lost_to_drops(program: &Program, mutant: &Mutant, others: &[&Flow]) -> boo
         !course::comes(program, flow.table, &both)
             || of.instructions == flow.instructions && counted(of) == counted(flow)
             || right.is_some() && right == course::drop_of(&sick, highest, &both)
+            || tracks_in_vain(program, (flow, of), &both)
     })
+}
+
+/// Whether packets that meet the second flow instead of the first are shown to a tracker on their way to the same table, and nobody asks
+/// what that says of them.
+fn tracks_in_vain(program: &Program, (flow, other): (&Flow, &Flow), matching: &Match) -> bool {
+    let tracked = other.instructions.apply.iter().find_map(|action| match action {
+        Action::Ct(ct) if !ct.commit && ct.nat.is_none() => ct.table,
+        _ => None,
+    });
+    let next = flow.instructions.goto_table.filter(|next| tracked == Some(*next));
+    let is_only_on = flow.instructions.apply.is_empty();
+    is_only_on && next.is_some_and(|next| !course::asks_tracker(program, (flow.table, next), matching))
 }
 
 /// Whether other flows do the same with the packets that the right flow takes.
@@ -238,9 +315,10 @@ fn only_meters(flow: &Flow) -> bool {
     meters && matches!(flow.instructions.apply.first(), Some(Action::Meter(_)))
 }
 
-/// Whether the one action that is lost is to ask a table that meters.
+/// Whether the one action that is lost is to ask a table that meters, or there for that.
 fn loses_a_meter(mutant: &Mutant) -> bool {
-    let meters = [QUESTION, AGENT].map(Action::resubmit);
+    // A packet is looked up again only so that a meter holds (`dataplane::limit`).
+    let meters = [Action::resubmit(QUESTION), Action::resubmit(AGENT), Action::Group(RECIRCULATE)];
     let rest = |flow: &Flow| -> Vec<_> {
         flow.instructions.apply.iter().filter(|action| !meters.contains(action)).cloned().collect()
     };

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use dataplane::{FlowKey, Program};
-use openflow::{Action, Field, Flow, Match, SetField, Term, Value};
+use openflow::{Action, Field, Flow, Match, SetField, SubField, Term, Value};
 
 use super::rules;
 use crate::fleet::{PORTS, port_number};
@@ -77,6 +77,15 @@ impl Mutant {
             key == FlowKey::from(flow) || !program.flows.contains_key(&key)
         };
         all.retain(|(_, wrong, _)| wrong.as_ref().is_none_or(is_new));
+        // Which of two flows of one priority takes a packet, OpenFlow leaves open (OpenFlow 1.5.1, section 5.3).
+        let is_open = |beyond: &Match| {
+            let mut others = program.flows.values().filter(|of| *of != flow && of.table == flow.table);
+            others.any(|of| of.priority == flow.priority && covers(&of.matching, beyond))
+        };
+        all.retain(|(fault, wrong, _)| {
+            let wider = wrong.as_ref().filter(|_| *fault == Fault::Mask);
+            wider.is_none_or(|wrong| !is_open(&beyond_match(&flow.matching, &wrong.matching)))
+        });
         let mut faults: Vec<_> = all.iter().map(|(fault, ..)| *fault).collect();
         faults.dedup();
         let fault = *random.pick(&faults);
@@ -85,6 +94,54 @@ impl Mutant {
         let beyond = wrong.as_ref().filter(|_| matches!(fault, Fault::Mask | Fault::Match));
         let beyond = beyond.map(|wrong| beyond_match(&flow.matching, &wrong.matching));
         Self { host, fault, flow: flow.clone(), wrong, shown_by, beyond }
+    }
+
+    /// All flows that lose packets to it.
+    pub(crate) fn losers<'a>(&self, program: &'a Program) -> Vec<&'a Flow> {
+        let Some(wrong) = self.wrong.as_ref().filter(|_| self.fault == Fault::TooHigh) else {
+            return program.flows.get(&self.shown_by).into_iter().collect();
+        };
+        let others = program.flows.values().filter(|of| of.table == wrong.table);
+        let passed = others.filter(|of| (self.flow.priority + 1..wrong.priority).contains(&of.priority));
+        let loses =
+            |of: &&Flow| covers(&wrong.matching, &of.matching) && of.instructions != wrong.instructions;
+        passed.filter(loses).collect()
+    }
+
+    /// A flow above the right one that takes those of its packets of which the lost action would change nothing.
+    pub(crate) fn idle(&self, program: &Program) -> Option<Flow> {
+        let wrong = self.wrong.as_ref().filter(|_| self.fault == Fault::ActionLost)?;
+        let (rights, wrongs) = (&self.flow.instructions.apply, &wrong.instructions.apply);
+        let place = (0..rights.len()).find(|place| rights.get(*place) != wrongs.get(*place))?;
+        let (before, lost) = (&rights[..place], &rights[place]);
+        let held: Vec<(Field, u128, u128)> = match lost {
+            Action::SetField(set) => vec![match set.field() {
+                // A match has the wider form of it.
+                Field::InPortNxm => (Field::InPort, set.value(), Field::InPort.ones()),
+                field => (field, set.value(), set.mask()),
+            }],
+            Action::Move { source, destination } => {
+                [source, destination].map(|part| (part.field, 0, part_mask(part))).to_vec()
+            }
+            _ => return None,
+        };
+        let is_plain = |action: &Action| match action {
+            Action::SetField(set) => {
+                held.iter().all(|(field, ..)| *field != set.field() && !is_register(set.field()))
+            }
+            Action::Meter(_) => true,
+            _ => false,
+        };
+        let matching =
+            held.iter().try_fold(self.flow.matching.clone(), |matching, (field, value, mask)| {
+                let (own, of) = matching.get(*field).map_or((0, 0), |term| (term.value, term.mask));
+                let agrees = (own ^ value) & of & mask == 0;
+                agrees.then(|| matching.with_masked(*field, Value(own | value), Value(of | mask)))
+            })?;
+        let priority = self.flow.priority.checked_add(1)?;
+        let mut others = program.flows.values().filter(|of| of.table == self.flow.table);
+        let is_free = !others.any(|of| of.priority == priority && overlaps(&of.matching, &matching));
+        (is_free && before.iter().all(is_plain)).then(|| Flow { matching, priority, ..self.flow.clone() })
     }
 
     /// A flow that would take what this one takes and should not, if it only takes more.
@@ -221,6 +278,16 @@ fn requires_others(field: Field) -> bool {
         field,
         Field::EthType | Field::IpProto | Field::CtNwProto | Field::Icmpv6Type | Field::Icmpv6Code
     )
+}
+
+fn is_register(field: Field) -> bool {
+    matches!(field, Field::Reg(_) | Field::Xreg(_) | Field::Xxreg(_))
+}
+
+/// The bits of a field that are part of it.
+fn part_mask(part: &SubField) -> u128 {
+    let ones = if part.bits < 128 { (1_u128 << part.bits) - 1 } else { u128::MAX };
+    ones << part.offset
 }
 
 /// Whether it is part of what came by the wire.

@@ -1,25 +1,22 @@
 //! Packets made from the match of a flow, so that they may meet it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use dataplane::layout::*;
-use openflow::{Field, Match, TableId, Term};
-use topology::walk::{Content, Fragment, Icmp, IpPacket, Neighbour, Packet, Payload, TcpFlags};
-use topology::{InterfaceKey, MacAddr, Topology};
+use openflow::{Field, Match, TableId, Term, ct_state};
+use topology::Topology;
+use topology::walk::{Content, Fragment, IpPacket, Packet, Payload, TcpFlags};
 
-use super::cast::{Cast, identity, is_protected, register};
+use super::cast::{Cast, identity, is_filtered, is_protected};
+use super::overlay::SERVICE_TAG;
 use super::parties::{Party, is_leg, parties, uplinks};
 use super::spoiled::may_grow;
-use super::{Author, answer, error_about, ip};
+use super::{Author, answer, error_about};
 use crate::forms::Form;
 use crate::scene::{Sent, Story, host_of};
 
-/// Registers of the address that is asked for: see `layout::RESOLVE_ADDRESS`.
-const ADDRESS: std::ops::Range<u8> = 8..12;
-
-/// Types of VLAN tags (IEEE 802.1Q, section 9.6).
-const TAG: u128 = 0x8100;
-const SERVICE_TAG: u128 = 0x88a8;
+/// Packets of which one may be sent again.
+const LATEST: usize = 12;
 
 /// What packets are to meet.
 pub(crate) struct Aim {
@@ -31,6 +28,13 @@ pub(crate) struct Aim {
     pub(crate) matching: Match,
 }
 
+impl Aim {
+    /// Whether it is what neighbours tell each other over IPv6.
+    pub(super) fn is_control(&self) -> bool {
+        self.matching.get(Field::Icmpv6Type).is_some_and(|term| (130..=143).contains(&term.value))
+    }
+}
+
 impl Author {
     /// The next packet that may meet a flow; `None` if there is nobody to send one.
     pub(crate) fn aimed(&mut self, story: &Story, aim: &Aim) -> Option<Sent> {
@@ -40,10 +44,19 @@ impl Author {
         if self.random.percent(if is_tracked { 50 } else { 30 }) && !self.received.is_empty() {
             let latest = self.received.last().filter(|_| self.random.percent(60)).cloned();
             let (from, got) = latest.unwrap_or_else(|| self.random.pick(&self.received).clone());
-            let packet = if self.random.percent(80) { answer(&got) } else { error_about(&got) };
+            let errors = if is_about_related(&aim.matching) { 75 } else { 20 };
+            let packet = if self.random.percent(errors) { error_about(&got) } else { answer(&got) };
             if let Some(packet) = packet {
                 return Some(Sent { from, packet, form: Form::Plain });
             }
+        }
+        // A connection that is known shows in its next packet, too.
+        let earlier = &story.scene().sent;
+        let latest = earlier.len().saturating_sub(LATEST);
+        if let Some(again) =
+            self.random.any(&earlier[latest..]).filter(|_| is_tracked && self.random.percent(12))
+        {
+            return Some(again.clone());
         }
         let topology = &story.topology;
         let cast = Cast::of(topology, aim);
@@ -141,6 +154,13 @@ impl Author {
             return self.random.any(&open).copied().cloned();
         }
         let here: Vec<_> = chosen.iter().filter(is_here).copied().collect();
+        // What is said to neighbours passes groups anyway; a filter may judge it, and some of it only routers say.
+        let heard: Vec<_> = here.iter().filter(|party| is_filtered(topology, party)).copied().collect();
+        let routing: Vec<_> = heard.iter().filter(|party| is_leg(topology, party)).copied().collect();
+        if aim.is_control() && aim.table == TRACK_OUT && !heard.is_empty() && self.random.percent(70) {
+            let is_routers = !routing.is_empty() && self.random.percent(60);
+            return self.random.any(if is_routers { &routing } else { &heard }).copied().cloned();
+        }
         let protected: Vec<_> = here.iter().filter(|party| is_protected(topology, party)).copied().collect();
         let judged = (TRACK_OUT..=LOG).contains(&aim.table);
         let among = match self.random.below(10) {
@@ -274,153 +294,24 @@ impl Author {
             PEER => 40,
             _ => 4,
         };
-        let (is_large, bytes) = (self.random.percent(chance), self.random.below(75));
+        let (is_large, bytes) = (self.random.percent(chance), self.around_tunnels());
         let is_far = self.random.percent(if table == ECHO_REPLY { 60 } else { 15 });
         let hops = self.random.below(60);
+        // Some of these hops are taken by routers in a row.
+        let last = Some(1 + self.random.below(3))
+            .filter(|_| (FORWARD..=LINK).contains(&table) && self.random.percent(30));
         let is_whole = self.random.percent(50);
         let Some(ip) = packet.ip_mut() else { return };
         if is_large && may_grow(&ip.payload) {
-            ip.data_bytes = 1370 + u16::try_from(bytes).expect("few");
+            ip.data_bytes = bytes;
             // Who sends what may not be cut is told what fits.
             ip.dont_fragment = ip.is_ipv4() && is_whole && ip.fragment == Fragment::Whole;
         }
         if is_far && !matches!(ip.payload, Payload::Neighbour(_)) && ip.hops == 64 {
             ip.hops = u8::try_from(hops).expect("few").saturating_sub(15) + 1;
         }
-    }
-
-    /// Gives a packet what the flow asks for.
-    fn overlay(&mut self, packet: &mut Packet, matching: &Match, topology: &Topology, parties: &[Party]) {
-        self.shape(packet, matching);
-        if let Some(address) = resolved(matching) {
-            self.ask_for(packet, address);
-        }
-        let to = register(matching, DESTINATION_INTERFACE);
-        let to = to.and_then(|key| topology.interface_of_key(InterfaceKey(key)));
-        if let Some(to) = to.and_then(|to| parties.iter().find(|party| party.interface == to.uuid)) {
-            let is_ipv4 = packet.ip().is_none_or(IpPacket::is_ipv4);
-            let own: Vec<_> = to.addresses.iter().copied().filter(|of| of.is_ipv4() == is_ipv4).collect();
-            let target = self.random.any(&own).copied().filter(|_| self.random.percent(60));
-            if self.random.percent(60) {
-                packet.destination = to.mac;
-            }
-            if let (Some(ip), Some(target)) = (packet.ip_mut(), target) {
-                ip.destination = target;
-            }
-        }
-        for term in matching.terms() {
-            self.fill_in(packet, term);
-        }
-    }
-
-    /// Makes it a packet of the flow's protocol and family.
-    fn shape(&mut self, packet: &mut Packet, matching: &Match) {
-        let value = |field| matching.get(field).map(|term: &Term| term.value);
-        let is_ipv4 = match value(Field::EthType) {
-            Some(0x0800) => true,
-            Some(0x86dd) => false,
-            Some(0x0806) => return,
-            // Behind a tag, a switch shows another as a type.
-            Some(TAG | SERVICE_TAG) => return packet.vlans = vec![5, 6],
-            Some(other) => {
-                let ether_type = u16::try_from(other).unwrap_or(0x88b5);
-                packet.content = Content::Other { ether_type };
-                return;
-            }
-            None => packet.ip().is_none_or(IpPacket::is_ipv4),
-        };
-        if let Some(kind @ (135 | 136)) = value(Field::Icmpv6Type) {
-            return be_neighbour(packet, kind == 136);
-        }
-        let protocol = value(Field::IpProto).or(value(Field::CtNwProto));
-        let (source, destination) = match packet.ip().filter(|ip| ip.is_ipv4() == is_ipv4) {
-            Some(ip) => (ip.source, ip.destination),
-            None if is_ipv4 => (Ipv4Addr::new(10, 66, 0, 1).into(), Ipv4Addr::new(10, 66, 0, 2).into()),
-            None => ("fd66::1".parse().expect("an address"), "fd66::2".parse().expect("an address")),
-        };
-        let is_fit = packet.ip().is_some_and(|ip| {
-            ip.is_ipv4() == is_ipv4 && protocol.is_none_or(|of| of == u128::from(ip.protocol()))
-        });
-        if is_fit || value(Field::EthType).is_none() && protocol.is_none() {
-            return;
-        }
-        let icmp = |kind| Payload::Icmp(Icmp { kind, code: 0, identifier: 1, about: None });
-        let payload = match protocol {
-            Some(6) => Payload::Tcp { source_port: 1000, destination_port: 80, flags: TcpFlags::SYN },
-            Some(1) => icmp(8),
-            Some(58) => icmp(128),
-            _ => Payload::Udp { source_port: 1000, destination_port: 80 },
-        };
-        *packet = ip((packet.source, packet.destination), (source, destination), payload);
-    }
-
-    fn ask_for(&mut self, packet: &mut Packet, address: IpAddr) {
-        match (&mut packet.content, address) {
-            (Content::Arp(arp), IpAddr::V4(address)) => arp.target_ip = address,
-            (Content::Ip(ip), address) if ip.is_ipv4() == address.is_ipv4() => match &mut ip.payload {
-                Payload::Neighbour(neighbour) => {
-                    if let IpAddr::V6(address) = address {
-                        neighbour.target = address;
-                    }
-                }
-                _ => ip.destination = address,
-            },
-            _ => {}
-        }
-    }
-
-    fn fill_in(&mut self, packet: &mut Packet, term: &Term) {
-        let free = term.field.ones() & !term.mask;
-        let bits = u128::try_from(self.random.below(60)).expect("a number") & free;
-        let value = term.value | bits;
-        let mac = |value: u128| {
-            let [.., a, b, c, d, e, f] = value.to_be_bytes();
-            MacAddr([a, b, c, d, e, f])
-        };
-        let v4 = || Ipv4Addr::from(u32::try_from(value & 0xffff_ffff).expect("32 bits"));
-        let v6 = || Ipv6Addr::from(value);
-        match term.field {
-            Field::EthSrc => packet.source = mac(value),
-            Field::EthDst if term.is_exact() => packet.destination = mac(value),
-            Field::EthDst if term.value & 1 << 40 != 0 => packet.destination = super::EVERYBODY,
-            Field::VlanVid | Field::VlanTci if term.value & 0x1000 != 0 => {
-                packet.vlans = vec![u16::try_from(value & 0xfff).expect("12 bits").max(5)];
-            }
-            Field::VlanVid | Field::VlanTci => packet.vlans.clear(),
-            _ => match &mut packet.content {
-                Content::Arp(arp) => match term.field {
-                    Field::ArpOp => arp.operation = u16::try_from(value).unwrap_or(1),
-                    Field::ArpSpa => arp.sender_ip = v4(),
-                    Field::ArpTpa => arp.target_ip = v4(),
-                    Field::ArpSha => arp.sender_mac = mac(value),
-                    _ => {}
-                },
-                Content::Ip(ip) => match term.field {
-                    Field::Ipv4Src | Field::CtNwSrc if ip.is_ipv4() => ip.source = v4().into(),
-                    Field::Ipv4Dst | Field::CtNwDst if ip.is_ipv4() => ip.destination = v4().into(),
-                    Field::Ipv6Src | Field::CtIpv6Src if !ip.is_ipv4() => ip.source = v6().into(),
-                    Field::Ipv6Dst | Field::CtIpv6Dst if !ip.is_ipv4() => ip.destination = v6().into(),
-                    Field::IpTtl => ip.hops = u8::try_from(value).unwrap_or(64),
-                    Field::IpFrag if value & 3 == 0 => ip.fragment = Fragment::Whole,
-                    Field::IpFrag if value & 3 == 1 && may_grow(&ip.payload) => ip.fragment = Fragment::First,
-                    Field::IpFrag if value & 3 == 3 => {
-                        ip.fragment = Fragment::Later;
-                        ip.payload = Payload::Other { protocol: ip.protocol() };
-                    }
-                    Field::NdSll | Field::NdTll => {
-                        if let Payload::Neighbour(neighbour) = &mut ip.payload {
-                            neighbour.link_layer = Some(mac(value)).filter(|mac| *mac != MacAddr([0; 6]));
-                        }
-                    }
-                    field => fill_in_payload(
-                        &mut ip.payload,
-                        field,
-                        u16::try_from(value).unwrap_or_default(),
-                        v6(),
-                    ),
-                },
-                Content::Other { .. } => {}
-            },
+        if let Some(last) = last.filter(|_| ip.hops == 64) {
+            ip.hops = u8::try_from(last).expect("few");
         }
     }
 }
@@ -442,58 +333,14 @@ fn speak_as(packet: &mut Packet, from: &Party) {
     }
 }
 
-/// Makes it a solicitation or an advertisement.
-fn be_neighbour(packet: &mut Packet, is_advertisement: bool) {
-    let (source, target) = match packet.ip().filter(|ip| !ip.is_ipv4()) {
-        Some(IpPacket { source, destination: IpAddr::V6(target), .. }) => (*source, *target),
-        _ => (packet.source.link_local().into(), packet.source.link_local()),
-    };
-    let link_layer = Some(packet.source);
-    let flags = if is_advertisement { 0x60 } else { 0 };
-    let neighbour = Neighbour { is_advertisement, flags, target, link_layer };
-    let all = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-    let macs = (packet.source, MacAddr([0x33, 0x33, 0, 0, 0, 1]));
-    *packet = ip(macs, (source, all.into()), Payload::Neighbour(neighbour));
-    if let Some(ip) = packet.ip_mut() {
-        (ip.hops, ip.data_bytes) = (255, 0);
-    }
-}
-
-fn fill_in_payload(payload: &mut Payload, field: Field, value: u16, address: Ipv6Addr) {
-    match (payload, field) {
-        (
-            Payload::Tcp { source_port, .. } | Payload::Udp { source_port, .. },
-            Field::TcpSrc | Field::UdpSrc | Field::CtTpSrc,
-        ) => {
-            *source_port = value;
-        }
-        (
-            Payload::Tcp { destination_port, .. } | Payload::Udp { destination_port, .. },
-            Field::TcpDst | Field::UdpDst | Field::CtTpDst,
-        ) => *destination_port = value,
-        (Payload::Icmp(icmp), Field::IcmpType | Field::Icmpv6Type | Field::CtTpSrc) => {
-            // What is an error quotes something, and is made elsewhere; so is neighbour discovery.
-            let is_plain = matches!(value, 0 | 8 | 128..) && !matches!(value, 135 | 136);
-            icmp.kind = if is_plain { u8::try_from(value).unwrap_or(icmp.kind) } else { icmp.kind };
-        }
-        (Payload::Icmp(icmp), Field::IcmpCode | Field::Icmpv6Code | Field::CtTpDst) => {
-            icmp.code = u8::try_from(value).unwrap_or_default();
-        }
-        (Payload::Neighbour(neighbour), Field::NdTarget) => neighbour.target = address,
-        _ => {}
-    }
+/// Whether a flow is about messages that are about a connection.
+fn is_about_related(matching: &Match) -> bool {
+    let related = u128::from(ct_state::REL);
+    matching.get(Field::CtState).is_some_and(|term| term.mask & related != 0 && term.value & related != 0)
 }
 
 /// Whether a flow is about who has an address.
 fn is_about_neighbours(matching: &Match) -> bool {
     let value = |field| matching.get(field).map(|term: &Term| term.value);
     value(Field::EthType) == Some(0x0806) || matches!(value(Field::Icmpv6Type), Some(135 | 136))
-}
-
-/// The address that has to be asked for.
-fn resolved(matching: &Match) -> Option<IpAddr> {
-    let words: Option<Vec<_>> = ADDRESS.map(|of| register(matching, of)).collect();
-    let address = words?.into_iter().fold(0_u128, |address, word| address << 32 | u128::from(word));
-    let address = Ipv6Addr::from(address);
-    Some(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4))
 }

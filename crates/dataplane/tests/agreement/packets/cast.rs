@@ -63,7 +63,7 @@ impl Cast {
 fn receivers(topology: &Topology, parties: &[Party], aim: &Aim) -> Vec<Party> {
     let key = register(&aim.matching, DESTINATION_INTERFACE).map(InterfaceKey);
     let key = key.and_then(|key| topology.interface_of_key(key)).map(|of| of.uuid.clone());
-    let is_of_group = aim.table == GROUP_IN || (TRACK_OUT..=LOG).contains(&aim.table);
+    let is_of_group = [GROUP_IN, TUNNEL_IN].contains(&aim.table) || (TRACK_OUT..=LOG).contains(&aim.table);
     let to = register(&aim.matching, DESTINATION_IDENTITY).filter(|_| is_of_group);
     let is_here = |party: &Party| host_of(&party.interface) == Some(aim.host);
     let is_member = |party: &Party| identity(topology, party).is_some();
@@ -74,10 +74,16 @@ fn receivers(topology: &Topology, parties: &[Party], aim: &Aim) -> Vec<Party> {
     let all = parties.iter().filter(|party| match (&key, aim.table) {
         (Some(key), _) => party.interface == *key,
         (None, GROUP_IN) => is_here(party) && to.is_none_or(|to| identity(topology, party) == Some(to)),
-        (None, TUNNEL_IN) => is_here(party) && is_member(party),
+        (None, TUNNEL_IN) => {
+            is_here(party) && is_member(party) && to.is_none_or(|to| identity(topology, party) == Some(to))
+        }
         (None, PEER | TUNNEL_OUT) => !is_here(party) && is_there(party),
         (None, table) if (TRACK_OUT..=LOG).contains(&table) && to.is_some() => {
             identity(topology, party) == to
+        }
+        (None, TRACK_IN) if aim.is_control() => is_here(party) && is_filtered(topology, party),
+        (None, table) if (TRACK_IN..=OUTPUT).contains(&table) => {
+            is_here(party) && is_protected(topology, party)
         }
         // Nothing but its sender's protection may refuse it.
         (None, table) if (TRACK_OUT..=LOG).contains(&table) => !is_protected(topology, party),
@@ -90,6 +96,11 @@ fn receivers(topology: &Topology, parties: &[Party], aim: &Aim) -> Vec<Party> {
 pub(super) fn is_protected(topology: &Topology, party: &Party) -> bool {
     let of = topology.interfaces().get(&party.interface);
     of.is_some_and(|of| of.enable_filtering || !of.security_groups.is_empty())
+}
+
+/// Whether a filter judges what somebody sends and receives.
+pub(super) fn is_filtered(topology: &Topology, party: &Party) -> bool {
+    topology.interfaces().get(&party.interface).is_some_and(|of| of.enable_filtering)
 }
 
 /// The set of groups that somebody is a member of.

@@ -3,6 +3,7 @@
 mod aimed;
 mod answers;
 mod cast;
+mod overlay;
 mod parties;
 mod questions;
 mod spoiled;
@@ -78,7 +79,8 @@ impl Author {
             return Some(self.outside(uplink, &domain, &parties));
         }
         let from = self.random.any(&guests)?.clone();
-        let packet = self.write(&story.topology, &from, &parties);
+        let large = if self.random.percent(2) { self.large(&from, &parties) } else { None };
+        let packet = large.unwrap_or_else(|| self.write(&story.topology, &from, &parties));
         let packet = self.spoil(packet, &parties);
         let form = self.form(&packet);
         Some(Sent { from: from.interface, packet, form })
@@ -153,7 +155,7 @@ impl Author {
     }
 
     fn outside_in(&mut self, is_ipv4: bool) -> IpAddr {
-        let last = *self.random.pick(&[OUTSIDE[0], OUTSIDE[1], EXTERNAL[0], EXTERNAL[1]]);
+        let last = *self.random.pick(&[OUTSIDE[0], OUTSIDE[1], OUTSIDE[2], EXTERNAL[0], EXTERNAL[1]]);
         match is_ipv4 {
             true => IpAddr::from([203, 0, 113, last]),
             false => IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 5, 0, 0, 0, 0, last.into())),

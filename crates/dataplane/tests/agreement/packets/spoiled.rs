@@ -7,11 +7,42 @@ use topology::walk::{Content, Fragment, Icmp, Packet, Payload};
 use super::Author;
 use super::parties::Party;
 use crate::forms::Form;
+use crate::scene::host_of;
 
 /// What is longer is about sizes, in bytes, and keeps its own.
 const LARGE: u16 = 500;
 
+/// Data around what fits tunnels, in bytes. With headers of 28 or 48 that is 1,418 or more, by the tunnel and its underlay, and a port takes
+/// no more than 1,500.
+const AROUND_TUNNELS: std::ops::Range<u16> = 1370..1445;
+
 impl Author {
+    /// A packet that hardly fits a tunnel, or does not, for somebody in its sender's domain on another host.
+    pub(super) fn large(&mut self, from: &Party, parties: &[Party]) -> Option<Packet> {
+        let is_far =
+            |of: &&Party| of.domain == from.domain && host_of(&of.interface) != host_of(&from.interface);
+        let far: Vec<_> = parties.iter().filter(|of| !of.is_simulated && is_far(of)).collect();
+        let to = *self.random.any(&far)?;
+        let mut packet = self.plain_between(from, to)?;
+        let (bytes, is_whole) = (self.around_tunnels(), self.random.percent(50));
+        let ip = packet.ip_mut().filter(|ip| may_grow(&ip.payload))?;
+        (ip.data_bytes, ip.dont_fragment) = (bytes, ip.is_ipv4() && is_whole);
+        Some(packet)
+    }
+
+    /// Bytes of data that just fit a tunnel, or just do not.
+    pub(super) fn around_tunnels(&mut self) -> u16 {
+        let above = self.random.below(AROUND_TUNNELS.len());
+        AROUND_TUNNELS.start + u16::try_from(above).expect("few")
+    }
+
+    /// Between addresses of one family that both have, if there is one.
+    fn plain_between(&mut self, from: &Party, to: &Party) -> Option<Packet> {
+        let target = self.random.any(&to.addresses).copied()?;
+        let source = from.addresses.iter().copied().find(|of| of.is_ipv4() == target.is_ipv4())?;
+        Some(self.packet((from.mac, to.mac), (source, target)))
+    }
+
     /// Makes something wrong with a packet, sometimes.
     pub(super) fn spoil(&mut self, mut packet: Packet, parties: &[Party]) -> Packet {
         match self.random.below(40) {
@@ -26,14 +57,14 @@ impl Author {
         }
         let other = self.random.pick(parties).addresses.first().copied();
         let (chance, ttl) = (self.random.below(40), u8::try_from(self.random.below(3)).expect("few"));
+        let bytes = self.around_tunnels();
         let random = &mut self.random;
         let Some(ip) = packet.ip_mut() else { return packet };
         match chance {
             0 | 1 => ip.source = other.filter(|of| of.is_ipv4() == ip.is_ipv4()).unwrap_or(ip.source),
             2 => ip.hops = ttl,
             3 if may_grow(&ip.payload) => {
-                // A port takes no more than 1,500 bytes.
-                ip.data_bytes = 1370 + u16::try_from(random.below(75)).expect("few");
+                ip.data_bytes = bytes;
                 ip.dont_fragment = ip.is_ipv4() && random.percent(50);
             }
             4 if may_grow(&ip.payload) => {

@@ -265,6 +265,7 @@ mod tests {
                 instance: name.to_owned(),
                 iface_id: None,
                 error: None,
+                asks: false,
             };
             host.ports.insert(name.to_owned(), HostPort { seen, number: Some(OfPort(number)) });
         }

@@ -169,7 +169,7 @@ mod tests {
             Tuple { protocol, source: [10, 0, 0, 1].into(), destination: [192, 0, 2, 1].into(), ends };
         let turned = original.turned().expect("an answer");
         let reply = Tuple { destination: [198, 51, 100, 9].into(), ..turned };
-        Connection { tracker, began: Direction::Egress, original, reply }
+        Connection { tracker, began: Direction::Egress, original, reply, assumes_port: false }
     }
 
     fn interface(name: &str) -> InterfaceId {
