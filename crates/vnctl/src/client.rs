@@ -1,6 +1,7 @@
 //! The client of the Web API: one request, one answer, and every way in which that can fail.
 
 use std::fmt;
+use std::io::Read;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -180,6 +181,10 @@ impl Refusal {
                 Some("hint: it has changed meanwhile; read it again and repeat".to_owned())
             }
             "RelationAlreadyExists" => Some("hint: choose another value, or free this one first".to_owned()),
+            "Gone" => Some(
+                "hint: what was printed may be out of date: list anew, and watch again without --from"
+                    .to_owned(),
+            ),
             "Unavailable" => Some("hint: nothing has changed; try again later".to_owned()),
             _ => None,
         };
@@ -278,28 +283,58 @@ impl Client {
     /// Nobody answers, somebody else than a manager does, or the manager refuses.
     pub(crate) fn send(&self, request: &Request) -> Result<Answer, Error> {
         let url = request.url(&self.address.url);
-        let unreachable = |cause| Error::Unreachable {
-            url: self.address.url.clone(),
-            origin: self.address.origin.clone(),
-            source: Box::new(cause),
-        };
-        let mut response = self.exchange(request, &url).map_err(unreachable)?;
-        let bytes = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(unreachable)?;
-        let (status, body) = (response.status(), serde_json::from_slice::<Value>(&bytes).ok());
+        let mut response = self.exchange(request, &url).map_err(|cause| self.unreachable(cause))?;
+        let body = self.body(&mut response)?;
+        let status = response.status();
+        let revision = header(&response, "openvnet-revision");
+        let named = header(&response, "openvnet-pending-hosts");
+        let pending = if status == http::StatusCode::ACCEPTED { pending(&body, named) } else { Vec::new() };
+        Ok(Answer { revision, pending, body })
+    }
+
+    /// Opens a stream, of which something has to come within each `silence`.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub(crate) fn stream(&self, request: &Request, silence: Duration) -> Result<impl Read + use<>, Error> {
+        let unreachable = |cause| self.unreachable(cause);
+        let head = http::Request::builder().method(http::Method::from(request.method));
+        let head = head.uri(request.url(&self.address.url)).body(());
+        let head = head.map_err(|cause| unreachable(cause.into()))?;
+        let head = self.agent.configure_request(head);
+        let head = head.timeout_global(None).timeout_connect(Some(REQUEST_TIME));
+        let head = head.timeout_per_read(Some(silence)).build();
+        let mut response = self.agent.run(head).map_err(unreachable)?;
+        if !response.status().is_success() {
+            self.body(&mut response)?;
+        }
+        Ok(response.into_body().into_reader())
+    }
+
+    /// The body of an answer, if it is what was asked for.
+    fn body(&self, response: &mut http::Response<ureq::Body>) -> Result<Value, Error> {
+        let bytes = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
+        let bytes = bytes.map_err(|cause| self.unreachable(cause))?;
+        let status = response.status();
         let stranger = || Error::Stranger {
             url: self.address.url.clone(),
             origin: self.address.origin.clone(),
             status: status.as_u16(),
         };
-        let body = body.ok_or_else(stranger)?;
-        if !status.is_success() {
-            let refusal = Refusal::deserialize(body).map_err(|_| stranger())?;
-            return Err(Error::Refused(Box::new(refusal)));
+        let body: Value = serde_json::from_slice(&bytes).map_err(|_| stranger())?;
+        if status.is_success() {
+            return Ok(body);
         }
-        let revision = header(&response, "openvnet-revision");
-        let named = header(&response, "openvnet-pending-hosts");
-        let pending = if status == http::StatusCode::ACCEPTED { pending(&body, named) } else { Vec::new() };
-        Ok(Answer { revision, pending, body })
+        let refusal = Refusal::deserialize(body).map_err(|_| stranger())?;
+        Err(Error::Refused(Box::new(refusal)))
+    }
+
+    fn unreachable(&self, cause: ureq::Error) -> Error {
+        Error::Unreachable {
+            url: self.address.url.clone(),
+            origin: self.address.origin.clone(),
+            source: Box::new(cause),
+        }
     }
 
     fn exchange(&self, request: &Request, url: &str) -> Result<http::Response<ureq::Body>, ureq::Error> {

@@ -18,6 +18,7 @@ mod client;
 mod command;
 mod config;
 mod error;
+mod events;
 mod grammar;
 mod operation;
 mod output;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::client::{Method, Request};
-use crate::resource::{IP_LEASES, LEASE_POLICIES, Part, Relation, Resource};
+use crate::resource::{ASSOCIATIONS, INTERFACES, IP_LEASES, LEASE_POLICIES, Part, Relation, Resource};
 
 /// Attribute names and values.
 pub(crate) type Attributes = Map<String, Value>;
@@ -68,6 +68,13 @@ pub(crate) enum Action {
     AddPolicyIpRetentionContainer,
     RemovePolicyIpRetentionContainer,
     AllocateIpLease,
+    AddPlacement,
+    RemovePlacement,
+    AddMember,
+    RemoveMember,
+    SetStatic,
+    AddDatapathPeer,
+    RemoveDatapathPeer,
 }
 
 impl Operation {
@@ -77,9 +84,10 @@ impl Operation {
             Self::Create { resource, .. } | Self::Update { resource, .. } | Self::Delete { resource, .. } => {
                 resource
             }
-            Self::Act { action, .. } => {
+            Self::Act { action, attributes, .. } => {
                 let part = Part::of_action(*action).map(|part| part.of);
-                part.or(Relation::of_action(*action).map(|of| of.shape)).unwrap_or(&IP_LEASES)
+                let relation = || Relation::of_action(*action, attributes).map(|of| of.shape);
+                part.or_else(relation).or_else(|| action.association(attributes)).unwrap_or(&IP_LEASES)
             }
         }
     }
@@ -136,8 +144,13 @@ impl Operation {
 
 impl Action {
     fn request(self, uuid: &str, attributes: &Attributes) -> Request {
-        if let Some(relation) = Relation::of_action(self) {
+        if let Some(relation) = Relation::of_action(self, attributes) {
             return self.of_relation(relation, uuid, attributes);
+        }
+        if let Some(shape) = self.association(attributes) {
+            let (other, rest) = without(attributes, shape.other());
+            let path = [INTERFACES.name, uuid, shape.name, &other];
+            return Request::new(Method::Put, &path).body(Value::Object(rest));
         }
         let body = Value::Object(attributes.clone());
         let lease = |verb| Request::new(Method::Put, &[IP_LEASES.name, uuid, verb]);
@@ -159,18 +172,29 @@ impl Action {
         }
     }
 
+    /// What kind of association of interfaces it changes, if it does.
+    fn association(self, attributes: &Attributes) -> Option<&'static Resource> {
+        let mut shapes = ASSOCIATIONS.into_iter().filter(|_| self == Self::SetStatic);
+        shapes.find(|shape| attributes.contains_key(shape.other()))
+    }
+
     /// The other end is in the path, and everything else in the body.
     fn of_relation(self, relation: &Relation, uuid: &str, attributes: &Attributes) -> Request {
-        let mut attributes = attributes.clone();
-        let other = attributes.remove(relation.other());
-        let other = other.as_ref().and_then(Value::as_str).unwrap_or_default();
-        let path = [relation.of.name, uuid, relation.shape.name, other];
+        let (other, attributes) = without(attributes, relation.other());
+        let path = [relation.of.name, uuid, relation.shape.name, &other];
         if self == relation.add {
             Request::new(Method::Post, &path).body(Value::Object(attributes))
         } else {
             Request::new(Method::Delete, &path)
         }
     }
+}
+
+/// The id of the other end, and the attributes without it.
+fn without(attributes: &Attributes, other: &str) -> (String, Attributes) {
+    let mut rest = attributes.clone();
+    let id = rest.remove(other);
+    (id.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(), rest)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use vnctl::Exit;
 use vnmgr::manager::{Manager, Options};
 
 /// Documents for users, from the root of the repository.
-const DOCUMENTS: [&str; 18] = [
+const DOCUMENTS: [&str; 20] = [
     "README.md",
     "docs/installation.md",
     "docs/tutorial-single-network.md",
@@ -23,9 +23,11 @@ const DOCUMENTS: [&str; 18] = [
     "docs/physical.md",
     "docs/dhcp.md",
     "docs/dns.md",
+    "docs/placement.md",
     "docs/allocation.md",
     "docs/metadata.md",
     "docs/limits.md",
+    "docs/underlay.md",
     "docs/port-security.md",
     "docs/trace.md",
     "docs/api.md",

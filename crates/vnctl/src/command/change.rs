@@ -39,8 +39,8 @@ impl Session<'_> {
 
     fn print_result(&mut self, operation: &Operation, body: &Value) -> Result<(), Error> {
         let columns = match operation {
-            Operation::Act { action, .. }
-                if Relation::of_action(*action).is_some_and(|of| of.remove == *action) =>
+            Operation::Act { action, attributes, .. }
+                if Relation::of_action(*action, attributes).is_some_and(|of| of.remove == *action) =>
             {
                 return self.print_deleted(std::slice::from_ref(operation), body);
             }
@@ -63,7 +63,7 @@ impl Session<'_> {
         let deleted = operations.iter().filter_map(|operation| match operation {
             Operation::Delete { uuid, .. } => Some(format!("deleted {uuid}")),
             Operation::Act { action, attributes, .. } => {
-                let relation = Relation::of_action(*action).filter(|of| of.remove == *action)?;
+                let relation = Relation::of_action(*action, attributes).filter(|of| of.remove == *action)?;
                 Some(format!("removed {}", attributes.get(relation.other())?.as_str()?))
             }
             _ => None,

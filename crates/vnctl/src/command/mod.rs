@@ -11,6 +11,7 @@ mod reach;
 mod show;
 mod status;
 mod trace;
+mod watch;
 
 use std::io::{BufRead, Read, Write};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use crate::operation::Operation;
 use crate::output::Format;
 use crate::resource::{Column, Nested, Resource};
 pub(crate) use flows::FlowFilter;
+pub(crate) use watch::Watched;
 
 /// The largest batch or declarative file, in bytes: the manager takes no larger request either.
 const MAX_INPUT: u64 = 64 << 20;
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     HostToken { node_id: Option<String>, lifetime_s: Option<u64>, file: Option<PathBuf> },
     /// List the flows of a host, or print how they change.
     Flows { filter: FlowFilter, watch: Option<Duration> },
+    /// Print what changes.
+    Watch(Watched),
     /// Run commands from a file.
     Batch { file: String, mode: BatchMode },
     /// Make objects as files describe them.
@@ -126,6 +130,7 @@ impl<'a> Session<'a> {
             Command::HostToken { node_id, lifetime_s, file } => self.host_token(node_id, lifetime_s, file),
             Command::Flows { filter, watch: None } => self.flows(&filter),
             Command::Flows { filter, watch: Some(interval) } => self.watch_flows(&filter, interval),
+            Command::Watch(watched) => self.watch(&watched),
             Command::Batch { file, mode } => self.batch(&file, mode),
             Command::Apply { files, dry_run, prune } => self.apply(&files, dry_run, prune.as_ref()),
             Command::Status => self.status(),

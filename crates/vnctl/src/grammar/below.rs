@@ -8,8 +8,8 @@ use super::resources::{act, labelled};
 use crate::command::{Command, Query};
 use crate::operation::{Action, Operation};
 use crate::resource::{
-    Attribute, Column, IP_LEASE_CONTAINERS, IP_LEASES, IP_RETENTION_CONTAINERS, LEASE_POLICIES, NESTED,
-    Nested, POLICY_IP_LEASES, RELATIONS, RETENTIONS, Relation, Resource,
+    ASSOCIATIONS, Attribute, Column, INTERFACES, IP_LEASE_CONTAINERS, IP_LEASES, IP_RETENTION_CONTAINERS,
+    LEASE_POLICIES, NESTED, Nested, POLICY_IP_LEASES, RELATIONS, RETENTIONS, Relation, Resource,
 };
 
 /// The positional argument for those that belong to an object.
@@ -31,8 +31,9 @@ pub(super) fn grammars(resource: &'static Resource) -> impl Iterator<Item = Gram
     let nested = NESTED.iter().filter(move |of| of.of == resource).map(nested);
     let relations = RELATIONS.iter().filter(move |of| of.of == resource).map(relation);
     let held = HELD.iter().filter(move |(of, ..)| *of == resource).map(held);
+    let associations = ASSOCIATIONS.into_iter().filter(move |_| resource == &INTERFACES).map(association);
     let leases = (resource == &LEASE_POLICIES).then(allocation);
-    nested.chain(relations).chain(held).chain(leases)
+    nested.chain(relations).chain(associations).chain(held).chain(leases)
 }
 
 /// Reads one of these commands, if the verb is one.
@@ -43,6 +44,10 @@ pub(super) fn read(resource: &'static Resource, verb: &str, matches: &ArgMatches
     }
     if let Some(relation) = RELATIONS.iter().find(|of| of.of == resource && is(of.shape.name)) {
         return Some(read_relation(relation, matches));
+    }
+    let shape = ASSOCIATIONS.into_iter().find(|of| resource == &INTERFACES && is(of.name));
+    if let Some(shape) = shape {
+        return Some(read_association(shape, matches));
     }
     if let Some((of, name, _, columns)) = HELD.iter().find(|(of, name, ..)| *of == resource && is(name)) {
         return Some(list([of.name, name], matches, columns));
@@ -130,18 +135,8 @@ fn read_member(nested: &'static Nested, owner: String, matches: &ArgMatches) -> 
 
 fn relation(relation: &'static Relation) -> Grammar {
     let shape = relation.shape;
-    let (other, rest) = shape.attributes.split_first().expect("a relation has another end");
-    let others = || {
-        let help = format!("{}-…", shape.prefix);
-        Arg::new(other.name)
-            .value_name("OTHER")
-            .required(true)
-            .value_parser(|text: &str| other.kind.read(text))
-            .help(help)
-    };
-    let given = rest
-        .iter()
-        .flat_map(|attribute| flags(attribute).into_iter().map(|flag| flag.required(attribute.required)));
+    let others = || other(shape);
+    let given = said(shape);
     family(shape.name, shape.about)
         .subcommand(add(shape.noun).arg(uuid(relation.of)).arg(others()).args(given).arg(if_match_flag()))
         .subcommand(show().arg(uuid(relation.of)))
@@ -150,6 +145,38 @@ fn relation(relation: &'static Relation) -> Grammar {
                 .arg(uuid(relation.of))
                 .arg(others().num_args(1..).action(ArgAction::Append)),
         )
+}
+
+/// The other end of a relation, which is no flag.
+fn other(shape: &'static Resource) -> Arg {
+    let other = shape.attributes.first().expect("a relation has another end");
+    Arg::new(other.name)
+        .value_name("OTHER")
+        .required(true)
+        .value_parser(|text: &str| other.kind.read(text))
+        .help(format!("{}-…", shape.prefix))
+}
+
+/// What is said of a relation besides its ends.
+fn said(shape: &'static Resource) -> impl Iterator<Item = Arg> {
+    let said = shape.attributes.iter().skip(1);
+    said.flat_map(|attribute| flags(attribute).into_iter().map(|flag| flag.required(attribute.required)))
+}
+
+/// What is there by itself can be shown, and made to stay.
+fn association(shape: &'static Resource) -> Grammar {
+    let modify = Grammar::new("modify").about("Have one stay, or no more");
+    family(shape.name, shape.about)
+        .subcommand(show().arg(uuid(&INTERFACES)))
+        .subcommand(modify.arg(uuid(&INTERFACES)).arg(other(shape)).args(said(shape)).arg(if_match_flag()))
+}
+
+fn read_association(shape: &'static Resource, matches: &ArgMatches) -> Command {
+    let (verb, matches) = matches.subcommand().expect("the grammar requires a verb");
+    match verb {
+        "modify" => act(Action::SetStatic, shape, matches),
+        _ => list([INTERFACES.name, shape.name], matches, shape.columns),
+    }
 }
 
 fn read_relation(relation: &'static Relation, matches: &ArgMatches) -> Command {

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::arguments::{file_flag, labels, labels_flag, switch, truth, word, words};
 use crate::apply::Prune;
-use crate::command::{BatchMode, Command, FlowFilter};
+use crate::command::{BatchMode, Command, FlowFilter, Watched};
 use crate::error::Error;
+use crate::resource::RESOURCES;
 
 /// How often flows are looked at unless told otherwise, in seconds.
 const DEFAULT_INTERVAL_S: u64 = 2;
@@ -20,7 +21,7 @@ const MAX_INTERVAL_S: u64 = 3600;
 
 /// These commands.
 pub(super) fn grammars() -> Vec<Grammar> {
-    vec![hosts(), flows(), batch(), apply(), status(), completions(), man(), api()]
+    vec![hosts(), flows(), watch(), batch(), apply(), status(), completions(), man(), api()]
 }
 
 fn hosts() -> Grammar {
@@ -75,6 +76,39 @@ fn flows() -> Grammar {
                 .value_parser(value_parser!(u64).range(1..=MAX_INTERVAL_S))
                 .help(format!("How often --watch looks; {DEFAULT_INTERVAL_S} if absent")),
         )
+}
+
+fn watch() -> Grammar {
+    Grammar::new("watch")
+        .about("Print what changes, until interrupted: when, at which revision, what became of which object")
+        .arg(
+            Arg::new("kind")
+                .value_name("KIND")
+                .num_args(0..)
+                .value_parser(kind)
+                .help("Only objects of this kind, as in networks or ip-leases; repeatable"),
+        )
+        .arg(
+            Arg::new("uuid")
+                .long("uuid")
+                .value_name("ID")
+                .action(ArgAction::Append)
+                .help("Only the object with this id; repeatable"),
+        )
+        .arg(
+            Arg::new("from")
+                .long("from")
+                .value_name("REVISION")
+                .value_parser(value_parser!(u64))
+                .help("Begin with what came after this revision; with what comes, if absent"),
+        )
+}
+
+/// The name of a collection, spelled with dashes or underscores.
+fn kind(text: &str) -> Result<String, String> {
+    let name = text.replace('-', "_");
+    let known = RESOURCES.iter().any(|resource| resource.name == name);
+    known.then_some(name).ok_or_else(|| "there is no such kind: see `vnctl --help`".to_owned())
 }
 
 fn batch() -> Grammar {
@@ -150,6 +184,11 @@ pub(super) fn read(name: &str, matches: &ArgMatches) -> Result<Command, Error> {
     Ok(match name {
         "hosts" => read_hosts(matches),
         "flows" => read_flows(matches),
+        "watch" => Command::Watch(Watched {
+            kinds: words(matches, "kind"),
+            uuids: words(matches, "uuid"),
+            from: matches.get_one("from").copied(),
+        }),
         "batch" => Command::Batch { file: word(matches, "file"), mode: batch_mode(matches)? },
         "apply" => Command::Apply {
             files: words(matches, "file"),

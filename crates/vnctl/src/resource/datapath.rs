@@ -24,3 +24,25 @@ pub(crate) static DATAPATHS: Resource = Resource {
         Column::optional("LABELS", &["/labels"]),
     ],
 };
+
+/// The hosts to which a host sends in a way that a user has chosen.
+pub(crate) static DATAPATH_PEERS: Resource = Resource {
+    name: "peers",
+    noun: "a peer",
+    about: "The hosts with which it wraps packets in a way of their own",
+    prefix: "dp",
+    attributes: &[
+        Attribute::new("peer_uuid", Kind::Uuid("dp"), "The other host's datapath").required(),
+        Attribute::new(
+            "encapsulation",
+            Kind::OneOf(&["geneve", "vxlan", "gre"]),
+            "How the two wrap what they send each other",
+        )
+        .required(),
+    ],
+    columns: &[
+        Column::new("PEER", &["/peer_uuid"]),
+        Column::new("ENCAP", &["/encapsulation"]),
+        Column::new("IN USE", &["/in_use"]),
+    ],
+};

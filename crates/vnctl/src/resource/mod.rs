@@ -25,9 +25,10 @@ mod rows;
 mod security_group;
 mod segment;
 mod state;
+mod topology;
 mod translation;
 
-pub(crate) use datapath::DATAPATHS;
+pub(crate) use datapath::{DATAPATH_PEERS, DATAPATHS};
 pub(crate) use dns_record::DNS_RECORDS;
 pub(crate) use dns_service::DNS_SERVICES;
 pub(crate) use filter::{FILTER_RULES, FILTERS};
@@ -53,15 +54,22 @@ pub(crate) use rows::{ROWS, Rows};
 pub(crate) use security_group::{GROUP_RULES, SECURITY_GROUPS};
 pub(crate) use segment::SEGMENTS;
 pub(crate) use state::STATES;
+pub(crate) use topology::{ASSOCIATIONS, TOPOLOGIES};
 pub(crate) use translation::{STATIC_ADDRESSES, TRANSLATIONS};
+
+use topology::{
+    IN_TOPOLOGY, MEMBER_DATAPATHS, MEMBER_MAC_RANGE_GROUPS, MEMBER_NETWORKS, MEMBER_ROUTE_LINKS,
+    MEMBER_SEGMENTS, MEMBER_UNDERLAYS, PLACED_NETWORKS, PLACED_ROUTE_LINKS, PLACED_SEGMENTS,
+};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::operation::Action;
+use crate::operation::{Action, Attributes};
 
 /// Every resource, in an order in which objects can be made: what is referred to comes first.
-pub(crate) static RESOURCES: [&Resource; 21] = [
+pub(crate) static RESOURCES: [&Resource; 22] = [
+    &TOPOLOGIES,
     &DATAPATHS,
     &SEGMENTS,
     &NETWORKS,
@@ -129,7 +137,7 @@ pub(crate) struct Relation {
 }
 
 /// Every kind of relation.
-pub(crate) static RELATIONS: [Relation; 4] = [
+pub(crate) static RELATIONS: [Relation; 14] = [
     Relation {
         of: &LEASE_POLICIES,
         shape: &POLICY_NETWORKS,
@@ -154,17 +162,41 @@ pub(crate) static RELATIONS: [Relation; 4] = [
         add: Action::AddPolicyIpRetentionContainer,
         remove: Action::RemovePolicyIpRetentionContainer,
     },
+    Relation::placed(&PLACED_NETWORKS),
+    Relation::placed(&PLACED_SEGMENTS),
+    Relation::placed(&PLACED_ROUTE_LINKS),
+    Relation::member(&MEMBER_DATAPATHS),
+    Relation::member(&MEMBER_NETWORKS),
+    Relation::member(&MEMBER_SEGMENTS),
+    Relation::member(&MEMBER_ROUTE_LINKS),
+    Relation::member(&MEMBER_MAC_RANGE_GROUPS),
+    Relation::member(&MEMBER_UNDERLAYS),
+    Relation {
+        of: &DATAPATHS,
+        shape: &DATAPATH_PEERS,
+        add: Action::AddDatapathPeer,
+        remove: Action::RemoveDatapathPeer,
+    },
 ];
 
 impl Relation {
-    /// The relation that an action makes or takes away, if it does.
-    pub(crate) fn of_action(action: Action) -> Option<&'static Self> {
-        RELATIONS.iter().find(|of| of.add == action || of.remove == action)
+    const fn placed(shape: &'static Resource) -> Self {
+        Self { of: &DATAPATHS, shape, add: Action::AddPlacement, remove: Action::RemovePlacement }
+    }
+
+    const fn member(shape: &'static Resource) -> Self {
+        Self { of: &TOPOLOGIES, shape, add: Action::AddMember, remove: Action::RemoveMember }
+    }
+
+    /// The relation that an action makes or takes away, if it does. Which of its kinds it is, the other end tells.
+    pub(crate) fn of_action(action: Action, attributes: &Attributes) -> Option<&'static Self> {
+        let mut alike = RELATIONS.iter().filter(|of| of.add == action || of.remove == action);
+        alike.find(|of| attributes.contains_key(of.other()))
     }
 
     /// The attribute that names the other end.
     pub(crate) fn other(&self) -> &'static str {
-        self.shape.attributes.first().map_or("", |attribute| attribute.name)
+        self.shape.other()
     }
 }
 
@@ -235,6 +267,11 @@ impl Resource {
     /// Its own attributes and everyone's.
     pub(crate) fn all_attributes(&self) -> impl Iterator<Item = &'static Attribute> {
         self.attributes.iter().chain(std::iter::once(&PROJECT))
+    }
+
+    /// The attribute that names the other end, of the shape of a relation.
+    pub(crate) fn other(&self) -> &'static str {
+        self.attributes.first().map_or("", |attribute| attribute.name)
     }
 
     /// The attribute of this name.

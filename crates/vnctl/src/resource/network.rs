@@ -1,6 +1,6 @@
 //! Networks: L3 networks, whose addresses are leased.
 
-use super::{Attribute, Column, Kind, Resource};
+use super::{Attribute, Column, IN_TOPOLOGY, Kind, Resource};
 
 /// How far a network or segment reaches.
 const DOMAIN_MODES: &[&str] = &["virtual", "physical"];
@@ -21,6 +21,7 @@ pub(crate) static NETWORKS: Resource = Resource {
         Attribute::new("ipv6_network", Kind::Ipv6, "The IPv6 subnet"),
         Attribute::new("ipv6_prefix", Kind::Integer, "Its prefix length, 1 to 128; 64 if absent"),
         Attribute::new("segment_uuid", Kind::Uuid("seg"), "The segment it lies on"),
+        IN_TOPOLOGY,
     ],
     columns: &[
         Column::new("UUID", &["/uuid"]),

@@ -1,6 +1,6 @@
 //! Route links: virtual routers.
 
-use super::{Attribute, Column, Kind, Resource};
+use super::{Attribute, Column, IN_TOPOLOGY, Kind, Resource};
 
 pub(crate) static ROUTE_LINKS: Resource = Resource {
     name: "route_links",
@@ -10,6 +10,7 @@ pub(crate) static ROUTE_LINKS: Resource = Resource {
     attributes: &[
         Attribute::new("display_name", Kind::Text, "A name for people"),
         Attribute::new("mac_address", Kind::Mac, "Kept as given; nothing depends on it"),
+        IN_TOPOLOGY,
     ],
     columns: &[
         Column::new("UUID", &["/uuid"]),

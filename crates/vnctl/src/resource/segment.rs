@@ -1,6 +1,6 @@
 //! Segments: L2 domains.
 
-use super::{Attribute, Column, Kind, Resource};
+use super::{Attribute, Column, IN_TOPOLOGY, Kind, Resource};
 
 pub(crate) static SEGMENTS: Resource = Resource {
     name: "segments",
@@ -10,6 +10,7 @@ pub(crate) static SEGMENTS: Resource = Resource {
     attributes: &[
         Attribute::new("display_name", Kind::Text, "A name for people"),
         Attribute::new("mode", Kind::OneOf(&["virtual"]), "How far it reaches").required(),
+        IN_TOPOLOGY,
     ],
     columns: &[
         Column::new("UUID", &["/uuid"]),

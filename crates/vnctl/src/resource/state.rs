@@ -79,6 +79,7 @@ static ACTIVE_PORTS: Resource = Resource {
         Column::new("INTERFACE", &["/interface_uuid"]),
         Column::optional("IFACE-ID", &["/iface_id"]),
         Column::optional("ERROR", &["/error"]),
+        Column::optional("REASON", &["/reason"]),
     ],
 };
 
@@ -100,5 +101,9 @@ static TUNNELS: Resource = Resource {
         Column::new("MODE", &["/mode"]),
         Column::new("FROM ADDRESS", &["/src_address"]),
         Column::new("TO ADDRESS", &["/dst_address"]),
+        Column::new("SENT", &["/sent_packets"]),
+        Column::new("BYTES", &["/sent_bytes"]),
+        Column::new("RECEIVED", &["/received_packets"]),
+        Column::new("BYTES", &["/received_bytes"]),
     ],
 };
