@@ -25,6 +25,7 @@ const KEEP_LOGS_VARIABLE: &str = "LAB_KEEP_LOGS";
 #[derive(Debug, Clone)]
 pub struct Builder {
     hosts: u8,
+    pub(crate) underlays: usize,
     pub(crate) underlay_mtu: u16,
     pub(crate) underlay_family: Family,
     encapsulation: Encapsulation,
@@ -40,7 +41,15 @@ impl Builder {
         self
     }
 
-    /// Sets the largest IP packet that the underlay carries, in bytes; 1,500, unless told.
+    /// Sets the number of underlays, wires of their own between the same hosts: one, unless told, and two at most. Agents are
+    /// told an address on each.
+    #[must_use]
+    pub fn underlays(mut self, underlays: usize) -> Self {
+        self.underlays = underlays.clamp(1, 2);
+        self
+    }
+
+    /// Sets the largest IP packet that the underlays carry, in bytes; 1,500, unless told.
     #[must_use]
     pub fn underlay_mtu(mut self, bytes: u16) -> Self {
         self.underlay_mtu = bytes;
@@ -95,7 +104,8 @@ impl Builder {
         // The wires carry frames and are nobody's neighbour.
         root.write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")?;
         root.write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
-        Wire::Underlay.lay(&root, self.underlay_mtu)?;
+        let mut underlays = [Wire::Underlay, Wire::SecondUnderlay].into_iter().take(self.underlays);
+        underlays.try_for_each(|wire| wire.lay(&root, self.underlay_mtu))?;
         Wire::Management.lay(&root, ORDINARY_MTU)?;
         Wire::Outside.lay(&root, ORDINARY_MTU)?;
         let manager = Manager::place(&root)?;
@@ -126,6 +136,7 @@ impl Lab {
     pub fn builder() -> Builder {
         Builder {
             hosts: 1,
+            underlays: 1,
             underlay_mtu: ORDINARY_MTU,
             underlay_family: Family::V4,
             encapsulation: Encapsulation::default(),
@@ -181,7 +192,7 @@ impl Lab {
         Ok(machine)
     }
 
-    /// The namespace of the physical network, where the wires `uplink`, `management` and `outside` lie.
+    /// The namespace of the physical network, where the wires `uplink`, `management` and `outside` lie, and `second` if there is one.
     #[must_use]
     pub fn physical(&self) -> &Namespace {
         &self.keeper.root

@@ -1,7 +1,8 @@
 //! The physical network of a lab: Linux bridges in its own network namespace, and the cables from them to hosts.
 //!
-//! There are three wires, so that one can fail without the others: the underlay carries what hosts tunnel to each other,
-//! management carries what agents and managers say, and outside are machines that no hypervisor runs.
+//! There are several wires, so that one can fail without the others: the underlay carries what hosts tunnel to each other, as
+//! does a second one where a lab has it, management carries what agents and managers say, and outside are machines that no
+//! hypervisor runs.
 
 use crate::error::Result;
 use crate::namespace::Namespace;
@@ -14,6 +15,8 @@ pub(crate) const ORDINARY_MTU: u16 = 1500;
 pub(crate) enum Wire {
     /// Between hosts, for tunnels.
     Underlay,
+    /// Between hosts, for tunnels that are not to go by the first.
+    SecondUnderlay,
     /// Between agents, managers and whoever manages.
     Management,
     /// What is not virtual: the network that edges lead to.
@@ -25,6 +28,7 @@ impl Wire {
     pub(crate) fn device(self) -> &'static str {
         match self {
             Self::Underlay => "uplink",
+            Self::SecondUnderlay => "second",
             Self::Management => "management",
             Self::Outside => "outside",
         }

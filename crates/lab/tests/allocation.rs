@@ -61,6 +61,21 @@ fn guests_get_the_addresses_that_a_policy_gives_and_lose_them_when_a_lease_is_ov
     Ok(())
 }
 
+#[test]
+fn a_guest_gets_its_address_when_it_asks_if_its_policy_waits_for_that() -> Result<()> {
+    let (lab, [a, _]) = start()?;
+    vnctl(&lab, "lease-policies modify lp-1 --timing dhcp")?;
+    let late = lab.host(1).add_guest(named_guest("late", mac_in(1, 3)))?;
+    let of = "--uuid if-late --network-uuid nw-1 --mac-address 02:00:00:00:01:03";
+    vnctl(&lab, &format!("interfaces add {of} --wait"))?;
+    assert_eq!(show(&lab, "interfaces", "if-late")?["ip_leases"], serde_json::json!([]));
+    check(&a, A)?;
+    let third = IpAddr::from([10, 0, 1, 22]);
+    check(&late, third)?;
+    assert!(a.ping(third)?.is_perfect());
+    Ok(())
+}
+
 /// Two guests without addresses on two hosts.
 fn start() -> Result<(Lab, [Guest; 2])> {
     let lab = common::start(Lab::builder().hosts(2))?;

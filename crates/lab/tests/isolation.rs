@@ -95,8 +95,7 @@ const PER_NEIGHBOUR: usize = 7;
 
 #[test]
 fn guests_with_the_same_addresses_in_other_networks_and_segments_are_never_heard() -> Result<()> {
-    let lab = Lab::builder().hosts(3).start()?;
-    lab.start_control_plane()?;
+    let lab = common::start(Lab::builder().hosts(3))?;
     let members = |domain: &'static Domain| -> Result<(&Domain, Vec<Member>)> {
         Ok((domain, HOSTS.map(|n| domain.guest(&lab, n)).collect::<Result<_>>()?))
     };
@@ -171,8 +170,7 @@ fn check_tunnels(encapsulations: &[Encapsulation]) -> Result<()> {
     for (host, encapsulation) in (0..).zip(encapsulations) {
         builder = builder.encapsulation_of(host, *encapsulation);
     }
-    let lab = builder.start()?;
-    lab.start_control_plane()?;
+    let lab = common::start(builder)?;
     let numbers = || 1..=hosts;
     let place = |n: u8| lab.host(usize::from(n) - 1);
     let guests: Vec<Guest> = numbers().map(|n| place(n).add_guest(guest(n))).collect::<Result<_>>()?;

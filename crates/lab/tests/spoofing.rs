@@ -32,8 +32,7 @@ struct Stage {
 impl Stage {
     /// Sets it up in what `describe` describes, with everybody knowing everybody.
     fn set_up(describe: impl Fn(&Lab) -> Result<()>) -> Result<Self> {
-        let lab = Lab::builder().hosts(2).start()?;
-        lab.start_control_plane()?;
+        let lab = common::start(Lab::builder().hosts(2))?;
         let victim = lab.host(0).add_guest(guest(VICTIM))?;
         let [witness, attacker] = [WITNESS, ATTACKER].map(|n| lab.host(1).add_guest(guest(n)));
         describe(&lab)?;

@@ -18,15 +18,19 @@ pub(crate) const INTEGRATION_BRIDGE: &str = "br-int";
 #[derive(Debug)]
 pub struct Agent {
     namespace: Namespace,
-    underlay_address: IpAddr,
+    underlay_addresses: Vec<IpAddr>,
     encapsulation: Encapsulation,
     service: Service,
 }
 
 impl Agent {
-    pub(crate) fn new(namespace: &Namespace, underlay_address: IpAddr, encapsulation: Encapsulation) -> Self {
+    pub(crate) fn new(
+        namespace: &Namespace,
+        underlay_addresses: Vec<IpAddr>,
+        encapsulation: Encapsulation,
+    ) -> Self {
         let service = Service::new("vna", namespace);
-        Self { namespace: namespace.clone(), underlay_address, encapsulation, service }
+        Self { namespace: namespace.clone(), underlay_addresses, encapsulation, service }
     }
 
     /// The folder of its state, inside the lab.
@@ -70,10 +74,11 @@ impl Agent {
             ("--datapath-type", "netdev".to_owned()),
             ("--manager", manager.to_owned()),
             ("--encapsulation", self.encapsulation.to_string()),
-            ("--underlay-address", self.underlay_address.to_string()),
         ];
+        let addresses =
+            self.underlay_addresses.iter().map(|address| ("--underlay-address", address.to_string()));
         let program = program("vna")?.display().to_string();
-        let flags = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
+        let flags = flags.into_iter().chain(addresses).flat_map(|(flag, value)| [flag.to_owned(), value]);
         Ok([program, "run".to_owned()].into_iter().chain(flags).collect())
     }
 }

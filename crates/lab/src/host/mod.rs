@@ -1,5 +1,6 @@
 //! A hypervisor host: a network namespace with an Open vSwitch of its own and an agent, and three NICs: `uplink` carries
-//! tunnels, `management` has an address for the agent, and `outside` is free, for an edge to a physical network.
+//! tunnels (with a second underlay `second` does, too), `management` has an address for the agent, and `outside` is free, for
+//! an edge to a physical network.
 
 mod agent;
 mod switch;
@@ -8,6 +9,7 @@ pub use agent::Agent;
 pub(crate) use agent::INTEGRATION_BRIDGE;
 pub(crate) use switch::Datapath;
 pub use switch::Switch;
+use switch::Uplink;
 
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -33,6 +35,16 @@ fn underlay_ipv6(number: u8) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, u16::from(number))
 }
 
+/// The address of host `number` on the second underlay (203.0.113.0/24, RFC 5737).
+fn second_ipv4(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(203, 0, 113, number)
+}
+
+/// The address of host `number` on the second underlay (2001:db8:0:3::/64, RFC 3849).
+fn second_ipv6(number: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0, 3, 0, 0, 0, u16::from(number))
+}
+
 /// The address of host `number` on the management network (198.51.100.0/24, RFC 5737).
 fn management_ipv4(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(198, 51, 100, number)
@@ -47,7 +59,7 @@ pub struct Host {
     // Fields drop in order: an agent ends before its switch.
     agent: Agent,
     switch: Switch,
-    underlay: Cable,
+    underlays: Vec<Cable>,
     management: Cable,
     outside: Cable,
 }
@@ -58,19 +70,24 @@ impl Host {
         let mtu = plan.underlay_mtu;
         let name = format!("host{number}");
         let namespace = root.sibling(&name, switch_environment(&name))?;
-        let underlay = Cable::plug(root, Wire::Underlay, &name, &namespace, mtu)?;
+        // The NIC of an underlay has none of the host's addresses, and is not to answer for the bridge that does (ip-sysctl,
+        // `arp_ignore`): tunnels would be sent to it.
+        namespace.write("/proc/sys/net/ipv4/conf/all/arp_ignore", "1")?;
+        let uplinks = uplinks(number, plan.underlays);
+        let plug = |uplink: &Uplink| Cable::plug(root, uplink.wire, &name, &namespace, mtu);
+        let underlays = uplinks.iter().map(plug).collect::<Result<_>>()?;
         let management = Cable::plug(root, Wire::Management, &name, &namespace, ORDINARY_MTU)?;
         let outside = Cable::plug(root, Wire::Outside, &name, &namespace, ORDINARY_MTU)?;
         let device = Wire::Management.device();
         namespace.shell([format!("ip address add {}/24 dev {device}", management_ipv4(number))])?;
-        let addresses = [format!("{}/24", underlay_ipv4(number)), format!("{}/64", underlay_ipv6(number))];
-        let switch = Switch::start(&namespace, addresses, mtu, plan.datapath)?;
-        let tunnel_address = match plan.underlay_family {
-            Family::V4 => underlay_ipv4(number).into(),
-            Family::V6 => underlay_ipv6(number).into(),
+        let switch = Switch::start(&namespace, uplinks, mtu, plan.datapath)?;
+        let addresses: [IpAddr; 2] = match plan.underlay_family {
+            Family::V4 => [underlay_ipv4(number).into(), second_ipv4(number).into()],
+            Family::V6 => [underlay_ipv6(number).into(), second_ipv6(number).into()],
         };
-        let agent = Agent::new(&namespace, tunnel_address, plan.encapsulation_from(number));
-        Ok(Self { number, namespace, root: root.clone(), agent, switch, underlay, management, outside })
+        let addresses = addresses.into_iter().take(plan.underlays).collect();
+        let agent = Agent::new(&namespace, addresses, plan.encapsulation_from(number));
+        Ok(Self { number, namespace, root: root.clone(), agent, switch, underlays, management, outside })
     }
 
     /// The IPv4 address that other hosts tunnel to.
@@ -83,6 +100,23 @@ impl Host {
     #[must_use]
     pub fn underlay_ipv6(&self) -> IpAddr {
         underlay_ipv6(self.number).into()
+    }
+
+    /// The IPv4 address on the second underlay, in a lab that has one.
+    #[must_use]
+    pub fn second_underlay_ip(&self) -> IpAddr {
+        second_ipv4(self.number).into()
+    }
+
+    /// Every address that other hosts may tunnel to, whichever of them the agent tells.
+    #[must_use]
+    pub fn underlay_addresses(&self) -> Vec<IpAddr> {
+        let number = self.number;
+        let all: [[IpAddr; 2]; 2] = [
+            [underlay_ipv4(number).into(), underlay_ipv6(number).into()],
+            [second_ipv4(number).into(), second_ipv6(number).into()],
+        ];
+        all.into_iter().take(self.underlays.len()).flatten().collect()
     }
 
     /// The address on the management network.
@@ -167,12 +201,12 @@ impl Host {
         self.outside.restore()
     }
 
-    /// Cuts the host off from the other hosts, silently: its uplink keeps its carrier.
+    /// Cuts the host off from the other hosts, silently: its uplink keeps its carrier. A second underlay is left alone.
     ///
     /// # Errors
     /// As [`Namespace::exec`].
     pub fn cut_underlay(&self) -> Result<()> {
-        self.underlay.cut()
+        self.underlays.first().map_or(Ok(()), Cable::cut)
     }
 
     /// Mends what [`cut_underlay`](Self::cut_underlay) cut.
@@ -180,7 +214,7 @@ impl Host {
     /// # Errors
     /// As [`Namespace::exec`].
     pub fn restore_underlay(&self) -> Result<()> {
-        self.underlay.restore()
+        self.underlays.first().map_or(Ok(()), Cable::restore)
     }
 }
 
@@ -190,6 +224,18 @@ impl Deref for Host {
     fn deref(&self) -> &Namespace {
         &self.namespace
     }
+}
+
+/// The underlays of host `number`, the first so many.
+fn uplinks(number: u8, count: usize) -> Vec<Uplink> {
+    let addresses = |ipv4: Ipv4Addr, ipv6: Ipv6Addr| [format!("{ipv4}/24"), format!("{ipv6}/64")];
+    let first = addresses(underlay_ipv4(number), underlay_ipv6(number));
+    let second = addresses(second_ipv4(number), second_ipv6(number));
+    let all = [
+        Uplink { bridge: "br-phy", wire: Wire::Underlay, addresses: first },
+        Uplink { bridge: "br-phy2", wire: Wire::SecondUnderlay, addresses: second },
+    ];
+    all.into_iter().take(count).collect()
 }
 
 /// Where the programs of Open vSwitch look for their files (ovs-vswitchd(8), ovs-ctl(8)).

@@ -3,7 +3,7 @@
 //! # The underlay
 //! Native tunnelling of the userspace datapath needs the underlay's address on a bridge of that same datapath: `br-phy`
 //! holds the uplink, and its local port the address. That port is a device of `ovs-vswitchd`, so it is looked after again
-//! whenever a new one starts, as the network scripts of a host would do.
+//! whenever a new one starts, as the network scripts of a host would do. A second underlay has a bridge of its own.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -16,8 +16,6 @@ use crate::physical::Wire;
 use crate::service::Service;
 use crate::wait::wait_until;
 
-/// The bridge that holds the uplink.
-pub(crate) const PHYSICAL_BRIDGE: &str = "br-phy";
 /// Where Debian's package puts the schema of the database.
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// Time that `br-phy` gets to appear, and the datapath to see its addresses.
@@ -44,42 +42,53 @@ impl Datapath {
     }
 }
 
+/// An underlay that a host is on.
+#[derive(Debug, Clone)]
+pub(crate) struct Uplink {
+    /// The bridge that holds the device.
+    pub(crate) bridge: &'static str,
+    /// The wire it is plugged into.
+    pub(crate) wire: Wire,
+    /// The host's addresses, IPv4 and IPv6, with the lengths of their prefixes.
+    pub(crate) addresses: [String; 2],
+}
+
 /// An Open vSwitch.
 #[derive(Debug)]
 pub struct Switch {
     namespace: Namespace,
     datapath: Datapath,
-    underlay_addresses: [String; 2],
+    uplinks: Vec<Uplink>,
     // Fields drop in order: `ovs-vswitchd` ends before the database it reads.
     vswitchd: Service,
     database: Service,
 }
 
 impl Switch {
-    /// Starts a database and a switch, with the underlay ready.
+    /// Starts a database and a switch, with its underlays ready.
     pub(crate) fn start(
         namespace: &Namespace,
-        underlay_addresses: [String; 2],
+        uplinks: Vec<Uplink>,
         mtu: u16,
         datapath: Datapath,
     ) -> Result<Self> {
         let [vswitchd, database] = ["ovs-vswitchd", "ovsdb-server"].map(|name| Service::new(name, namespace));
         let namespace = namespace.clone();
-        let switch = Self { namespace, datapath, underlay_addresses, vswitchd, database };
+        let switch = Self { namespace, datapath, uplinks, vswitchd, database };
         switch.create_database()?;
         switch.start_database()?;
         let hostname = format!("external_ids:hostname={}", switch.namespace.name());
         switch.vsctl(["--no-wait", "init", "--", "set", "open_vswitch", ".", &hostname])?;
         switch.launch_vswitchd()?;
         if datapath == Datapath::Userspace {
-            switch.add_physical_bridge(mtu)?;
+            switch.uplinks.iter().try_for_each(|uplink| switch.add_physical_bridge(uplink, mtu))?;
         }
-        switch.address_underlay()?;
+        switch.address_underlays()?;
         Ok(switch)
     }
 
-    fn add_physical_bridge(&self, mtu: u16) -> Result<()> {
-        let (bridge, uplink, mtu) = (PHYSICAL_BRIDGE, Wire::Underlay.device(), format!("mtu_request={mtu}"));
+    fn add_physical_bridge(&self, uplink: &Uplink, mtu: u16) -> Result<()> {
+        let (bridge, uplink, mtu) = (uplink.bridge, uplink.wire.device(), format!("mtu_request={mtu}"));
         let add_bridge = ["add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev"];
         let add_uplink = ["--", "add-port", bridge, uplink, "--", "set", "interface", bridge, &mtu];
         self.vsctl(add_bridge.into_iter().chain(add_uplink)).map(drop)
@@ -104,7 +113,7 @@ impl Switch {
     /// runs already.
     pub fn start_vswitchd(&self) -> Result<()> {
         self.launch_vswitchd()?;
-        self.address_underlay()
+        self.address_underlays()
     }
 
     /// Kills `ovs-vswitchd` and starts it again.
@@ -166,14 +175,18 @@ impl Switch {
         self.vswitchd.launch(argv, || self.appctl(["version"]))
     }
 
-    /// Gives the local port of `br-phy` its addresses, and waits until the datapath can tunnel from them.
-    fn address_underlay(&self) -> Result<()> {
+    fn address_underlays(&self) -> Result<()> {
+        self.uplinks.iter().try_for_each(|uplink| self.address_underlay(uplink))
+    }
+
+    /// Gives the local port of an uplink's bridge its addresses, and waits until the datapath can tunnel from them.
+    fn address_underlay(&self, uplink: &Uplink) -> Result<()> {
         if self.datapath == Datapath::Dummy {
-            let device = Wire::Underlay.device();
+            let device = uplink.wire.device();
             let replace = |address| format!("ip address replace {address} dev {device} nodad");
-            return self.namespace.shell(self.underlay_addresses.iter().map(replace));
+            return self.namespace.shell(uplink.addresses.iter().map(replace));
         }
-        let (bridge, [ipv4, ipv6]) = (PHYSICAL_BRIDGE, &self.underlay_addresses);
+        let (bridge, [ipv4, ipv6]) = (uplink.bridge, &uplink.addresses);
         let commands = [
             format!("ip address replace {ipv4} dev {bridge}"),
             format!("ip address replace {ipv6} dev {bridge} nodad"),
@@ -187,7 +200,7 @@ impl Switch {
         wait_until(format!("routes of {}", self.namespace.name()), UNDERLAY_LIMIT, || {
             let routes = self.appctl(["ovs/route/show"]).map_err(|error| error.to_string())?;
             let known = |address: &String| address.split('/').next().is_some_and(|ip| routes.contains(ip));
-            if self.underlay_addresses.iter().all(known) { Ok(()) } else { Err(routes) }
+            if uplink.addresses.iter().all(known) { Ok(()) } else { Err(routes) }
         })
     }
 

@@ -105,13 +105,13 @@ impl Station {
         self.exec(["ip", "link", "set", "dev", NIC, "address", &mac.to_string()]).map(drop)
     }
 
-    /// Asks by ARP (IPv4 only) who has `address`, and gives everybody that answers within a second; the first answer
-    /// ends the wait.
+    /// Asks by ARP (IPv4 only) who has `address`, once a second for three seconds, and gives everybody that answers; the first
+    /// answer ends the wait.
     ///
     /// # Errors
     /// As [`Namespace::attempt`].
     pub fn arping(&self, address: IpAddr) -> Result<Vec<MacAddr>> {
-        let output = self.attempt(["arping", "-c", "1", "-w", "1", "-I", NIC, &address.to_string()])?;
+        let output = self.attempt(["arping", "-c", "1", "-w", "3", "-I", NIC, &address.to_string()])?;
         let bracketed = |line: &str| line.split_once('[')?.1.split_once(']')?.0.parse().ok();
         Ok(output.stdout.lines().filter(|line| line.contains("reply from")).filter_map(bracketed).collect())
     }

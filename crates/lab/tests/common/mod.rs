@@ -12,6 +12,7 @@ pub mod tcp;
 pub mod traced;
 pub mod translated;
 pub mod watch;
+pub mod wires;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -72,14 +73,27 @@ pub fn prefix(address: IpAddr, length: u8) -> IpNet {
 pub fn start(builder: Builder) -> Result<Lab> {
     let lab = builder.start()?;
     lab.start_control_plane()?;
-    // The userspace datapath drops what it has to look up an underlay address for, and a check is made only once.
-    for (host, peer) in lab.hosts().iter().flat_map(|host| lab.hosts().iter().map(move |peer| (host, peer))) {
-        for address in [peer.underlay_ip(), peer.underlay_ipv6()] {
-            // With `-c` and `-w`, ping(8) repeats the request until one is answered.
-            host.exec(["ping", "-q", "-c", "1", "-w", "10", "-i", "0.2", &address.to_string()])?;
-        }
-    }
+    lab.hosts().iter().try_for_each(|host| resolve_underlay(&lab, host))?;
     Ok(lab)
+}
+
+/// Waits until a host's switch knows where the others are. The userspace datapath drops what it has to look up an address for,
+/// and a check is made only once.
+fn resolve_underlay(lab: &Lab, host: &Host) -> Result<()> {
+    let peers = || lab.hosts().iter().filter(|peer| peer.name() != host.name());
+    let addresses: Vec<_> = peers().flat_map(Host::underlay_addresses).map(|of| of.to_string()).collect();
+    wait_until(format!("{} to know the underlay", host.name()), PATIENCE, || {
+        let known = host.ovs_appctl(["tnl/neigh/show"]).map_err(|error| error.to_string())?;
+        let is_known =
+            |address: &str| known.lines().any(|line| line.split_whitespace().next() == Some(address));
+        let unknown: Vec<_> = addresses.iter().filter(|address| !is_known(address)).collect();
+        for address in &unknown {
+            // The switch learns from answers to questions. Whom the host knows already it does not ask for.
+            let ask = format!("ip neighbour flush to {address}; ping -q -c 1 -w 1 {address}");
+            host.exec(["sh", "-c", &ask]).map_err(|error| error.to_string())?;
+        }
+        if unknown.is_empty() { Ok(()) } else { Err(known) }
+    })
 }
 
 /// Describes the network and the interfaces of guests, and waits until every host has them.
