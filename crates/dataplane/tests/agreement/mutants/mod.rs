@@ -16,7 +16,6 @@ mod wrong;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use dataplane::layout::*;
 use dataplane::{FlowKey, Program};
@@ -38,28 +37,23 @@ use wrong::{Fault, Mutant};
 /// Mutants of one scene.
 const MUTANTS: usize = 12;
 
-/// Packets that are aimed at a flow before it is let go: few where time is limited.
-const AIMED: [usize; 2] = [240, 720];
-
 /// After so many of these it is looked whether one has met the flow.
 const CHUNK: usize = 40;
 
 /// Disagreements where nothing is wrong that are made small.
 const MAX_SHRUNK: usize = 4;
 
-/// Tries so many mutants, or as many as the time allows.
-pub(crate) fn hunt(seed: u64, count: usize, limit: Option<Duration>) -> Tally {
-    let begin = Instant::now();
-    let in_time = || limit.is_none_or(|limit| begin.elapsed() < limit);
+/// Tries so many mutants, with so many packets aimed at each before it is let go.
+pub(crate) fn hunt(seed: u64, count: usize, patience: usize) -> Tally {
     let tally = Mutex::new(Tally::begin(count, first_topology()));
     everywhere(|fleet| {
-        while in_time() {
+        loop {
             let Some((number, mutants)) = tally.lock().expect("no panic").next() else { break };
             let mut random = Random::of(seed, number);
-            let tried = match Lab::of(fleet, number, &mut random, AIMED[usize::from(limit.is_none())]) {
+            let tried = match Lab::of(fleet, number, &mut random, patience) {
                 Some(mut lab) => {
                     lab.control(&tally);
-                    (0..mutants).take_while(|_| in_time() && lab.try_one(&tally)).count()
+                    (0..mutants).take_while(|_| lab.try_one(&tally)).count()
                 }
                 None => 0,
             };
