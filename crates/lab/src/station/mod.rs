@@ -14,9 +14,11 @@ pub use flood::Flood;
 pub use ping::{LossReport, Ping, PingResult, PingStream};
 pub use raw::RawSocket;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -24,6 +26,10 @@ use topology::MacAddr;
 
 use crate::error::{Error, Result};
 use crate::namespace::Namespace;
+use crate::wait::wait_until;
+
+/// Longest time for which a socket that was just closed may be held by a process that is being started.
+const HELD: Duration = Duration::from_secs(5);
 
 /// The name of a station's NIC.
 pub(crate) const NIC: &str = "eth0";
@@ -140,8 +146,7 @@ impl Station {
     /// # Errors
     /// [`Error::Socket`].
     pub fn tcp_listen(&self, address: SocketAddr) -> Result<TcpListener> {
-        let bound = self.within(|| TcpListener::bind(address))?;
-        bound.map_err(|source| Error::Socket { step: "listen in a station", source })
+        self.within(|| bound("listen in a station", || TcpListener::bind(address)))?
     }
 
     /// Binds a UDP socket. The socket is the station's; it can be used from anywhere.
@@ -149,8 +154,7 @@ impl Station {
     /// # Errors
     /// [`Error::Socket`].
     pub fn udp_bind(&self, address: SocketAddr) -> Result<UdpSocket> {
-        let bound = self.within(|| UdpSocket::bind(address))?;
-        bound.map_err(|source| Error::Socket { step: "bind in a station", source })
+        self.within(|| bound("bind in a station", || UdpSocket::bind(address)))?
     }
 
     /// Takes over the addresses that another program has given its NIC.
@@ -174,6 +178,16 @@ impl Deref for Station {
     fn deref(&self) -> &Namespace {
         &self.namespace
     }
+}
+
+/// Binds a socket. A process that is being started elsewhere has every socket of this one until it executes its program, so
+/// that the port of a socket that was just closed may be in use for a moment.
+fn bound<T>(step: &'static str, bind: impl Fn() -> io::Result<T>) -> Result<T> {
+    let tried = wait_until(step, HELD, || match bind() {
+        Err(held) if held.kind() == io::ErrorKind::AddrInUse => Err(held),
+        other => Ok(other),
+    })?;
+    tried.map_err(|source| Error::Socket { step, source })
 }
 
 fn address(entry: &Value) -> Option<IpNet> {
