@@ -15,7 +15,7 @@ use crate::filter;
 use crate::layout::*;
 use crate::limit::{self, limited};
 use crate::view::{Local, flagged};
-use crate::{physical, router, translation};
+use crate::{physical, router, translation, wire};
 
 /// ARP operations (RFC 826).
 pub(crate) const REQUEST: u16 = 1;
@@ -70,6 +70,7 @@ pub(crate) fn flows(local: &Local) -> Vec<Flow> {
     flows.extend(translation::base());
     flows.extend(filter::base());
     flows.extend(physical::base());
+    flows.extend(wire::base());
     flows
 }
 
@@ -99,6 +100,8 @@ fn misses() -> Vec<Flow> {
         (ARP_REPLY, Purpose::Unresolved),
         (ND_REPLY, Purpose::Unresolved),
         (DESTINATION, Purpose::UnknownDestination),
+        (NAMED_SOURCE, Purpose::NotNamed),
+        (NAMED_DESTINATION, Purpose::NotNamed),
         (PEER, Purpose::UnknownHost),
         (DELIVER, Purpose::NotHere),
         (SIMULATED, Purpose::NotRouted),

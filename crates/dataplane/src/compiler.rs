@@ -218,6 +218,7 @@ impl Compiler {
         let ports: BTreeSet<_> = old.ports.keys().chain(self.local.ports.keys()).collect();
         for id in ports.into_iter().filter(moved) {
             units_of_interface(&self.topology, id, &mut units);
+            units_of_wires(&self.topology, &id.clone().into(), &mut units);
         }
         if (&old.monitors, old.yields) != (&self.local.monitors, self.local.yields) {
             let networks = self.topology.networks().values().filter(|of| of.mode == DomainMode::Physical);
@@ -230,6 +231,7 @@ impl Compiler {
 
     fn units_of(&self, before: &Topology, topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
         units_of_placement(topology, of, units);
+        units_of_wires(topology, of, units);
         match of {
             ObjectRef::Interface(id) => {
                 units_of_interface(topology, id, units);
@@ -405,6 +407,22 @@ fn units_of_placement(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<
     if !placed.is_empty() || matches!(of, ObjectRef::Relation(_)) {
         units.extend(placed.into_iter().map(Unit::Domain));
         units.extend(topology.datapaths().keys().cloned().map(Unit::Peer));
+    }
+}
+
+/// What goes to other hosts as it is hangs on the records of the hosts, on their uplinks, and on each interface. Such records are
+/// few, and change seldom.
+fn units_of_wires(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
+    let uplink = |id| topology.interfaces().get(id).is_some_and(|interface| interface.is_host_interface());
+    let is_about = match of {
+        ObjectRef::HostPair(_) | ObjectRef::Datapath(_) | ObjectRef::Network(_) => true,
+        ObjectRef::Interface(id) => uplink(id),
+        ObjectRef::Binding(id) => uplink(id),
+        _ => false,
+    };
+    if is_about && !topology.host_pairs().is_empty() {
+        units.extend(topology.datapaths().keys().cloned().map(Unit::Peer));
+        units.extend(topology.interfaces().keys().cloned().map(Unit::Interface));
     }
 }
 

@@ -98,6 +98,8 @@ purposes! {
     Untranslated = 30, "no translation takes it";
     /// It belongs to no connection that may pass, or to one whose translation is gone.
     UnknownConnection = 31, "of no translated connection";
+    /// It came by a wire as it was, and names nobody who is known, or who is here.
+    NotNamed = 43, "from a wire, for an interface that is not here or from an unknown one";
     /// The sender's filter does not let it out.
     FilteredOut = 20, "filter of the sender";
     /// The receiver's filter does not let it in.

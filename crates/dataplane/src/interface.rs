@@ -20,7 +20,7 @@ use crate::cookie::Owner;
 use crate::filter::{identified, is_protected};
 use crate::layout::*;
 use crate::view::{Attachment, Place, View, asking_for, flagged, from_interface, from_prefix, in_domain};
-use crate::{limit, physical, security, simulated, translation};
+use crate::{limit, physical, security, simulated, translation, wire};
 
 /// Type of a VLAN tag (IEEE 802.1Q, section 9.6).
 const VLAN_TAG: u16 = 0x8100;
@@ -44,8 +44,9 @@ pub(crate) fn flows(view: View<'_>, id: &InterfaceId) -> (Vec<Flow>, Vec<Group>)
         Place::Simulated => simulated::flows(view, interface, &attachments),
     };
     let (translating, groups) = translation::of_leg(view, interface, place, &attachments);
+    let named = wire::of_interface(view, interface, place, &attachments);
     let cookie = Owner::Interface(interface.key).cookie();
-    (flows.into_iter().chain(translating).map(|flow| flow.with_cookie(cookie)).collect(), groups)
+    (flows.into_iter().chain(translating).chain(named).map(|flow| flow.with_cookie(cookie)).collect(), groups)
 }
 
 /// Meters of an interface on this host.

@@ -10,6 +10,10 @@ use crate::view::as_ipv6;
 pub const CLASSIFY: TableId = TableId(0);
 /// Reads the tunnel option of an admitted peer's packet.
 pub const TUNNEL_IN: TableId = TableId(10);
+/// Of a frame that comes by a wire as it was: from the name of its sender to the sender, and to the domain.
+pub const NAMED_SOURCE: TableId = TableId(11);
+/// From the name of its receiver to the receiver.
+pub const NAMED_DESTINATION: TableId = TableId(12);
 /// Whether a packet's source address in a network is leased.
 pub const SOURCE: TableId = TableId(20);
 /// Whether what a packet in a segment says of its sender's MAC address is true.
@@ -53,6 +57,10 @@ pub const DESTINATION: TableId = TableId(50);
 pub const PEER: TableId = TableId(60);
 /// Into the tunnel, if the packet fits.
 pub const TUNNEL_OUT: TableId = TableId(61);
+/// What may go to a host as it is: from the MAC address of its sender to the sender's name.
+pub const NAME_SOURCE: TableId = TableId(62);
+/// From the MAC address of its receiver to the receiver's name, and onto the wire. What has no names goes to [`TUNNEL_OUT`].
+pub const NAME_DESTINATION: TableId = TableId(63);
 /// From interface to port.
 pub const DELIVER: TableId = TableId(70);
 /// Like [`TRACK_OUT`], for what interfaces receive.
@@ -100,9 +108,11 @@ pub const NEIGHBOUR: TableId = TableId(93);
 pub const BACK: TableId = TableId(94);
 
 /// Every table, in the order in which a packet can meet them.
-pub const TABLES: [(TableId, &str); 45] = [
+pub const TABLES: [(TableId, &str); 49] = [
     (CLASSIFY, "classify"),
     (TUNNEL_IN, "tunnel_in"),
+    (NAMED_SOURCE, "named_source"),
+    (NAMED_DESTINATION, "named_destination"),
     (SOURCE, "source"),
     (SEGMENT_SOURCE, "segment_source"),
     (TRACK_OUT, "track_out"),
@@ -123,6 +133,8 @@ pub const TABLES: [(TableId, &str); 45] = [
     (RESOLVE, "resolve"),
     (DESTINATION, "destination"),
     (PEER, "peer"),
+    (NAME_SOURCE, "name_source"),
+    (NAME_DESTINATION, "name_destination"),
     (TUNNEL_OUT, "tunnel_out"),
     (DELIVER, "deliver"),
     (TRACK_IN, "track_in"),
@@ -169,6 +181,8 @@ pub const TUNNEL_MTU: u8 = 5;
 /// once the packet is on its way to a tunnel.
 pub const DESTINATION_IDENTITY: u8 = TUNNEL_MTU;
 /// The MAC address that [`RESOLVE`] found, in the low 48 bits of the 64-bit register (`reg6` and `reg7`).
+///
+/// On the way to another host it holds the name of the packet's sender instead: see [`NAME_SOURCE`].
 pub const RESOLVED_MAC: u8 = 3;
 /// The address for [`RESOLVE`], in a 128-bit register (`reg8` to `reg11`). IPv4 addresses are mapped ones (RFC 4291,
 /// section 2.5.5.2), so that no IPv6 address of a guest means the same.

@@ -17,7 +17,8 @@
 //!                                                   └─ RESOLVE ─> ARP_REPLY, ND_REPLY ─> back to the port
 //! ```
 //! `*_OUT` and `*_IN` are filters and security groups: see `filter`. Translation is the router's (`translation`), and so is what
-//! leads to the wires of physical networks (`physical`).
+//! leads to the wires of physical networks (`physical`). What hosts on one wire send each other as it is, goes another way than
+//! by tunnel: see `wire`.
 //!
 //! The compiler never sees a socket, a clock or the switch itself.
 
@@ -41,6 +42,7 @@ mod security;
 mod simulated;
 mod translation;
 mod view;
+mod wire;
 
 pub use compiler::{Compiler, Twin};
 pub use cookie::{Owner, Purpose};

@@ -15,12 +15,14 @@ use std::net::IpAddr;
 use crate::cookie::Owner;
 use crate::layout::*;
 use crate::view::{View, in_domain};
+use crate::wire;
 
 /// All flows of a peer.
 pub(crate) fn flows(view: View<'_>, id: &DatapathId) -> Vec<Flow> {
     let (Some(own), Some(peer)) = (view.own(), view.peer(id)) else { return Vec::new() };
     let cookie = Owner::Peer(peer.key).cookie();
-    let flows = outbound(view, peer).into_iter().chain(inbound(view, own, peer));
+    let flows =
+        outbound(view, peer).into_iter().chain(inbound(view, own, peer)).chain(wire::inbound(view, peer));
     flows.map(|flow| flow.with_cookie(cookie)).collect()
 }
 
@@ -49,7 +51,8 @@ fn outbound(view: View<'_>, peer: &Datapath) -> Option<Flow> {
     let way = view.topology.way(&view.local.datapath, &peer.uuid, None)?;
     let port = view.local.tunnels.get(&way.encapsulation)?;
     let matching = Match::new().reg(DESTINATION_HOST, peer.key.0);
-    Some(Flow::new(PEER, 100, matching, Instructions::apply(send(way, port.0)).then_goto(TUNNEL_OUT)))
+    let next = if wire::leads_to(view, &peer.uuid) { NAME_SOURCE } else { TUNNEL_OUT };
+    Some(Flow::new(PEER, 100, matching, Instructions::apply(send(way, port.0)).then_goto(next)))
 }
 
 /// What it may send: from any of its addresses to any of ours.

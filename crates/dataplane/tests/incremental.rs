@@ -400,7 +400,8 @@ fn placement() -> impl Strategy<Value = Value> {
 
 /// How two hosts wrap what they send each other.
 fn pair() -> impl Strategy<Value = Value> {
-    let kind = prop_oneof![Just(Some("geneve")), Just(Some("vxlan")), Just(Some("gre")), Just(None)];
+    let kinds = [Some("geneve"), Some("vxlan"), Some("gre"), Some("mac2mac"), Some("mac2mac"), None];
+    let kind = proptest::sample::select(kinds.to_vec());
     (0..HOSTS, 0..HOSTS, kind).prop_map(|(one, other, kind)| {
         let action = if kind.is_some() { "add_datapath_peer" } else { "remove_datapath_peer" };
         let mut attributes = json!({"peer_uuid": format!("dp-host{other}")});

@@ -12,13 +12,15 @@ use serde_json::Value;
 
 use crate::address::{HostKey, Revision};
 use crate::attributes::{Attributes, read};
-use crate::datapath::{Datapath, Encapsulation};
+use crate::datapath::Datapath;
 use crate::edit::Edit;
 use crate::error::{Error, ErrorKind};
 use crate::graph::Topology;
 use crate::id::{DatapathId, HostPairId, Id};
 use crate::meta::{Meta, MetaSpec};
 use crate::object::ObjectRef;
+use crate::underlay::TunnelMode;
+use crate::wire;
 
 /// What a user has to say of two hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -32,10 +34,10 @@ pub struct HostPair {
     pub datapath_uuids: [DatapathId; 2],
     /// How they are to wrap what they send each other; absent once the user has taken the record away.
     #[serde(default)]
-    pub encapsulation: Option<Encapsulation>,
+    pub encapsulation: Option<TunnelMode>,
     /// How they do, once both are ready for it; each in its own way if absent.
     #[serde(default)]
-    pub used: Option<Encapsulation>,
+    pub used: Option<TunnelMode>,
 }
 
 /// How two hosts wrap what they send each other, as users give it.
@@ -44,8 +46,8 @@ pub struct HostPair {
 pub struct HostPairSpec {
     /// The other host's datapath. In the path, if the path is of one pair.
     peer_uuid: Option<String>,
-    /// `geneve`, `vxlan` or `gre`. Required when adding.
-    #[schema(value_type = Option<Encapsulation>)]
+    /// `geneve`, `vxlan`, `gre` or `mac2mac`. Required when adding.
+    #[schema(value_type = Option<TunnelMode>)]
     encapsulation: Option<Value>,
 }
 
@@ -75,7 +77,11 @@ impl HostPair {
     pub(crate) fn add(edit: &mut Edit, uuid: &DatapathId, attributes: Attributes) -> Result<(), Error> {
         let spec: HostPairSpec = read(attributes)?;
         let (one, other) = spec.hosts(edit, uuid)?;
-        let encapsulation = Some(spec.encapsulation()?);
+        let mode = spec.mode()?;
+        if mode == TunnelMode::Mac2mac {
+            wire::may_be_shared(edit, &one, &other)?;
+        }
+        let encapsulation = Some(mode);
         let id = Self::id_of(one.key, other.key);
         match edit.topology().host_pairs().get(&id).cloned() {
             Some(old) => {
@@ -137,14 +143,9 @@ impl HostPairSpec {
         Ok((Datapath::clone(&*edit.datapath(uuid)?), Datapath::clone(&*edit.datapath(&peer)?)))
     }
 
-    fn encapsulation(&self) -> Result<Encapsulation, Error> {
+    fn mode(&self) -> Result<TunnelMode, Error> {
         let given = self.encapsulation.as_ref().ok_or_else(|| Error::missing("encapsulation"))?;
         let text = given.as_str().ok_or_else(|| Error::argument("encapsulation", "must be a text"))?;
-        if text == "mac2mac" {
-            let reason = "mac2mac is not offered: unwrapped frames do not say which network they are of, nor who sends \
-                          them, and whoever is on that wire could forge them; use geneve, or gre, which adds least";
-            return Err(Error::unfit("encapsulation", reason));
-        }
         text.parse().map_err(|reason: String| Error::unfit("encapsulation", reason))
     }
 }

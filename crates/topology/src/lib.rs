@@ -66,6 +66,7 @@ pub mod traffic;
 pub mod translation;
 pub mod underlay;
 pub mod walk;
+pub mod wire;
 
 pub use address::{
     DomainKey, Dpid, HostKey, IdentityKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,

@@ -26,7 +26,7 @@ pub fn of_overlay(topology: &Topology) -> u16 {
         })
         .collect();
     let overhead = used.iter().map(|(of, UnderlayAddress { address, .. })| of.overhead(*address)).max();
-    let of_pairs = topology.host_pairs().values().filter_map(|pair| pair.used);
+    let of_pairs = topology.host_pairs().values().filter_map(|pair| pair.used?.encapsulation());
     let of_pairs = of_pairs.flat_map(|used_by| used.iter().map(move |(_, at)| used_by.overhead(at.address)));
     let overhead = overhead.max(of_pairs.max());
     let default = || Encapsulation::default().overhead(std::net::Ipv4Addr::UNSPECIFIED.into());

@@ -85,6 +85,55 @@ impl std::str::FromStr for Encapsulation {
     }
 }
 
+/// How a user has two hosts send each other what their guests send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TunnelMode {
+    /// [`Encapsulation::Geneve`].
+    Geneve,
+    /// [`Encapsulation::Vxlan`].
+    Vxlan,
+    /// [`Encapsulation::Gre`].
+    Gre,
+    /// As they are, over a wire that both have an uplink to: see [`crate::wire`]. What cannot go so goes in the sender's own way.
+    Mac2mac,
+}
+
+impl TunnelMode {
+    /// How all of it is wrapped; `None` if only what has to be is.
+    pub fn encapsulation(self) -> Option<Encapsulation> {
+        match self {
+            Self::Geneve => Some(Encapsulation::Geneve),
+            Self::Vxlan => Some(Encapsulation::Vxlan),
+            Self::Gre => Some(Encapsulation::Gre),
+            Self::Mac2mac => None,
+        }
+    }
+}
+
+impl From<Encapsulation> for TunnelMode {
+    fn from(encapsulation: Encapsulation) -> Self {
+        match encapsulation {
+            Encapsulation::Geneve => Self::Geneve,
+            Encapsulation::Vxlan => Self::Vxlan,
+            Encapsulation::Gre => Self::Gre,
+        }
+    }
+}
+
+impl std::str::FromStr for TunnelMode {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "mac2mac" {
+            return Ok(Self::Mac2mac);
+        }
+        let encapsulation = text.parse::<Encapsulation>();
+        encapsulation
+            .map(Self::from)
+            .map_err(|_| format!("must be geneve, vxlan, gre or mac2mac, not {text}"))
+    }
+}
+
 /// How a host takes part in the underlay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Underlay {
@@ -139,7 +188,8 @@ impl Topology {
     pub fn way(&self, from: &DatapathId, to: &DatapathId, domain: Option<&DomainId>) -> Option<Way> {
         let (from, to) = (self.datapaths().get(from)?, self.datapaths().get(to)?);
         let own = from.underlay?.encapsulation;
-        let encapsulation = self.host_pair(from, to).and_then(|pair| pair.used).unwrap_or(own);
+        let encapsulation =
+            self.host_pair(from, to).and_then(|pair| pair.used?.encapsulation()).unwrap_or(own);
         let ends = in_common(from, to)?;
         let placed = domain.and_then(|domain| self.placed_ends(from, to, domain));
         Some(Way::new(encapsulation, placed.unwrap_or(ends)))

@@ -11,6 +11,7 @@ use sync::Replica;
 use topology::binding::{LOCAL_PORT, SeenPort};
 use topology::datapath::Encapsulation;
 use topology::host_pair::HostPair;
+use topology::underlay::TunnelMode;
 use topology::{DatapathId, Dpid, HostKey, InterfaceId, NodeId, Topology};
 
 use crate::monitors::{self, Flows, Monitor, Passage};
@@ -97,6 +98,7 @@ impl HostView {
         let used = own.iter().filter(|_| !peers.is_empty()).chain(&peers).map(|(_, of)| *of);
         // What a pair is to use, it is told to only once both have said that they can.
         let of_pairs = pairs(topology, datapath).flat_map(|pair| [pair.encapsulation, pair.used]).flatten();
+        let of_pairs = of_pairs.filter_map(TunnelMode::encapsulation);
         used.chain(of_pairs).all(|encapsulation| self.tunnels.contains_key(&encapsulation))
     }
 

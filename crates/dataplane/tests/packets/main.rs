@@ -25,4 +25,5 @@ mod source;
 mod switch;
 mod translation;
 mod tunnel;
+mod wire;
 mod world;

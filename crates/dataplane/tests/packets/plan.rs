@@ -8,6 +8,7 @@ use openflow::{Flow, OfPort};
 use serde_json::{Value, json};
 use topology::binding::{SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
+use topology::host_pair::HostPair;
 use topology::underlay::UnderlayAddress;
 use topology::{
     DatapathId, DomainId, DomainKey, Edit, InterfaceId, InterfaceKey, MacAddr, Request, Topology,
@@ -72,8 +73,13 @@ impl Plan {
 
     /// With a resource.
     pub(crate) fn with(mut self, resource: &str, attributes: Value) -> Self {
-        self.request(json!({"op": "create", "resource": resource, "attributes": attributes}));
+        self.create(resource, attributes);
         self
+    }
+
+    /// Makes a resource.
+    pub(crate) fn create(&mut self, resource: &str, attributes: Value) {
+        self.request(json!({"op": "create", "resource": resource, "attributes": attributes}));
     }
 
     /// Changes a resource.
@@ -96,6 +102,17 @@ impl Plan {
     /// With a segment.
     pub(crate) fn with_segment(self, id: &str) -> Self {
         self.with("segments", json!({"uuid": id, "mode": "virtual"}))
+    }
+
+    /// With two hosts that send each other what they send in a way that a user has chosen, and are ready for it.
+    pub(crate) fn with_peers(mut self, one: u8, other: u8, mode: &str) -> Self {
+        let attributes = json!({"peer_uuid": host_id(other), "encapsulation": mode});
+        self.request(json!({"op": "act", "action": "add_datapath_peer", "uuid": host_id(one), "attributes": attributes}));
+        let pairs: Vec<_> = self.topology.unsettled_host_pairs().cloned().collect();
+        self.edit(|edit, _| {
+            pairs.iter().for_each(|pair| HostPair::settle(edit, &pair.uuid, pair.meta.revision));
+        });
+        self
     }
 
     /// With an interface plugged in at a host.

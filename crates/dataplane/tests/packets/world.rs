@@ -47,6 +47,12 @@ impl World {
         &self.plan
     }
 
+    /// A user makes an object, and every host hears of it.
+    pub(crate) fn create(&mut self, resource: &str, attributes: serde_json::Value) {
+        self.plan.create(resource, attributes);
+        self.catch_up();
+    }
+
     /// A user changes an object, and every host hears of it.
     pub(crate) fn update(&mut self, resource: &str, uuid: &str, attributes: serde_json::Value) {
         self.plan.update(resource, uuid, attributes);

@@ -26,6 +26,7 @@ use sync::question::{Refusal, TraceQuery, TraceStart, Traced};
 use super::names::Names;
 use crate::control::{self, ControlError};
 use crate::settings::Settings;
+use packet::Packet;
 use tracker::{Resumed, parted};
 
 /// Longest description of a packet, in bytes: all fields there are take half of it.
@@ -90,8 +91,12 @@ fn start(names: &Names<'_>, start: &TraceStart) -> Result<(OfPort, String), Refu
             Ok((port, frame::fields(frame)?))
         }
         TraceStart::Tunnel { from, fields } => {
-            let way = names.topology.way(from, names.datapath, None);
-            let port = way.and_then(|way| names.tunnel_of(way.encapsulation));
+            let is_wrapped = Packet::of_flow(fields).names().is_none();
+            let way = names.topology.way(from, names.datapath, None).filter(|_| is_wrapped);
+            let tunnel = way.and_then(|way| names.tunnel_of(way.encapsulation));
+            let uplinks = names.topology.shared_uplinks(names.datapath, from);
+            let uplink = uplinks.first().filter(|_| !is_wrapped).and_then(|of| names.number_of(of));
+            let port = tunnel.or(uplink);
             let port =
                 port.ok_or_else(|| Refusal::Invalid(format!("this host has no tunnel from {from}")))?;
             Ok((port, fields.clone()))

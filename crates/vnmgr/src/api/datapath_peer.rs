@@ -2,8 +2,9 @@
 //! either of its hosts.
 
 use serde::Serialize;
-use topology::datapath::{Datapath, Encapsulation};
+use topology::datapath::Datapath;
 use topology::host_pair::HostPairSpec;
+use topology::underlay::TunnelMode;
 use topology::{Action, DatapathId, Topology};
 
 use super::relation::{Relation, relation_routes};
@@ -17,7 +18,7 @@ pub struct Peer {
     /// The other host's datapath.
     pub peer_uuid: DatapathId,
     /// How the two are to wrap what they send each other.
-    pub encapsulation: Encapsulation,
+    pub encapsulation: TunnelMode,
     /// Whether they do. They begin once both are ready to take it, so that nothing is lost.
     pub in_use: bool,
 }

@@ -17,8 +17,9 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 use sync::question::PeerRow;
 use tokio::time::{Instant, timeout_at};
-use topology::datapath::{Datapath, Encapsulation};
+use topology::datapath::Datapath;
 use topology::scope::reach;
+use topology::underlay::TunnelMode;
 use topology::{DatapathId, Topology};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -42,8 +43,8 @@ pub struct Tunnel {
     pub src_datapath_uuid: DatapathId,
     /// The host that receives.
     pub dst_datapath_uuid: DatapathId,
-    /// How packets are wrapped: as the sender does.
-    pub mode: Encapsulation,
+    /// How packets are wrapped: as the sender does. With `mac2mac`, what has to be is wrapped in the sender's own way.
+    pub mode: TunnelMode,
     /// The sender's address; absent if packets cannot go this way: an agent has never registered, or the hosts have no
     /// addresses of one family.
     #[schema(value_type = Option<String>, example = "192.0.2.1")]
@@ -123,10 +124,12 @@ impl Tunnel {
     fn between(topology: &Topology, from: &Datapath, to: &Datapath) -> Self {
         let way = topology.way(&from.uuid, &to.uuid, None);
         let own = from.underlay.map(|underlay| underlay.encapsulation);
+        let wrapped = way.map(|way| way.encapsulation).or(own).unwrap_or_default();
+        let unwrapped = topology.wire(&from.uuid, &to.uuid).map(|_| TunnelMode::Mac2mac);
         Self {
             src_datapath_uuid: from.uuid.clone(),
             dst_datapath_uuid: to.uuid.clone(),
-            mode: way.map(|way| way.encapsulation).or(own).unwrap_or_default(),
+            mode: unwrapped.unwrap_or(wrapped.into()),
             src_address: way.map(|way| way.from),
             dst_address: way.map(|way| way.to),
             counted: Counted::default(),

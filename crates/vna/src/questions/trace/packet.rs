@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use topology::walk::Tuple;
 use topology::walk::connection::Ends;
 use topology::walk::packet::protocol;
+use topology::wire::WireName;
 
 /// Number of SCTP (RFC 9260, section 3).
 const SCTP: u8 = 132;
@@ -137,6 +138,12 @@ impl Packet {
         known.into_iter().find(|address| !address.is_unspecified())
     }
 
+    /// Whom it is from and for, as hosts on one wire name interfaces to each other.
+    pub(super) fn names(&self) -> Option<(WireName, WireName)> {
+        let name = |field| WireName::of_address(self.fields.get(field)?.parse().ok()?);
+        Some((name("dl_src")?, name("dl_dst")?))
+    }
+
     /// What tells its connection apart; of an echo, not which one. None if it is nothing that connections are made of.
     pub(super) fn tuple(&self) -> Option<Tuple> {
         let address =
@@ -193,6 +200,13 @@ impl Packet {
         if let Ends::Ports { source, destination } = ends {
             self.fields.extend([("tp_src", source.to_string()), ("tp_dst", destination.to_string())]);
         }
+    }
+
+    /// The same without what says by which tunnel it might have gone.
+    pub(super) fn unwrapped(&self) -> String {
+        let mut packet = self.clone();
+        packet.fields.retain(|name, _| !name.starts_with("tun_"));
+        packet.fields()
     }
 
     /// As `ovs-ofctl(8)` writes it, for another switch.

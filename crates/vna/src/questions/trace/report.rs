@@ -19,7 +19,7 @@ use std::net::IpAddr;
 
 use openflow::{Cookie, OfPort, TableId};
 use sync::question::{MAX_ITEMS, TraceOutput, TraceStep, Traced};
-use topology::Topology;
+use topology::{DatapathId, InterfaceId, Topology};
 
 use super::super::names::{Names, Port};
 use super::packet::Packet;
@@ -219,6 +219,9 @@ impl Reading<'_> {
             return;
         }
         let output = match self.names.port_of(port) {
+            Some(Port::Guest(_, Some(uplink))) if let Some(host) = self.named_by(uplink) => {
+                TraceOutput::Tunnel { host: Some(host), fields: self.now.packet.unwrapped(), address: None }
+            }
             Some(Port::Guest(name, interface)) => {
                 TraceOutput::Port { name: name.clone(), interface: interface.clone() }
             }
@@ -234,9 +237,16 @@ impl Reading<'_> {
         self.now.outputs.push(output);
         self.now.just_sent = true;
     }
+
+    /// The host that the packet names, if it goes there by an uplink as it is.
+    fn named_by(&self, uplink: &InterfaceId) -> Option<DatapathId> {
+        let host = self.names.topology.datapath_of_key(self.now.packet.names()?.1.host)?;
+        let wire = self.names.topology.wire(self.names.datapath, &host.uuid);
+        (wire.as_ref() == Some(uplink)).then(|| host.uuid.clone())
+    }
 }
 
-fn host_at(topology: &Topology, address: IpAddr) -> Option<topology::DatapathId> {
+fn host_at(topology: &Topology, address: IpAddr) -> Option<DatapathId> {
     topology.datapaths_at(&address).into_iter().next()
 }
 
