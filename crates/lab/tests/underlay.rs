@@ -4,8 +4,9 @@ mod common;
 
 use std::time::Duration;
 
+use common::traced::live;
 use common::wires::{SECOND, describe};
-use common::{NETWORK, PATIENCE, apply_network, guest, ip, start, vnctl};
+use common::{NETWORK, PATIENCE, apply_network, attempt_vnctl, await_answer, guest, ip, start, vnctl};
 use lab::{Lab, Result, wait_until};
 use serde_json::Value;
 use topology::datapath::Encapsulation;
@@ -24,14 +25,7 @@ fn tunnel_filter(encapsulation: Encapsulation) -> &'static str {
 
 /// Waits until the manager has both hosts send with an encapsulation, and until packets of both have it on the wire.
 fn used(lab: &Lab, encapsulation: Encapsulation) -> Result<()> {
-    wait_until(format!("tunnels of {encapsulation}"), PATIENCE, || {
-        let text = vnctl(lab, "tunnels show --output json").map_err(|error| error.to_string())?;
-        let shown: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        let modes: Vec<_> =
-            shown.as_array().into_iter().flatten().map(|tunnel| tunnel["mode"].clone()).collect();
-        let wanted = encapsulation.to_string();
-        if modes.len() == 2 && modes.iter().all(|mode| *mode == wanted) { Ok(()) } else { Err(text) }
-    })?;
+    are_shown(lab, &encapsulation.to_string())?;
     for (from, to) in [(0, 1), (1, 0)] {
         let [from, to] = [from, to].map(|host| lab.host(host));
         let filter = format!(
@@ -43,6 +37,28 @@ fn used(lab: &Lab, encapsulation: Encapsulation) -> Result<()> {
         to.capture_on("uplink", &filter)?.wait_for(20, PATIENCE)?;
     }
     Ok(())
+}
+
+/// The same of what goes as it is over the wire outside, between the first two guests.
+fn used_as_it_is(lab: &Lab) -> Result<()> {
+    are_shown(lab, "mac2mac")?;
+    for (from, to) in [(1, 2), (2, 1)] {
+        // Both MAC addresses are names of interfaces.
+        let filter = format!("ether[0] == 0x0e and ether[6] == 0x0e and src {} and dst {}", ip(from), ip(to));
+        lab.host(usize::from(to - 1)).capture_on("outside", &filter)?.wait_for(20, PATIENCE)?;
+    }
+    Ok(())
+}
+
+/// Waits until the manager has both hosts send so.
+fn are_shown(lab: &Lab, wanted: &str) -> Result<()> {
+    wait_until(format!("tunnels of {wanted}"), PATIENCE, || {
+        let text = vnctl(lab, "tunnels show --output json").map_err(|error| error.to_string())?;
+        let shown: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let modes: Vec<_> =
+            shown.as_array().into_iter().flatten().map(|tunnel| tunnel["mode"].clone()).collect();
+        if modes.len() == 2 && modes.iter().all(|mode| *mode == wanted) { Ok(()) } else { Err(text) }
+    })
 }
 
 #[test]
@@ -73,6 +89,53 @@ fn hosts_change_how_they_wrap_packets_while_guests_talk() -> Result<()> {
         let ports = lab.host(0).ovs_vsctl(["list-ports", "br-int"]).map_err(|error| error.to_string())?;
         if ports.contains("vn-vxlan") || ports.contains("vn-gre") { Err(ports) } else { Ok(()) }
     })
+}
+
+#[test]
+fn hosts_on_one_wire_send_each_other_frames_as_they_are() -> Result<()> {
+    let lab = start(Lab::builder().hosts(2))?;
+    let (one, two) = (lab.host(0).add_guest(guest(1))?, lab.host(1).add_guest(guest(2))?);
+    apply_network(&lab, [1, 2])?;
+    let add = "datapaths peers add dp-host1 dp-host2 --encapsulation";
+    let refused = attempt_vnctl(&lab, &format!("{add} mac2mac"))?;
+    assert!(refused.stderr.contains("in one physical network"), "{refused}");
+
+    vnctl(&lab, "networks add --uuid nw-wire --mode physical --ipv4-network 203.0.113.0")?;
+    for host in lab.hosts() {
+        host.ovs_vsctl(["add-port", "br-int", "outside"])?;
+        let name = host.name();
+        let owner = format!("--owner-datapath-uuid dp-{name} --port-name outside");
+        vnctl(
+            &lab,
+            &format!("interfaces add --uuid if-{name} --mode host --network-uuid nw-wire {owner} --wait"),
+        )?;
+    }
+    let stream = one.start_ping(ip(2), INTERVAL)?;
+    stream.wait_for_more(20, PATIENCE)?;
+    let changes = ["mac2mac", "geneve", "mac2mac"];
+    for mode in changes {
+        vnctl(&lab, &format!("{add} {mode}"))?;
+        match mode.parse() {
+            Ok(encapsulation) => used(&lab, encapsulation)?,
+            Err(_) => used_as_it_is(&lab)?,
+        }
+        stream.wait_for_more(100, PATIENCE)?;
+    }
+    // Nothing of it needs the underlay.
+    lab.host(0).cut_underlay()?;
+    stream.wait_for_more(100, PATIENCE)?;
+    assert!(two.ping(ip(1))?.is_perfect());
+    let traced = live(&lab, &format!("if-inst1 --to {} --reply --icmp", ip(2)))?;
+    assert_eq!([&traced["agrees"], &traced["reply"]["agrees"]], [true, true], "{traced:#}");
+    lab.host(0).restore_underlay()?;
+    let report = stream.finish()?;
+    assert!(report.lost.len() <= changes.len(), "{report:?}");
+    assert!(report.longest_gap <= INTERVAL * 2, "{report:?}");
+
+    // Without an uplink it is as if nobody had asked for it.
+    lab.host(1).ovs_vsctl(["del-port", "br-int", "outside"])?;
+    are_shown(&lab, "geneve")?;
+    await_answer(&one, ip(2))
 }
 
 /// Has a host carry the guests' network by its interface on the second wire.

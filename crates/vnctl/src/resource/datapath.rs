@@ -35,7 +35,7 @@ pub(crate) static DATAPATH_PEERS: Resource = Resource {
         Attribute::new("peer_uuid", Kind::Uuid("dp"), "The other host's datapath").required(),
         Attribute::new(
             "encapsulation",
-            Kind::OneOf(&["geneve", "vxlan", "gre"]),
+            Kind::OneOf(&["geneve", "vxlan", "gre", "mac2mac"]),
             "How the two wrap what they send each other",
         )
         .required(),
