@@ -91,7 +91,11 @@ static TUNNELS: Resource = Resource {
     attributes: &[
         Attribute::new("src_datapath_uuid", Kind::Uuid("dp"), "The host that sends"),
         Attribute::new("dst_datapath_uuid", Kind::Uuid("dp"), "The host that receives"),
-        Attribute::new("mode", Kind::OneOf(&["geneve", "vxlan", "gre", "mac2mac"]), "How packets are wrapped"),
+        Attribute::new(
+            "mode",
+            Kind::OneOf(&["geneve", "vxlan", "gre", "mac2mac"]),
+            "How packets are wrapped",
+        ),
         Attribute::new("src_address", Kind::Text, "The sender's address"),
         Attribute::new("dst_address", Kind::Text, "The receiver's address"),
     ],
