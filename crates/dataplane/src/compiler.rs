@@ -230,7 +230,7 @@ impl Compiler {
     }
 
     fn units_of(&self, before: &Topology, topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
-        units_of_placement(topology, of, units);
+        self.units_of_placement(topology, of, units);
         units_of_wires(topology, of, units);
         match of {
             ObjectRef::Interface(id) => {
@@ -358,6 +358,26 @@ impl Compiler {
         units.extend(hosts.into_iter().map(Unit::Peer));
     }
 
+    /// What hangs on records that say by which address a host carries a domain, and so which addresses the host has.
+    fn units_of_placement(&self, topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
+        if topology.relations().is_empty() {
+            return;
+        }
+        if let ObjectRef::Network(id) = of {
+            units.extend(topology.domain_of_network(id).map(Unit::Domain));
+            return;
+        }
+        units.extend(topology.domains_placed_by(of).into_iter().map(Unit::Domain));
+        for host in topology.hosts_placed_by(of) {
+            self.units_of_ways(topology, &host, units);
+            // Of hosts with one address, one admits it.
+            let addresses = topology.placed_addresses(&host).into_iter();
+            let alike = addresses
+                .flat_map(|at| topology.hosts_placed_at(at).into_iter().chain(topology.datapaths_at(&at)));
+            units.extend(alike.map(Unit::Peer));
+        }
+    }
+
     fn units_of_datapath(
         &self,
         before: &Topology,
@@ -388,25 +408,6 @@ impl Compiler {
                 units_of_interface(topology, &interface, units);
             }
         }
-    }
-}
-
-/// What hangs on records that say by which address a host carries a domain. Which addresses a host has been given is told by the
-/// records of all, so a change of one may concern every host.
-fn units_of_placement(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
-    if topology.relations().is_empty() {
-        return;
-    }
-    let placed = match of {
-        ObjectRef::Network(id) => {
-            units.extend(topology.domain_of_network(id).map(Unit::Domain));
-            return;
-        }
-        _ => topology.domains_placed_by(of),
-    };
-    if !placed.is_empty() || matches!(of, ObjectRef::Relation(_)) {
-        units.extend(placed.into_iter().map(Unit::Domain));
-        units.extend(topology.datapaths().keys().cloned().map(Unit::Peer));
     }
 }
 

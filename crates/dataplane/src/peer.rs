@@ -97,9 +97,7 @@ fn admits(view: View<'_>, peer: &Datapath, encapsulation: Encapsulation, address
         return *first == peer.uuid;
     }
     // Records, too, may give several hosts one address that none of them has registered.
-    let mut hosts = view.topology.datapaths().keys();
-    hosts.find(|host| alike(host) && view.topology.placed_addresses(host).contains(&address))
-        == Some(&peer.uuid)
+    view.topology.hosts_placed_at(address).iter().find(alike) == Some(&peer.uuid)
 }
 
 fn send(way: Way, port: u32) -> Vec<Action> {

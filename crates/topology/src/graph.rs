@@ -262,6 +262,7 @@ impl Topology {
         domains_of_interface: InterfaceId => DomainId, "The L2 domains an interface is in.";
         interfaces_in_domain: DomainId => InterfaceId, "The interfaces in an L2 domain.";
         uplinks_of_domain: DomainId => InterfaceId, "The uplinks or edges of an L2 domain.";
+        host_interfaces_at: IpAddr => InterfaceId, "The host interfaces with an address in the underlay.";
         simulated_in_domain: DomainId => InterfaceId, "The simulated interfaces in an L2 domain.";
         domains_on: DatapathId => DomainId, "The L2 domains with an interface on a host.";
         hosts_of_domain: DomainId => DatapathId, "The hosts with an interface in an L2 domain.";
@@ -652,11 +653,15 @@ impl Topology {
             .collect();
         let mut domains: BTreeSet<_> = addresses.iter().filter_map(|(_, _, domain)| domain.clone()).collect();
         let interface = self.interfaces.get(id);
-        if addresses.is_empty() || interface.is_some_and(|interface| interface.is_host_interface()) {
+        let is_host_interface = interface.is_some_and(|interface| interface.is_host_interface());
+        if addresses.is_empty() || is_host_interface {
             domains.extend(interface.and_then(|interface| self.domain_named_by(interface)));
         }
+        let leases = is_host_interface.then(|| self.index.ip_leases_of_interface.iter(id));
+        let leases = leases.into_iter().flatten().filter_map(|lease| self.ip_leases.get(lease));
+        let underlay = leases.map(|lease| lease.address.ip()).collect();
         let host = self.host_of_interface(id).cloned();
-        Place { addresses, domains, host, mode: interface.map(|of| of.mode) }
+        Place { addresses, domains, host, mode: interface.map(|of| of.mode), underlay }
     }
 }
 

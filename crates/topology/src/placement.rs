@@ -158,6 +158,27 @@ impl Topology {
         }
     }
 
+    /// The hosts whose underlay addresses a record, a host interface or its lease has a say about.
+    pub fn hosts_placed_by(&self, record: &ObjectRef) -> BTreeSet<DatapathId> {
+        let owner = |interface: &InterfaceId| {
+            let interface = self.interfaces().get(interface).filter(|of| of.is_host_interface());
+            interface.and_then(|interface| interface.owner().cloned()).into_iter().collect()
+        };
+        match record {
+            ObjectRef::Relation(RelationId { owner, other }) => {
+                let ends = [owner, other].into_iter();
+                ends.filter_map(|end| if let End::Datapath(host) = end { Some(host.clone()) } else { None })
+                    .collect()
+            }
+            ObjectRef::Interface(interface) => owner(interface),
+            ObjectRef::IpLease(lease) => {
+                let holder = self.ip_leases().get(lease).and_then(|lease| lease.holder.as_ref());
+                holder.map_or_else(BTreeSet::new, |holder| owner(&holder.interface_uuid))
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+
     /// The domains that a host interface may carry.
     fn domains_by_interface(&self, interface: &InterfaceId) -> BTreeSet<DomainId> {
         let records = self.relations_naming(&interface.clone().into()).into_iter();

@@ -228,6 +228,13 @@ impl Topology {
         records.filter_map(|record| self.address_of(host, record)).collect()
     }
 
+    /// The hosts that records give an underlay address, whether their agents know it or not.
+    pub fn hosts_placed_at(&self, address: IpAddr) -> BTreeSet<DatapathId> {
+        let interfaces = self.host_interfaces_at(&address).into_iter();
+        let owners = interfaces.filter_map(|id| self.interfaces().get(&id)?.owner().cloned());
+        owners.filter(|host| self.placed_addresses(host).contains(&address)).collect()
+    }
+
     /// The domains that records may have carried over another address of a host.
     pub fn domains_placed_on(&self, host: &DatapathId) -> BTreeSet<DomainId> {
         let records = self.relations_naming(&host.clone().into()).into_iter();

@@ -96,6 +96,7 @@ pub(super) struct Index {
     pub(super) interfaces_in_domain: MultiMap<DomainId, InterfaceId>,
     pub(super) simulated_in_domain: MultiMap<DomainId, InterfaceId>,
     pub(super) uplinks_of_domain: MultiMap<DomainId, InterfaceId>,
+    pub(super) host_interfaces_at: MultiMap<IpAddr, InterfaceId>,
     pub(super) mac_leases_of_address: MultiMap<(DomainId, MacAddr), MacLeaseId>,
     pub(super) domains_on: MultiMap<DatapathId, DomainId>,
     pub(super) hosts_of_domain: MultiMap<DomainId, DatapathId>,
@@ -109,6 +110,8 @@ pub(super) struct Place {
     pub(super) domains: BTreeSet<DomainId>,
     pub(super) host: Option<DatapathId>,
     pub(super) mode: Option<InterfaceMode>,
+    /// Of a host interface: its addresses in the underlay.
+    pub(super) underlay: BTreeSet<IpAddr>,
 }
 
 impl Index {
@@ -313,6 +316,9 @@ impl Index {
 
     /// Puts an interface where it is.
     pub(super) fn learn(&mut self, id: &InterfaceId, place: &Place) {
+        for address in &place.underlay {
+            self.host_interfaces_at.insert(*address, id.clone());
+        }
         for (lease, mac, domain) in &place.addresses {
             if let Some(domain) = domain {
                 self.mac_leases_of_address.insert((domain.clone(), *mac), lease.clone());
@@ -337,6 +343,9 @@ impl Index {
 
     /// Takes an interface away from where it was.
     pub(super) fn forget(&mut self, id: &InterfaceId, place: &Place) {
+        for address in &place.underlay {
+            self.host_interfaces_at.remove(address, id);
+        }
         for (lease, mac, domain) in &place.addresses {
             if let Some(domain) = domain {
                 self.mac_leases_of_address.remove(&(domain.clone(), *mac), lease);
