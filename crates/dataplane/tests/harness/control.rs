@@ -1,7 +1,7 @@
 //! OpenFlow with a switch, as an agent does it: installs programs, counts, hears questions.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use openflow::{
 };
 use tokio::runtime::Runtime;
 
-use crate::switch::{underlay_ipv4, underlay_ipv6};
+use crate::switch::{underlay_addresses, underlay_mark, uplinks};
 
 /// A connection to a switch.
 pub(crate) struct Control {
@@ -55,16 +55,12 @@ impl Control {
     /// Installs a program. What the switch refuses, it refuses as a whole, meters aside.
     ///
     /// A dummy underlay knows no address to be local, and so routes no packet whose source is given. The host's is
-    /// cleared instead, also of what came from a tunnel; the route gives the same.
+    /// cleared instead, also of what came from a tunnel; the route gives the same, by the mark of the uplink.
     pub(crate) fn put(&mut self, mut program: Program, host: u8) -> Result<(), BundleError> {
-        let cleared = |action: &mut Action| {
-            if *action == Action::set_field(Field::TunSrc, underlay_ipv4(host)) {
-                *action = Action::set_field(Field::TunSrc, Ipv4Addr::UNSPECIFIED);
-            } else if *action == Action::set_field(Field::TunIpv6Src, underlay_ipv6(host)) {
-                *action = Action::set_field(Field::TunIpv6Src, Ipv6Addr::UNSPECIFIED);
-            }
-        };
-        program.flows.values_mut().for_each(|flow| flow.instructions.apply.iter_mut().for_each(cleared));
+        for flow in program.flows.values_mut() {
+            let apply = std::mem::take(&mut flow.instructions.apply);
+            flow.instructions.apply = apply.into_iter().flat_map(|action| marked(action, host)).collect();
+        }
         let delta = self.told.difference(&program);
         for meter in &delta.add_meters {
             self.send(Message::MeterMod(MeterMod::Add(meter.clone())));
@@ -145,5 +141,26 @@ impl Control {
 
     fn send(&self, message: Message) {
         self.runtime.block_on(self.connection.send(message)).expect("the switch agrees");
+    }
+}
+
+/// An action, or, if it gives one of the host's own addresses as the source of a tunnel, what does the same for a dummy underlay.
+fn marked(action: Action, host: u8) -> Vec<Action> {
+    for uplink in uplinks() {
+        let own = underlay_addresses(host, uplink).into_iter().find(|own| action == source(*own));
+        let unspecified: IpAddr = match own {
+            Some(IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
+            Some(IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+            None => continue,
+        };
+        return vec![source(unspecified), Action::set_field(Field::PktMark, underlay_mark(uplink))];
+    }
+    vec![action]
+}
+
+fn source(address: IpAddr) -> Action {
+    match address {
+        IpAddr::V4(address) => Action::set_field(Field::TunSrc, address),
+        IpAddr::V6(address) => Action::set_field(Field::TunIpv6Src, address),
     }
 }

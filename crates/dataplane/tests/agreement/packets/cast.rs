@@ -10,6 +10,7 @@ use super::aimed::Aim;
 use super::parties::{Party, parties};
 use crate::fleet::{PORTS, port_name, port_number};
 use crate::scene::{host_of, number_of};
+use crate::switch::host_of_number;
 
 /// Who a packet may be from, and where it may go.
 pub(super) struct Cast {
@@ -39,7 +40,7 @@ impl Cast {
             .and_then(|key| topology.interface_of_key(InterfaceKey(key)).map(|of| of.uuid.clone()));
         let domain = value(Field::Metadata).and_then(|value| u32::try_from(value).ok()).map(DomainKey);
         let tunnel = value(Field::TunSrc).or(value(Field::TunIpv6Src));
-        let from_host = tunnel.and_then(|address| u8::try_from(address & 0xff).ok()?.checked_sub(1));
+        let from_host = tunnel.and_then(|address| host_of_number(u8::try_from(address & 0xff).ok()?));
         let v4 = |value: u128| u32::try_from(value).ok().map(|of| IpAddr::from(Ipv4Addr::from(of)));
         let source = value(Field::Ipv4Src).or(value(Field::CtNwSrc)).and_then(v4);
         let v6 = || value(Field::Ipv6Src).or(value(Field::CtIpv6Src));
