@@ -9,6 +9,7 @@ use topology::walk::{Answer, Content, Decision, Fragment, Outcome, Packet, Paylo
 use crate::campaign::PACKETS;
 use crate::forms::Form;
 use crate::scene::Story;
+use crate::wire::Crossing;
 
 /// How many pairs were about what.
 #[derive(Default)]
@@ -23,12 +24,14 @@ const MANY: usize = 5;
 const TOPOLOGIES: usize = 10;
 
 /// What has to be covered, in pairs of ten thousand.
-const LEAST: [(&str, usize); 27] = [
+const LEAST: [(&str, usize); 29] = [
     ("address resolution", 400),
     ("allowed by groups", 200),
     ("answered by a service", 40),
     ("answered by the network", 400),
     ("broadcast or multicast", 800),
+    ("between hosts that change how they wrap", 25),
+    ("between hosts with an encapsulation of their own", 25),
     ("delivered", 1500),
     ("dropped by a filter", 300),
     ("dropped by groups", 300),
@@ -84,6 +87,7 @@ impl Coverage {
         about.extend(wires.filter_map(|step| of_wire(story, &step.object)));
         about.extend(of_wire(story, &sent.from.clone().into()));
         about.extend(story.walk.outcomes.iter().filter_map(of_outcome));
+        about.extend(story.observed.crossings.iter().flat_map(|of| of_crossing(story, of)));
         if is_resolution(&sent.packet.content) {
             about.push("address resolution");
         }
@@ -144,6 +148,19 @@ fn of_wire(story: &Story, object: &ObjectRef) -> Option<&'static str> {
         Some(_) => "gateways of physical networks",
         None => "edges of segments",
     })
+}
+
+/// What users have said of the hosts between which it goes.
+fn of_crossing(story: &Story, crossing: &Crossing) -> Vec<&'static str> {
+    let topology = &story.topology;
+    let hosts = crossing.hosts().map(|hosts| hosts.map(|host| topology.datapaths().get(&host)));
+    let Some([Some(from), Some(to)]) = hosts else { return Vec::new() };
+    let pair = topology.host_pair(from, to);
+    let of_pair = pair.map(|pair| match pair.is_settled() {
+        true => "between hosts with an encapsulation of their own",
+        false => "between hosts that change how they wrap",
+    });
+    of_pair.into_iter().collect()
 }
 
 fn is_resolution(content: &Content) -> bool {

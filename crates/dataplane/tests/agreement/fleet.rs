@@ -10,6 +10,7 @@ use dataplane::{FlowKey, Program, Purpose};
 use openflow::{BundleError, Field, OfPort, PacketIn};
 
 use crate::switch::{Switch, underlay_host};
+use crate::wire::Crossing;
 
 /// Hosts.
 pub(crate) const HOSTS: u8 = 3;
@@ -55,6 +56,8 @@ pub(crate) struct Observed {
     pub(crate) origins: Vec<u128>,
     /// Whose address gateways' agents are to ask for.
     pub(crate) hops: Vec<IpAddr>,
+    /// What has crossed the underlay.
+    pub(crate) crossings: Vec<Crossing>,
     /// Frames go round between hosts.
     pub(crate) is_endless: bool,
 }
@@ -167,6 +170,7 @@ impl Fleet {
                 observed.frames.sort();
                 return observed;
             }
+            observed.crossings.extend(crossing.iter().filter_map(|frame| Crossing::of(frame)));
             for frame in &crossing {
                 // A wrong address is nobody's.
                 if let Some((host, switch)) =

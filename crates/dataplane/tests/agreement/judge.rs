@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use dataplane::layout::Question;
 use topology::datapath::Encapsulation;
 use topology::walk::{Answer, Content, Decision, IpPacket, Outcome, Packet, Payload, Reason};
-use topology::{DatapathId, DomainId, InterfaceId, MacAddr, ObjectRef};
+use topology::{DatapathId, DomainId, InterfaceId, MacAddr, ObjectRef, Topology};
 
 pub(crate) use drops::{counted, is_counted};
 use frames::{is_malformed, same};
@@ -46,6 +46,12 @@ pub(crate) struct Chosen {
 pub(crate) fn compare(story: &Story, sent: &Sent) -> Result<Chosen, String> {
     if story.observed.is_endless {
         return Err(format!("sent by {}: {:?}\ngoes round between hosts", sent.from, sent.packet));
+    }
+    if let Some(astray) = story.observed.crossings.iter().find(|of| !of.is_as_said(&story.topology)) {
+        return Err(format!(
+            "sent by {}: {:?}\nand crosses the underlay as nobody says: {astray:?}",
+            sent.from, sent.packet
+        ));
     }
     if !tells_sizes(story) || !tells_hops(story) {
         return Err(format!(
@@ -102,9 +108,16 @@ fn tells_whose(story: &Story, sent: &Sent) -> bool {
     // What goes to all is tunnelled as nobody's.
     let is_plain = !sent.packet.destination.is_multicast()
         && story.walk.steps.iter().all(|step| is_own(&step.what))
-        && story.scene().hosts.iter().all(|host| *host == Encapsulation::Geneve);
+        && tells_senders(&story.topology);
     let key = story.topology.interfaces().get(&sent.from).map(|of| u128::from(of.key.0));
     !is_plain || story.observed.askers.iter().all(|asker| Some(*asker) == key)
+}
+
+/// Whether tunnels say between all hosts who sends.
+fn tells_senders(topology: &Topology) -> bool {
+    let hosts = || topology.datapaths().keys();
+    let mut ways = hosts().flat_map(|from| hosts().filter_map(|to| topology.way(from, to, None)));
+    ways.all(|way| way.encapsulation == Encapsulation::Geneve)
 }
 
 /// Whether agents are told who sent a routed packet into the first router. On another host that is who sent it there.

@@ -27,6 +27,7 @@ mod shrink;
 #[path = "../harness/switch.rs"]
 mod switch;
 mod topologies;
+mod wire;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -9,16 +9,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use topology::binding::{SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
+use topology::host_pair::HostPair;
 use topology::walk::{Answer, Connection, Connections, Outcome, Packet, Reason, Tracker, Walk, walk};
 use topology::{DatapathId, DomainId, Dpid, Edit, InterfaceId, MacAddr, Request, Topology};
 
 use crate::fleet::{Fleet, HOSTS, Observed, PORTS, port_name, port_number};
 use crate::forms::Form;
 use crate::judge;
-use crate::switch::{tunnel_port, underlay_ipv4, underlay_ipv6};
+use crate::switch::{tunnel_port, underlay_addresses};
 
 /// MTU of the underlay, in bytes.
 pub(crate) const UNDERLAY_MTU: u16 = 1500;
+
+/// In place of a request: every host has realized what is said of pairs of them, and the manager goes on from there.
+pub(crate) const SETTLE: &str = "settle";
 
 /// What happens, in a form that can be kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,7 +35,7 @@ pub(crate) struct Scene {
     /// The underlay is IPv6.
     #[serde(default)]
     pub(crate) over_ipv6: bool,
-    /// Requests, in order. What is refused is left out. An interface with the id of a port is plugged in there.
+    /// Requests, in order, and [`SETTLE`]. What is refused is left out. An interface with the id of a port is plugged in there.
     pub(crate) asks: Vec<Value>,
     /// Who on the wire of a physical network has answered.
     #[serde(default)]
@@ -76,8 +80,8 @@ impl Scene {
     pub(crate) fn topology(&self) -> Topology {
         let mut draft = Draft::default();
         for (host, encapsulation) in (0..).zip(&self.hosts) {
-            let address: IpAddr =
-                if self.over_ipv6 { underlay_ipv6(host).into() } else { underlay_ipv4(host).into() };
+            let [ipv4, ipv6] = underlay_addresses(host, 0);
+            let address = if self.over_ipv6 { ipv6 } else { ipv4 };
             let underlay = Underlay { encapsulation: *encapsulation, address, mtu: UNDERLAY_MTU };
             let node_id = format!("host{host}").parse().expect("a node id");
             let registration = Registration::new(node_id, Dpid(u64::from(host) + 1), underlay);
@@ -133,6 +137,9 @@ struct Draft {
 impl Draft {
     /// Carries a request out, if it may be.
     fn ask(&mut self, ask: &Value) {
+        if *ask == SETTLE {
+            return self.settle();
+        }
         let request: Request = serde_json::from_value(ask.clone()).expect("a well-formed request");
         let done = self.edit(|edit, _| Request::execute_all([request], edit).is_ok());
         let id = ask["attributes"]["uuid"].as_str().filter(|_| done && ask["op"] == "create");
@@ -140,6 +147,15 @@ impl Draft {
         if let Some([host @ b'0'..=b'9', b'0'..=b'9']) = place {
             self.plug(host - b'0', id.expect("it is there"));
         }
+    }
+
+    /// As the manager does once both hosts of a pair have realized what is said of it.
+    fn settle(&mut self) {
+        let pairs: Vec<_> = self.topology.unsettled_host_pairs().cloned().collect();
+        self.edit(|edit, _| {
+            pairs.iter().for_each(|pair| HostPair::settle(edit, &pair.uuid, pair.meta.revision));
+            true
+        });
     }
 
     fn plug(&mut self, host: u8, id: &str) {
@@ -283,6 +299,7 @@ pub(crate) fn number_of(host: &DatapathId) -> Option<u8> {
     host.to_string().strip_prefix("dp-host")?.parse().ok()
 }
 
-fn host_id(host: u8) -> DatapathId {
+/// The id of a host.
+pub(crate) fn host_id(host: u8) -> DatapathId {
     format!("dp-host{host}").parse().expect("an id")
 }

@@ -180,11 +180,7 @@ fn with_other_actions(flow: &Flow) -> impl Iterator<Item = (Fault, Flow)> {
         })
     });
     // Of a flow with one action and nothing else, that is all.
-    let is_unseen = |action: &Action| match action {
-        // A dummy underlay does not look at it.
-        Action::SetField(set) => matches!(set.field(), Field::TunSrc | Field::TunIpv6Src),
-        action => matches!(action, Action::Meter(_)),
-    };
+    let is_unseen = |action: &Action| matches!(action, Action::Meter(_));
     let lost = (0..apply.len()).filter(|place| !is_unseen(&apply[*place])).map(|place| {
         let mut wrong = flow.clone();
         wrong.instructions.apply.remove(place);
@@ -226,12 +222,14 @@ fn other_value(set: &SetField) -> Option<(Fault, Action)> {
     let lowest = set.mask() & set.mask().wrapping_neg();
     let other = |value: u128| Action::set_field_masked(set.field(), Value(value), Value(set.mask()));
     match set.field() {
+        // It names no address but clears one.
+        Field::TunDst | Field::TunIpv6Dst | Field::TunSrc | Field::TunIpv6Src if set.value() == 0 => None,
         // Hosts are numbered from 1: another one's.
-        Field::TunDst | Field::TunIpv6Dst => {
+        Field::TunDst | Field::TunIpv6Dst | Field::TunSrc | Field::TunIpv6Src => {
             Some((Fault::TunnelAddress, other(set.value() ^ if set.value() & 1 == 1 { 3 } else { 1 })))
         }
-        // A dummy underlay does not look at it, and the wire shows no option of any flow but ours.
-        Field::TunSrc | Field::TunIpv6Src | Field::TunMetadata { .. } | Field::InPortNxm => None,
+        // The wire shows no option of any flow but ours.
+        Field::TunMetadata { .. } | Field::InPortNxm => None,
         _ => Some((Fault::Value, other(set.value() ^ lowest))),
     }
 }

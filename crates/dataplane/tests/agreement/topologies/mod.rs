@@ -3,10 +3,10 @@
 //! Requests that do not fit each other are refused and left out, so what is here need not know all rules.
 
 mod routers;
+mod underlay;
 
 use serde_json::{Value, json};
 use topology::MacAddr;
-use topology::datapath::Encapsulation;
 
 use crate::fleet::{HOSTS, PORTS, port_name};
 use crate::random::Random;
@@ -71,12 +71,7 @@ struct Asks {
 
 /// A random topology, without packets.
 pub(crate) fn any(random: &mut Random) -> Scene {
-    let encapsulation = |random: &mut Random| match random.below(10) {
-        0 => Encapsulation::Vxlan,
-        1 => Encapsulation::Gre,
-        _ => Encapsulation::Geneve,
-    };
-    let hosts = (0..HOSTS).map(|_| encapsulation(random)).collect();
+    let hosts = (0..HOSTS).map(|_| underlay::encapsulation(random)).collect();
     let over_ipv6 = random.percent(20);
     let mut asks = Asks { asks: Vec::new(), random: random.clone(), inside: Vec::new() };
     asks.domains();
@@ -85,6 +80,7 @@ pub(crate) fn any(random: &mut Random) -> Scene {
     asks.servers();
     asks.routers();
     asks.translations();
+    asks.pairs();
     *random = asks.random;
     let neighbours = OUTSIDE[..2].iter().flat_map(|number| {
         [ipv4(0, *number), ipv6(0, *number)]
@@ -103,6 +99,14 @@ pub(crate) fn any(random: &mut Random) -> Scene {
 impl Asks {
     fn create(&mut self, resource: &str, attributes: Value) {
         self.asks.push(json!({"op": "create", "resource": resource, "attributes": attributes}));
+    }
+
+    fn update(&mut self, resource: &str, uuid: &str, attributes: Value) {
+        self.asks.push(json!({"op": "update", "resource": resource, "uuid": uuid, "attributes": attributes}));
+    }
+
+    fn act(&mut self, action: &str, uuid: &str, attributes: Value) {
+        self.asks.push(json!({"op": "act", "action": action, "uuid": uuid, "attributes": attributes}));
     }
 
     fn domains(&mut self) {
@@ -133,9 +137,7 @@ impl Asks {
         }
         for group in 1..=GROUPS {
             let rules: Vec<_> = (0..self.random.below(4)).map(|_| self.group_rule()).collect();
-            self.asks
-                .push(json!({"op": "update", "resource": "security_groups", "uuid": format!("sg-{group}"),
-                "attributes": {"rules": rules}}));
+            self.update("security_groups", &format!("sg-{group}"), json!({"rules": rules}));
         }
     }
 
@@ -230,8 +232,7 @@ impl Asks {
         self.protected(host, port, attributes);
         // Each family by itself, since a network may lack one.
         for address in [json!({"ipv4_address": v4}), json!({"ipv6_address": v6})] {
-            self.asks
-                .push(json!({"op": "update", "resource": "interfaces", "uuid": id, "attributes": address}));
+            self.update("interfaces", &id, address);
         }
     }
 
@@ -267,10 +268,7 @@ impl Asks {
                     "ingress_passthrough": into, "egress_passthrough": out}),
             );
             for rule in rules {
-                self.asks.push(
-                    json!({"op": "act", "action": "add_filter_rule", "uuid": format!("fil-{host}{port}"),
-                    "attributes": rule}),
-                );
+                self.act("add_filter_rule", &format!("fil-{host}{port}"), rule);
             }
         }
     }

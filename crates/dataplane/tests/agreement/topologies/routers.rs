@@ -18,8 +18,7 @@ impl Asks {
         for address in
             [json!({"ipv4_address": ipv4(network, number)}), json!({"ipv6_address": ipv6(network, number)})]
         {
-            self.asks
-                .push(json!({"op": "update", "resource": "interfaces", "uuid": id, "attributes": address}));
+            self.update("interfaces", id, address);
         }
     }
 
@@ -129,8 +128,7 @@ impl Asks {
         }
         let network = *self.random.pick(&[0, 2]);
         let leg = format!("if-l{network}");
-        self.asks.push(json!({"op": "update", "resource": "interfaces", "uuid": leg,
-            "attributes": {"enable_route_translation": true}}));
+        self.update("interfaces", &leg, json!({"enable_route_translation": true}));
         for number in EXTERNAL {
             for address in [
                 json!({"ipv4_address": ipv4(network, number)}),
@@ -163,9 +161,7 @@ impl Asks {
             entries.remove(self.random.below(4));
         }
         for entry in entries {
-            self.asks.push(
-                json!({"op": "act", "action": "add_static_address", "uuid": "tr-1", "attributes": entry}),
-            );
+            self.act("add_static_address", "tr-1", entry);
         }
         if self.random.percent(80) {
             self.create(
