@@ -10,7 +10,7 @@ use topology::underlay::Way;
 use topology::{DatapathId, DomainId};
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::cookie::Owner;
 use crate::layout::*;
@@ -102,21 +102,13 @@ fn admits(view: View<'_>, peer: &Datapath, encapsulation: Encapsulation, address
 
 fn send(way: Way, port: u32) -> Vec<Action> {
     let too_big = SubField::new(Field::Reg(FLAGS), TOO_BIG_BIT, 1);
-    let mut actions = vec![
+    let mut actions = ends(way).to_vec();
+    actions.extend([
         Action::CheckPktLarger { destination: too_big, length: way.mtu.saturating_add(ETHERNET_HEADER) },
         set(TUNNEL_MTU, u32::from(way.mtu)),
         set(TUNNEL_PORT, port),
         copy(Field::Metadata, Field::TunId),
-    ];
-    match (way.from, way.to) {
-        (IpAddr::V4(own), IpAddr::V4(peer)) => {
-            actions.extend([Action::set_field(Field::TunSrc, own), Action::set_field(Field::TunDst, peer)]);
-        }
-        (own, peer) => actions.extend([
-            Action::set_field(Field::TunIpv6Src, crate::view::as_ipv6(own)),
-            Action::set_field(Field::TunIpv6Dst, crate::view::as_ipv6(peer)),
-        ]),
-    }
+    ]);
     if way.encapsulation == Encapsulation::Geneve {
         let register = |register| SubField::new(Field::Reg(register), 0, 24);
         actions.extend([
@@ -126,6 +118,25 @@ fn send(way: Way, port: u32) -> Vec<Action> {
         ]);
     }
     actions
+}
+
+/// Says between which addresses a packet goes. What has come by a tunnel of the other family would go on naming the ends of that,
+/// too, and which of them count is Open vSwitch's to say.
+fn ends(way: Way) -> [Action; 4] {
+    match (way.from, way.to) {
+        (IpAddr::V4(own), IpAddr::V4(peer)) => [
+            Action::set_field(Field::TunIpv6Src, Ipv6Addr::UNSPECIFIED),
+            Action::set_field(Field::TunIpv6Dst, Ipv6Addr::UNSPECIFIED),
+            Action::set_field(Field::TunSrc, own),
+            Action::set_field(Field::TunDst, peer),
+        ],
+        (own, peer) => [
+            Action::set_field(Field::TunSrc, Ipv4Addr::UNSPECIFIED),
+            Action::set_field(Field::TunDst, Ipv4Addr::UNSPECIFIED),
+            Action::set_field(Field::TunIpv6Src, crate::view::as_ipv6(own)),
+            Action::set_field(Field::TunIpv6Dst, crate::view::as_ipv6(peer)),
+        ],
+    }
 }
 
 fn between(matching: Match, from: IpAddr, to: IpAddr) -> Match {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use topology::binding::{SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
 use topology::host_pair::HostPair;
+use topology::underlay::UnderlayAddress;
 use topology::walk::{Answer, Connection, Connections, Outcome, Packet, Reason, Tracker, Walk, walk};
 use topology::{DatapathId, DomainId, Dpid, Edit, InterfaceId, MacAddr, Request, Topology};
 
@@ -35,6 +36,9 @@ pub(crate) struct Scene {
     /// The underlay is IPv6.
     #[serde(default)]
     pub(crate) over_ipv6: bool,
+    /// Where each host is reached, its own choice first. At one address of the underlay's family, if nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) addresses: Vec<Vec<UnderlayAddress>>,
     /// Requests, in order, and [`SETTLE`]. What is refused is left out. An interface with the id of a port is plugged in there.
     pub(crate) asks: Vec<Value>,
     /// Who on the wire of a physical network has answered.
@@ -80,15 +84,24 @@ impl Scene {
     pub(crate) fn topology(&self) -> Topology {
         let mut draft = Draft::default();
         for (host, encapsulation) in (0..).zip(&self.hosts) {
-            let [ipv4, ipv6] = underlay_addresses(host, 0);
-            let address = if self.over_ipv6 { ipv6 } else { ipv4 };
-            let underlay = Underlay { encapsulation: *encapsulation, address, mtu: UNDERLAY_MTU };
+            let mut addresses = self.addresses_of(host).into_iter();
+            let UnderlayAddress { address, mtu } = addresses.next().expect("a host has an address");
+            let underlay = Underlay { encapsulation: *encapsulation, address, mtu };
             let node_id = format!("host{host}").parse().expect("a node id");
             let registration = Registration::new(node_id, Dpid(u64::from(host) + 1), underlay);
+            let registration = registration.with_addresses(addresses.collect());
             draft.edit(|edit, _| Datapath::register(edit, registration).is_ok());
         }
         self.asks.iter().for_each(|ask| draft.ask(ask));
         draft.topology
+    }
+
+    /// Where a host is reached.
+    fn addresses_of(&self, host: u8) -> Vec<UnderlayAddress> {
+        let [ipv4, ipv6] = underlay_addresses(host, 0);
+        let address = if self.over_ipv6 { ipv6 } else { ipv4 };
+        let said = self.addresses.get(usize::from(host)).filter(|said| !said.is_empty()).cloned();
+        said.unwrap_or_else(|| vec![UnderlayAddress { address, mtu: UNDERLAY_MTU }])
     }
 
     /// What a host's switch shall hold.

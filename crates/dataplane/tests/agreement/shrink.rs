@@ -24,6 +24,10 @@ pub(crate) fn smallest(fleet: &mut Fleet, scene: &Scene) -> String {
     thin(&mut small, earlier, |scene| &mut scene.sent, &mut fails);
     let objects = small.asks.len();
     thin(&mut small, objects, |scene| &mut scene.asks, &mut fails);
+    for host in 0..small.addresses.len() {
+        let addresses = small.addresses[host].len();
+        thin(&mut small, addresses, |scene| &mut scene.addresses[host], &mut fails);
+    }
     for simplify in [plain_hosts, few_bytes, no_neighbours] {
         let mut simpler = small.clone();
         simplify(&mut simpler);

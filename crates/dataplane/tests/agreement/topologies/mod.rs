@@ -90,6 +90,7 @@ pub(crate) fn any(random: &mut Random) -> Scene {
         why: String::new(),
         hosts,
         over_ipv6,
+        addresses: Vec::new(),
         asks: asks.asks,
         neighbours: neighbours.collect(),
         sent: Vec::new(),
