@@ -99,15 +99,15 @@ fn unknown(walker: &mut Walker<'_>, mut at: Journey) {
     }
 }
 
-/// Takes copies to all members, once to each host that has one, and out of the edge.
+/// Takes copies to all members, once to each host that has one, and out of the edge, or of several whose hosts do not reach each other.
 fn for_all(walker: &mut Walker<'_>, mut at: Journey) {
     if let Some(network) = walker.topology.physical_network(&at.domain) {
         let remedy = "nothing can: what is for all on a wire is nobody's here";
         return walker.drop(&at, network.uuid.clone(), Reason::UnknownDestination, remedy);
     }
-    let edge = wire::edge(walker, &at).filter(|_| !at.from_wire);
+    let edges = if at.from_wire { Vec::new() } else { wire::edges(walker, &at) };
     let members = members(walker, &at);
-    if members.is_empty() && edge.is_none() {
+    if members.is_empty() && edges.is_empty() {
         return;
     }
     // What may go to members of a group may not go to all.
@@ -116,7 +116,7 @@ fn for_all(walker: &mut Walker<'_>, mut at: Journey) {
     }
     walker.step(&at, &at.domain.clone(), Decision::ForAll);
     let mut hosts: Vec<DatapathId> = members.iter().map(|(host, _)| host.clone()).collect();
-    hosts.extend(edge.iter().map(|edge| edge.datapath.clone()));
+    hosts.extend(edges.iter().map(|edge| edge.datapath.clone()));
     hosts.sort();
     hosts.dedup();
     for host in hosts {
@@ -129,7 +129,7 @@ fn for_all(walker: &mut Walker<'_>, mut at: Journey) {
                 deliver(walker, copy.clone(), member);
             }
         }
-        if let Some(edge) = edge.as_ref().filter(|edge| edge.datapath == host) {
+        if let Some(edge) = edges.iter().find(|edge| edge.datapath == host) {
             wire::out_of_edge(walker, copy, &edge.uplink);
         }
     }

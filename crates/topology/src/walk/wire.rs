@@ -1,6 +1,7 @@
 //! Uplinks and edges: what comes from the wire of a physical network or from behind the edge of a segment, and what goes there.
 //!
-//! One host of those that have an uplink or edge takes and sends: the first of [`Topology::gateways`].
+//! One host of those that have an uplink or edge takes and sends: the first of [`Topology::gateways`]. Every host sees for itself
+//! which are alive, and one that it does not reach is not, to it.
 //!
 //! [`Topology::gateways`]: crate::graph::Topology::gateways
 
@@ -13,7 +14,7 @@ use super::packet::Content;
 use super::{Decision, Journey, Outcome, Packet, Reason, Walker, domain, protection, resolution, router};
 use crate::address::MacAddr;
 use crate::graph::DomainId;
-use crate::id::{InterfaceId, RouteId};
+use crate::id::{DatapathId, InterfaceId, RouteId};
 use crate::interface::Interface;
 use crate::object::ObjectRef;
 use crate::physical::Gateway;
@@ -33,8 +34,7 @@ pub(super) fn receive(walker: &mut Walker<'_>, mut at: Journey, uplink: &Interfa
         let remedy = format!("nothing should: the address is {pretended}'s");
         return walker.drop(&at, pretended, Reason::Pretender, remedy);
     }
-    let gateways = walker.topology.gateways(&at.domain);
-    if gateways.first().is_none_or(|gateway| gateway.uplink != uplink.uuid) {
+    if gateway(walker, &at.host, &at.domain).is_none_or(|gateway| gateway.uplink != uplink.uuid) {
         let remedy = format!("give {} a higher gateway_priority than the others", uplink.uuid);
         return walker.drop(&at, uplink.uuid.clone(), Reason::NotGateway, remedy);
     }
@@ -112,8 +112,21 @@ pub(super) fn answered(walker: &mut Walker<'_>, at: &Journey) {
 /// The edge of a segment that forwards.
 pub(super) fn edge(walker: &Walker<'_>, at: &Journey) -> Option<Gateway> {
     let DomainId::Segment(_) = at.domain else { return None };
-    let edge = walker.topology.gateways(&at.domain).into_iter().next()?;
-    walker.reaches(&at.host, &edge.datapath).then_some(edge)
+    gateway(walker, &at.host, &at.domain)
+}
+
+/// The edges of a segment that bring what is for all to their wire: those that forward, as their own hosts see it.
+pub(super) fn edges(walker: &Walker<'_>, at: &Journey) -> Vec<Gateway> {
+    let DomainId::Segment(_) = at.domain else { return Vec::new() };
+    let forwards = |edge: &Gateway| gateway(walker, &edge.datapath, &at.domain).as_ref() == Some(edge);
+    let edges = walker.topology.gateways(&at.domain).into_iter();
+    edges.filter(|edge| walker.reaches(&at.host, &edge.datapath) && forwards(edge)).collect()
+}
+
+/// Who brings packets of a domain to its wire, as a host sees it.
+fn gateway(walker: &Walker<'_>, host: &DatapathId, domain: &DomainId) -> Option<Gateway> {
+    let mut gateways = walker.topology.gateways(domain).into_iter();
+    gateways.find(|gateway| walker.reaches(host, &gateway.datapath))
 }
 
 /// The uplink of a physical network, where it is.
@@ -139,9 +152,7 @@ fn on_wire(walker: &mut Walker<'_>, at: Journey, uplink: &InterfaceId, next_hop:
 
 /// Sends a routed packet to somebody on the wire of a physical network, by its gateway.
 pub(super) fn send(walker: &mut Walker<'_>, mut at: Journey, hop: IpAddr) {
-    let gateway = walker.topology.gateways(&at.domain).into_iter().next();
-    let gateway = gateway.filter(|gateway| walker.reaches(&at.host, &gateway.datapath));
-    let Some(gateway) = gateway else {
+    let Some(gateway) = gateway(walker, &at.host, &at.domain) else {
         let (by, answer) = (ObjectRef::from(&at.domain), super::Answer::HostUnreachable);
         return router::tell(walker, &at, by, answer, Reason::Unreachable);
     };
