@@ -150,9 +150,14 @@ pub(crate) fn classify(
     };
     let marked = interface.limits.dscp.map(|code| {
         let mark = || Some(Action::set_field(Field::IpDscp, code.get()));
-        [from.clone().ip(), from.clone().ipv6()].map(|from| flow(priority + 5, from, mark()))
+        // Open vSwitch writes nothing into a packet without a protocol (`commit_set_nw_action`), such as a malformed one. It would leave
+        // all others unmarked, too, if a flow did not have it tell them apart.
+        let of_family = |from: Match| {
+            [flow(priority + 6, from.clone().ip_proto(0), None), flow(priority + 5, from, mark())]
+        };
+        [from.clone().ip(), from.clone().ipv6()].map(of_family)
     });
-    marked.into_iter().flatten().chain([flow(priority, from, None)]).collect()
+    marked.into_iter().flatten().flatten().chain([flow(priority, from, None)]).collect()
 }
 
 /// Says whom a packet comes from, and where.
