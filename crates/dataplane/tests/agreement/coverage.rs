@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use topology::ObjectRef;
 use topology::walk::{Answer, Content, Decision, Fragment, Outcome, Packet, Payload, Reason, Step};
+use topology::{InterfaceId, ObjectRef};
 
 use crate::campaign::PACKETS;
 use crate::forms::Form;
-use crate::scene::Story;
+use crate::scene::{Story, host_id, host_of};
 use crate::wire::Crossing;
 
 /// How many pairs were about what.
@@ -24,7 +24,7 @@ const MANY: usize = 5;
 const TOPOLOGIES: usize = 10;
 
 /// What has to be covered, in pairs of ten thousand.
-const LEAST: [(&str, usize); 29] = [
+const LEAST: [(&str, usize); 32] = [
     ("address resolution", 400),
     ("allowed by groups", 200),
     ("answered by a service", 40),
@@ -32,6 +32,8 @@ const LEAST: [(&str, usize); 29] = [
     ("broadcast or multicast", 800),
     ("between hosts that change how they wrap", 25),
     ("between hosts with an encapsulation of their own", 25),
+    ("between hosts with several addresses", 25),
+    ("by the addresses of a domain's own", 25),
     ("delivered", 1500),
     ("dropped by a filter", 300),
     ("dropped by groups", 300),
@@ -41,6 +43,7 @@ const LEAST: [(&str, usize); 29] = [
     ("IPv4", 2500),
     ("IPv6", 2000),
     ("malformed", 100),
+    ("of a host that is left out", 20),
     ("options, extension headers, padding, overlaps", 100),
     ("passed by a filter", 300),
     ("replies of tracked connections", 60),
@@ -87,6 +90,7 @@ impl Coverage {
         about.extend(wires.filter_map(|step| of_wire(story, &step.object)));
         about.extend(of_wire(story, &sent.from.clone().into()));
         about.extend(story.walk.outcomes.iter().filter_map(of_outcome));
+        about.extend(is_left_out(story, &sent.from).then_some("of a host that is left out"));
         about.extend(story.observed.crossings.iter().flat_map(|of| of_crossing(story, of)));
         if is_resolution(&sent.packet.content) {
             about.push("address resolution");
@@ -150,6 +154,13 @@ fn of_wire(story: &Story, object: &ObjectRef) -> Option<&'static str> {
     })
 }
 
+/// Whether the host with an interface's port does not carry its domain.
+fn is_left_out(story: &Story, interface: &InterfaceId) -> bool {
+    let domains = story.topology.domains_of_interface(interface);
+    let host = host_of(interface).map(host_id);
+    host.is_some_and(|host| domains.iter().any(|domain| !story.topology.carries(&host, domain)))
+}
+
 /// What users have said of the hosts between which it goes.
 fn of_crossing(story: &Story, crossing: &Crossing) -> Vec<&'static str> {
     let topology = &story.topology;
@@ -160,7 +171,12 @@ fn of_crossing(story: &Story, crossing: &Crossing) -> Vec<&'static str> {
         true => "between hosts with an encapsulation of their own",
         false => "between hosts that change how they wrap",
     });
-    of_pair.into_iter().collect()
+    let is_one_of_several = [from, to].iter().any(|host| host.addresses().count() > 1);
+    let several = is_one_of_several.then_some("between hosts with several addresses");
+    let [way, of_all] =
+        [crossing.domain(topology), None].map(|domain| topology.way(&from.uuid, &to.uuid, domain));
+    let placed = (way != of_all).then_some("by the addresses of a domain's own");
+    of_pair.into_iter().chain(several).chain(placed).collect()
 }
 
 fn is_resolution(content: &Content) -> bool {

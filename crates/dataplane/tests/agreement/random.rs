@@ -12,6 +12,11 @@ impl Random {
         Self(base ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
+    /// Others. Whoever takes of these changes nothing for whoever goes on with the first.
+    pub(crate) fn apart(&self) -> Self {
+        Self(!self.0)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -194,6 +194,7 @@ impl Draft {
         let mut edit = Edit::new(&self.topology, jiff::Timestamp::UNIX_EPOCH, seed);
         let done = change(&mut edit, &self.seen);
         if done {
+            self.seen.rebind(&mut edit);
             self.topology.commit(self.topology.revision().next(), &edit.into_changes());
         }
         done

@@ -43,8 +43,10 @@ pub(super) fn is_leg(topology: &Topology, party: &Party) -> bool {
     topology.interfaces().get(&party.interface).is_some_and(|interface| interface.enable_routing)
 }
 
+/// Uplinks and edges that have a port.
 pub(super) fn uplinks(topology: &Topology) -> Vec<(InterfaceId, DomainId)> {
-    let uplinks = topology.interfaces().values().filter(|interface| interface.mode.is_uplink());
+    let uplinks = topology.interfaces().values().filter(|of| of.mode.is_uplink());
+    let uplinks = uplinks.filter(|uplink| host_of(&uplink.uuid).is_some());
     let domain = |id: &InterfaceId| topology.domains_of_interface(id).into_iter().next();
     uplinks.filter_map(|uplink| Some((uplink.uuid.clone(), domain(&uplink.uuid)?))).collect()
 }

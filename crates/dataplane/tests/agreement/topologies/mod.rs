@@ -73,6 +73,9 @@ struct Asks {
 pub(crate) fn any(random: &mut Random) -> Scene {
     let hosts = (0..HOSTS).map(|_| underlay::encapsulation(random)).collect();
     let over_ipv6 = random.percent(20);
+    // How hosts reach each other, so that the rest of a topology is as it is without.
+    let mut apart = random.apart();
+    let addresses = underlay::addresses(&mut apart);
     let mut asks = Asks { asks: Vec::new(), random: random.clone(), inside: Vec::new() };
     asks.domains();
     asks.groups();
@@ -80,8 +83,9 @@ pub(crate) fn any(random: &mut Random) -> Scene {
     asks.servers();
     asks.routers();
     asks.translations();
+    *random = std::mem::replace(&mut asks.random, apart);
     asks.pairs();
-    *random = asks.random;
+    asks.placement();
     let neighbours = OUTSIDE[..2].iter().flat_map(|number| {
         [ipv4(0, *number), ipv6(0, *number)]
             .map(|address| ("nw-out".to_owned(), address.parse().expect("an address"), mac_outside(*number)))
@@ -90,7 +94,7 @@ pub(crate) fn any(random: &mut Random) -> Scene {
         why: String::new(),
         hosts,
         over_ipv6,
-        addresses: Vec::new(),
+        addresses,
         asks: asks.asks,
         neighbours: neighbours.collect(),
         sent: Vec::new(),
