@@ -62,8 +62,11 @@ impl Gateways {
 fn active(topology: &Topology, own: &DatapathId, host: &HostView) -> Vec<(DomainKey, DomainId)> {
     let is_alive = |of: &Gateway| match of.datapath == *own {
         true => host.is_live(topology, &of.uplink),
-        // One that is not watched yet counts as alive.
-        false => host.monitors.get(&of.host).is_none_or(|monitor| monitor.is_alive),
+        // One that is not watched yet counts as alive, and one that is never reached is none.
+        false => {
+            let monitor = host.monitors.get(&of.host);
+            topology.reaches(own, &of.datapath) && monitor.is_none_or(|monitor| monitor.is_alive)
+        }
     };
     let networks = topology.domains_with_uplinks().filter(|domain| matches!(domain, DomainId::Network(_)));
     let yields = host.yields(topology, own);
@@ -181,6 +184,20 @@ mod tests {
             check(Some(false), 0);
         }
         assert_eq!(gateways.next(), None);
+    }
+
+    #[test]
+    fn a_gateway_announces_itself_where_it_does_not_reach_the_first() {
+        let (mut topology, now) = (topology(), Instant::now());
+        let announced =
+            |topology: &Topology| Gateways::default().turn(topology, &datapath(1), &view(None), now).len();
+        assert_eq!(announced(&topology), 0);
+        let first = Datapath::clone(&topology.datapaths()[&datapath(0)]);
+        let address = std::net::Ipv6Addr::LOCALHOST.into();
+        let underlay = Underlay { address, ..first.underlay.expect("it has registered") };
+        let registration = Registration::new(first.node_id, first.dpid, underlay);
+        edit(&mut topology, |edit| drop(Datapath::register(edit, registration).expect("it may move")));
+        assert_eq!(announced(&topology), 1);
     }
 
     #[test]
