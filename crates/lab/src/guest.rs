@@ -149,6 +149,7 @@ impl Guest {
         self.root.exec(["ip", "link", "set", "dev", port, "netns", host.name()])?;
         // Known as plugged in before it is complete, so that a failure can be undone by unplugging.
         *self.place() = Some((**host).clone());
+        host.hear_nothing_on(port)?;
         host.exec(["ip", "link", "set", "dev", port, "up"])?;
         let mut add = vec!["--may-exist", "add-port", INTEGRATION_BRIDGE, port];
         let external_id = self.iface_id.as_ref().map(|id| format!("external_ids:iface-id={id}"));

@@ -96,6 +96,13 @@ impl Namespace {
         Ok(made)
     }
 
+    /// Has the namespace's own IPv6 not listen on a device that is for a switch. The userspace datapath gets copies of what
+    /// arrives, and so does the kernel (packet(7)): a guest that advertises itself as a router would change its host's routes, and while
+    /// routes change, the switch drops what goes to a tunnel.
+    pub(crate) fn hear_nothing_on(&self, device: &str) -> Result<()> {
+        self.write(Path::new("/proc/sys/net/ipv6/conf").join(device).join("disable_ipv6"), "1")
+    }
+
     /// Takes the namespace's name away. It goes when its last process and handle do.
     pub(crate) fn forget(&self, root: &Self) -> Result<()> {
         root.exec(["ip", "netns", "delete", self.name()]).map(drop)

@@ -77,6 +77,9 @@ impl Cable {
             format!("ethtool -K {port} tx off"),
             format!("ip link set dev {port} master {device} up"),
         ])?;
+        if wire == Wire::Outside {
+            into.hear_nothing_on(device)?;
+        }
         into.shell([format!("ethtool -K {device} tx off"), format!("ip link set dev {device} up")])?;
         Ok(Self { root: root.clone(), wire, port })
     }

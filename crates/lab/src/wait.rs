@@ -12,10 +12,15 @@ use crate::error::{Error, Result};
 /// Time between two looks at a condition: short beside a process start, long beside a context switch.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
+/// Fewest looks before a wait is given up. A machine that is itself a guest may stand still for longer than any limit, and what is
+/// waited for has stood still with it.
+const LEAST_LOOKS: u32 = 20;
+
 /// Polls `condition` until it gives a value, for at most `limit`.
 ///
 /// An `Err` of the condition means "not yet" and says what is missing; the last one becomes part of the failure. The
-/// condition is looked at once more after the limit, so that a slow condition is not failed by its own duration.
+/// condition is looked at once more after the limit, so that a slow condition is not failed by its own duration, and some
+/// times in all.
 ///
 /// # Errors
 /// [`Error::TimedOut`] with `what` and the last thing missing.
@@ -24,9 +29,10 @@ pub fn wait_until<T, E: Display>(
     limit: Duration,
     mut condition: impl FnMut() -> Result<T, E>,
 ) -> Result<T> {
-    let started = Instant::now();
+    let (started, mut looks) = (Instant::now(), 0);
     loop {
-        let late = started.elapsed() >= limit;
+        looks += 1;
+        let late = started.elapsed() >= limit && looks >= LEAST_LOOKS;
         match condition() {
             Ok(value) => return Ok(value),
             Err(last) if late => {
