@@ -218,7 +218,7 @@ impl Compiler {
         let ports: BTreeSet<_> = old.ports.keys().chain(self.local.ports.keys()).collect();
         for id in ports.into_iter().filter(moved) {
             units_of_interface(&self.topology, id, &mut units);
-            units_of_wires(&self.topology, &id.clone().into(), &mut units);
+            self.units_of_wires(&self.topology, &id.clone().into(), &mut units);
         }
         if (&old.monitors, old.yields) != (&self.local.monitors, self.local.yields) {
             let networks = self.topology.networks().values().filter(|of| of.mode == DomainMode::Physical);
@@ -231,7 +231,7 @@ impl Compiler {
 
     fn units_of(&self, before: &Topology, topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
         self.units_of_placement(topology, of, units);
-        units_of_wires(topology, of, units);
+        self.units_of_wires(topology, of, units);
         match of {
             ObjectRef::Interface(id) => {
                 units_of_interface(topology, id, units);
@@ -378,6 +378,25 @@ impl Compiler {
         }
     }
 
+    /// What goes to other hosts as it is hangs on the records of the hosts, on their uplinks, and on each interface. Such records
+    /// are few and change seldom, and a host without an uplink sends nothing so.
+    fn units_of_wires(&self, topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
+        let is_wire = |domain: &DomainId| topology.physical_network(domain).is_some();
+        let uplink =
+            |id| topology.interfaces().get(id).is_some_and(|interface| interface.is_host_interface());
+        let is_about = !topology.host_pairs().is_empty()
+            && match of {
+                ObjectRef::HostPair(_) | ObjectRef::Datapath(_) => true,
+                ObjectRef::Network(id) => is_wire(&DomainId::Network(id.clone())),
+                ObjectRef::Interface(id) | ObjectRef::Binding(id) => uplink(id),
+                _ => false,
+            };
+        if is_about && topology.domains_on(&self.local.datapath).iter().any(is_wire) {
+            units.extend(topology.datapaths().keys().cloned().map(Unit::Peer));
+            units.extend(topology.interfaces().keys().cloned().map(Unit::Interface));
+        }
+    }
+
     fn units_of_datapath(
         &self,
         before: &Topology,
@@ -408,22 +427,6 @@ impl Compiler {
                 units_of_interface(topology, &interface, units);
             }
         }
-    }
-}
-
-/// What goes to other hosts as it is hangs on the records of the hosts, on their uplinks, and on each interface. Such records are
-/// few, and change seldom.
-fn units_of_wires(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<Unit>) {
-    let uplink = |id| topology.interfaces().get(id).is_some_and(|interface| interface.is_host_interface());
-    let is_about = match of {
-        ObjectRef::HostPair(_) | ObjectRef::Datapath(_) | ObjectRef::Network(_) => true,
-        ObjectRef::Interface(id) => uplink(id),
-        ObjectRef::Binding(id) => uplink(id),
-        _ => false,
-    };
-    if is_about && !topology.host_pairs().is_empty() {
-        units.extend(topology.datapaths().keys().cloned().map(Unit::Peer));
-        units.extend(topology.interfaces().keys().cloned().map(Unit::Interface));
     }
 }
 

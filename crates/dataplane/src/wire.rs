@@ -13,7 +13,7 @@ use openflow::{Action, Field, Flow, Instructions, Match, OfPort, SubField};
 use topology::datapath::{Datapath, Encapsulation};
 use topology::interface::{Interface, InterfaceMode};
 use topology::wire::WireName;
-use topology::{DatapathId, HostKey, InterfaceKey, MacAddr};
+use topology::{DatapathId, HostKey, InterfaceKey};
 
 use crate::base::flow;
 use crate::filter::identified;
@@ -52,25 +52,24 @@ pub(crate) fn of_interface(
 ) -> Vec<Flow> {
     // A name says which interface it is, and nothing of which of its MAC addresses.
     let ([of], false) = (attachments, interface.mode.is_uplink()) else { return Vec::new() };
-    let peers: Vec<_> = peers(view).collect();
-    let Some(own) = view.own().filter(|_| !peers.is_empty()) else { return Vec::new() };
-    let heard: Vec<_> = peers.iter().copied().filter(|peer| !heard_by(view, peer).is_empty()).collect();
+    let Some(own) = view.own().filter(|_| !view.topology.host_pairs().is_empty()) else { return Vec::new() };
     let sends =
-        peers.iter().any(|peer| leads_to(view, &peer.uuid)).then(|| name_source(own.key, interface, of));
-    let takes = heard.first().map(|_| named_destination(own.key, interface, of));
+        || peers(view).any(|peer| leads_to(view, &peer.uuid)).then(|| name_source(own.key, interface, of));
+    let is_heard = || peers(view).any(|peer| !heard_by(view, peer).is_empty());
+    let takes = || is_heard().then(|| named_destination(own.key, interface, of));
     match place {
-        Place::Here(_) => sends.into_iter().chain(takes).collect(),
-        Place::Simulated if interface.owner().is_some() => sends.into_iter().chain(takes).collect(),
-        Place::Simulated => {
-            sends.into_iter().chain(heard.first().map(|_| named_source(None, interface, of))).collect()
+        Place::Simulated if interface.owner().is_none() => {
+            let named = is_heard().then(|| named_source(None, interface, of));
+            sends().into_iter().chain(named).collect()
         }
+        Place::Here(_) | Place::Simulated => sends().into_iter().chain(takes()).collect(),
         Place::At(host) => {
-            let peer = peers.into_iter().find(|peer| peer.key == host);
-            let by = peer.and_then(|peer| Some((way(view, &peer.uuid)?, peer.key)));
-            let from = heard.into_iter().find(|peer| peer.key == host);
-            let whose = from.filter(|peer| tells_groups(view, peer)).and(interface.identity);
-            let named = from.map(|_| named_source(identified(whose), interface, of));
-            by.map(|by| name_destination(by, interface, of)).into_iter().chain(named).collect()
+            let Some(peer) = view.topology.datapath_of_key(host) else { return Vec::new() };
+            let to = way(view, &peer.uuid).map(|way| name_destination((way, host), interface, of));
+            let whose = interface.identity.filter(|_| tells_groups(view, peer));
+            let is_heard = !heard_by(view, peer).is_empty();
+            let from = is_heard.then(|| named_source(identified(whose), interface, of));
+            to.into_iter().chain(from).collect()
         }
     }
 }
@@ -137,7 +136,7 @@ fn named_source(whose: Option<Action>, interface: &Interface, of: &Attachment) -
     let name = WireName { host: HostKey(0), interface: interface.key }.address();
     let from = Match::new().eth_src_masked(name.0, WireName::INTERFACE.0);
     let who = (interface.mode != InterfaceMode::Simulated).then(|| set(SOURCE_INTERFACE, interface.key.0));
-    let is = restore(Field::EthSrc, of.mac);
+    let is = Action::set_field(Field::EthSrc, of.mac.0);
     let domain = Action::set_field(Field::Metadata, u64::from(of.key.0));
     let says = [is, domain].into_iter().chain(who).chain(whose);
     Flow::new(NAMED_SOURCE, 100, from, Instructions::apply(says).then_goto(NAMED_DESTINATION))
@@ -145,15 +144,6 @@ fn named_source(whose: Option<Action>, interface: &Interface, of: &Attachment) -
 
 fn named_destination(own: HostKey, interface: &Interface, of: &Attachment) -> Flow {
     let name = WireName { host: own, interface: interface.key }.address();
-    let matching = in_domain(of.key).eth_dst(name.0);
-    Flow::new(
-        NAMED_DESTINATION,
-        100,
-        matching,
-        Instructions::apply([restore(Field::EthDst, of.mac)]).then_goto(DESTINATION),
-    )
-}
-
-fn restore(field: Field, mac: MacAddr) -> Action {
-    Action::set_field(field, mac.0)
+    let is = Instructions::apply([Action::set_field(Field::EthDst, of.mac.0)]);
+    Flow::new(NAMED_DESTINATION, 100, in_domain(of.key).eth_dst(name.0), is.then_goto(DESTINATION))
 }
