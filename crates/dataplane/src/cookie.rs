@@ -144,14 +144,17 @@ impl Owner {
 
     /// What the cookies of the base have in common, and by which bits they are known.
     pub fn of_base() -> (Cookie, u64) {
-        let kind = 0xff << 56;
-        (Cookie(Self::Base(Purpose::Pipeline).cookie().0 & kind), kind)
+        Self::Base(Purpose::Pipeline).kind()
     }
 
     /// What the cookies of peers have in common, and by which bits they are known.
     pub fn of_peers() -> (Cookie, u64) {
+        Self::Peer(HostKey(0)).kind()
+    }
+
+    fn kind(self) -> (Cookie, u64) {
         let kind = 0xff << 56;
-        (Cookie(Self::Peer(HostKey(0)).cookie().0 & kind), kind)
+        (Cookie(self.cookie().0 & kind), kind)
     }
 
     /// From a flow; `None` if it is not one of ours.
