@@ -149,33 +149,31 @@ impl Topology {
                 End::Datapath(_) => self.domains_on_layer(topology),
                 _ => BTreeSet::new(),
             },
-            ObjectRef::Interface(interface) => self.domains_by_interface(interface),
-            ObjectRef::IpLease(lease) => {
-                let holder = self.ip_leases().get(lease).and_then(|lease| lease.holder.as_ref());
-                holder.map_or_else(BTreeSet::new, |holder| self.domains_by_interface(&holder.interface_uuid))
-            }
-            _ => BTreeSet::new(),
+            _ => self.interface_of(record).map_or_else(BTreeSet::new, |id| self.domains_by_interface(id)),
         }
     }
 
     /// The hosts whose underlay addresses a record, a host interface or its lease has a say about.
     pub fn hosts_placed_by(&self, record: &ObjectRef) -> BTreeSet<DatapathId> {
-        let owner = |interface: &InterfaceId| {
-            let interface = self.interfaces().get(interface).filter(|of| of.is_host_interface());
-            interface.and_then(|interface| interface.owner().cloned()).into_iter().collect()
-        };
-        match record {
-            ObjectRef::Relation(RelationId { owner, other }) => {
-                let ends = [owner, other].into_iter();
-                ends.filter_map(|end| if let End::Datapath(host) = end { Some(host.clone()) } else { None })
-                    .collect()
-            }
-            ObjectRef::Interface(interface) => owner(interface),
+        if let ObjectRef::Relation(RelationId { owner, other }) = record {
+            let ends = [owner, other].into_iter();
+            return ends
+                .filter_map(|end| if let End::Datapath(host) = end { Some(host.clone()) } else { None })
+                .collect();
+        }
+        let interface = self.interface_of(record).and_then(|id| self.interfaces().get(id));
+        let interface = interface.filter(|interface| interface.is_host_interface());
+        interface.and_then(|interface| interface.owner().cloned()).into_iter().collect()
+    }
+
+    /// The interface that an object is, or that holds it as a lease.
+    fn interface_of<'a>(&'a self, object: &'a ObjectRef) -> Option<&'a InterfaceId> {
+        match object {
+            ObjectRef::Interface(interface) => Some(interface),
             ObjectRef::IpLease(lease) => {
-                let holder = self.ip_leases().get(lease).and_then(|lease| lease.holder.as_ref());
-                holder.map_or_else(BTreeSet::new, |holder| owner(&holder.interface_uuid))
+                self.ip_leases().get(lease)?.holder.as_ref().map(|holder| &holder.interface_uuid)
             }
-            _ => BTreeSet::new(),
+            _ => None,
         }
     }
 
