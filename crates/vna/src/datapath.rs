@@ -25,8 +25,12 @@
 //! states of the tables may overlap while they do the same. When they are to differ again, the userspace datapath of
 //! Open vSwitch before 3.2 looks for the flow to change by a packet that it matches, and may find the other one: that is
 //! changed in its place, and the one that was meant never is, as long as packets keep it in the cache. There the cache is
-//! emptied once the passes are over, and its flows all come from one state of the tables. No packet is lost: the
-//! same thread looks up what the cache does not have.
+//! emptied, and its flows all come from one state of the tables. No packet is lost: who misses a flow looks it up.
+//!
+//! The thread that empties the cache is the one that has taken the change. If it is also the one that looks up what the
+//! cache does not have, nothing of before the change is left or to come, and no pass need be waited for. Where others
+//! poll ports (DPDK), what they have looked up before the change may come into the cache after it was emptied: there
+//! the passes come first.
 
 use std::convert::Infallible;
 use std::io::{Error, ErrorKind, Read, Write};
@@ -59,14 +63,17 @@ const LONG_PASS: Duration = Duration::from_millis(60);
 /// How long the passes may take together.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Largest answer, in bytes: the longest one names the datapaths of a host.
-const LARGEST: usize = 4096;
+/// Largest answer, in bytes: the longest one names the ports that threads poll.
+const LARGEST: usize = 1 << 20;
 
 /// Asks for the end of the next pass.
 const WAIT: &str = "revalidator/wait";
 
 /// Empties the cache.
 const PURGE: &str = "revalidator/purge";
+
+/// Tells which threads poll which ports, beside the one that takes changes.
+const POLLERS: &str = "dpif-netdev/pmd-rxq-show";
 
 /// The first release, major and minor, whose userspace datapath changes the flow that is meant.
 const SOUND: (u32, u32) = (3, 2);
@@ -116,6 +123,7 @@ impl Datapath {
     pub fn expect(&self) {
         let mut idle = self.idle();
         if let Some(conversation) = idle.as_mut()
+            && !conversation.empties_alone()
             && conversation.ensure_asked().is_err()
         {
             *idle = None;
@@ -129,7 +137,7 @@ impl Datapath {
     /// It cannot be known.
     pub async fn follows(&self, switch: &Connection, sent: Option<Instant>) -> Result<(), DatapathError> {
         let conversation = self.idle().take();
-        let conversation = timeout(LIMIT, self.passes(conversation, switch, sent))
+        let conversation = timeout(LIMIT, self.catch_up(conversation, switch, sent))
             .await
             .map_err(|_| DatapathError::TimedOut)??;
         *self.idle() = Some(conversation);
@@ -140,103 +148,125 @@ impl Datapath {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn passes(
+    async fn catch_up(
         &self,
         idle: Option<Conversation>,
         switch: &Connection,
         sent: Option<Instant>,
     ) -> Result<Conversation, DatapathError> {
-        let usable = idle.and_then(|mut idle| {
-            let asked = idle.ensure_asked().ok()?;
-            Some((idle, asked))
-        });
-        let (mut conversation, asked) = match usable {
-            Some(usable) => usable,
+        let usable = idle.and_then(|mut idle| idle.look().ok().map(|()| idle));
+        let mut conversation = match usable {
+            Some(conversation) => conversation,
             // There was none, or it was with a process that is no more.
             None => Conversation::begin(&self.rundir).await?,
         };
+        if conversation.empties_alone() {
+            conversation.purge().await?;
+            if conversation.empties_alone() {
+                return Ok(conversation);
+            }
+        }
+        let asked = conversation.ensure_asked()?;
         let is_begun = sent.is_some_and(|sent| asked < sent);
         conversation.pass(switch, if is_begun { Begun::Already } else { Begun::Now }).await?;
         conversation.ensure_asked()?;
         conversation.pass(switch, Begun::Now).await?;
-        if conversation.takes_flows_for_others().await? {
-            conversation.ask(PURGE).await?;
+        if conversation.takes_flows_for_others {
+            conversation.purge().await?;
         }
         Ok(conversation)
     }
 }
 
-/// A conversation on the control socket about passes: JSON-RPC 1.0, a question at a time (ovs-appctl(8)).
+/// A conversation on the control socket about the cache: JSON-RPC 1.0, an answer after the other (ovs-appctl(8)).
 #[derive(Debug)]
 struct Conversation {
     stream: UnixStream,
     /// The same. The runtime tells of an answer when it next looks, and this one when it is there.
     socket: Socket,
     inbound: Scanner,
-    /// Since when there is a question that has no answer.
+    /// Since when the end of a pass is asked for that was not told of.
     asked: Option<Instant>,
-    /// Whether flows of the cache are taken for others, once that was asked.
-    takes_flows_for_others: Option<bool>,
+    /// Whether flows of the cache are taken for others.
+    takes_flows_for_others: bool,
+    /// Whether threads of their own polled ports when the cache was last emptied.
+    has_pollers: bool,
 }
 
 impl Conversation {
-    /// Begins one, with the first question.
-    async fn begin(rundir: &Path) -> Result<(Self, Instant), DatapathError> {
+    /// Begins one.
+    async fn begin(rundir: &Path) -> Result<Self, DatapathError> {
         let socket = UnixStream::connect(control::socket(rundir).await?).await?.into_std()?;
         let stream = UnixStream::from_std(socket.try_clone()?)?;
-        let inbound = Scanner::with_limit(LARGEST);
-        let mut conversation = Self { stream, socket, inbound, asked: None, takes_flows_for_others: None };
-        let asked = conversation.ensure_asked()?;
-        Ok((conversation, asked))
+        let mut conversation = Self {
+            stream,
+            socket,
+            inbound: Scanner::with_limit(LARGEST),
+            asked: None,
+            takes_flows_for_others: false,
+            has_pollers: false,
+        };
+        let [version, datapaths] = conversation.ask(["version", "dpctl/dump-dps"]).await?;
+        conversation.takes_flows_for_others = takes_flows_for_others(&version, &datapaths);
+        Ok(conversation)
+    }
+
+    /// Whether it is enough to empty the cache.
+    fn empties_alone(&self) -> bool {
+        self.takes_flows_for_others && !self.has_pollers
+    }
+
+    /// Empties the cache, and looks who fills it.
+    async fn purge(&mut self) -> Result<(), DatapathError> {
+        let [_, pollers] = self.ask([PURGE, POLLERS]).await?;
+        self.has_pollers = pollers.contains("pmd thread");
+        Ok(())
     }
 
     /// Asks for the end of the next pass, if there is no question without an answer. Gives when it was asked. The question
     /// is in the socket when this returns: one whose every question was answered has room for one.
     fn ensure_asked(&mut self) -> Result<Instant, DatapathError> {
-        if self.asked.is_some() && self.is_answered()? {
-            self.asked = None;
-        }
+        self.look()?;
         if let Some(asked) = self.asked {
             return Ok(asked);
         }
-        self.put(WAIT)?;
+        self.put(&[WAIT])?;
         Ok(*self.asked.insert(Instant::now()))
     }
 
-    fn put(&mut self, command: &str) -> Result<(), DatapathError> {
-        let question = serde_json::json!({"id": 0, "method": command, "params": []}).to_string();
-        if self.socket.write(question.as_bytes())? < question.len() {
+    /// Asks at once, so that the process takes one turn for all.
+    fn put(&mut self, commands: &[&str]) -> Result<(), DatapathError> {
+        let question = |command| serde_json::json!({"id": 0, "method": command, "params": []}).to_string();
+        let questions: String = commands.iter().map(question).collect();
+        if self.socket.write(questions.as_bytes())? < questions.len() {
             return Err(Error::from(ErrorKind::WriteZero).into());
         }
         Ok(())
     }
 
-    /// Runs a command, where no question is without an answer, and gives what it prints.
-    async fn ask(&mut self, command: &str) -> Result<String, DatapathError> {
-        self.put(command)?;
-        self.answer().await
-    }
-
-    /// Whether flows of the cache are taken for others there.
-    async fn takes_flows_for_others(&mut self) -> Result<bool, DatapathError> {
-        if let Some(known) = self.takes_flows_for_others {
-            return Ok(known);
+    /// Runs commands, where no question is without an answer, and gives what each prints.
+    async fn ask<const N: usize>(&mut self, commands: [&str; N]) -> Result<[String; N], DatapathError> {
+        self.put(&commands)?;
+        let mut answers = [const { String::new() }; N];
+        for answer in &mut answers {
+            *answer = self.answer().await?;
         }
-        let (version, datapaths) = (self.ask("version").await?, self.ask("dpctl/dump-dps").await?);
-        let known = takes_flows_for_others(&version, &datapaths);
-        Ok(*self.takes_flows_for_others.insert(known))
+        Ok(answers)
     }
 
-    /// Whether the answer is there.
-    fn is_answered(&mut self) -> Result<bool, DatapathError> {
-        let mut received = [0; LARGEST];
+    /// Sees whether a pass is told of, and that the process is still there.
+    fn look(&mut self) -> Result<(), DatapathError> {
+        let mut received = [0; 4096];
         match self.socket.read(&mut received) {
             Ok(0) => return Err(Error::from(ErrorKind::UnexpectedEof).into()),
             Ok(count) => self.inbound.inbound().extend_from_slice(received.get(..count).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(self.inbound.next_frame()?.is_some())
+        if self.inbound.next_frame()?.is_some() {
+            self.asked = None;
+        }
+        Ok(())
     }
 
     /// Waits for the answer, and gives what it prints. Nothing is lost if nobody waits any more.
@@ -300,10 +330,10 @@ async fn look(switch: &Connection, first: Duration, long: Duration) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use std::io::BufReader;
     use std::os::unix::net::UnixListener;
 
     use serde_json::Deserializer;
+    use tokio::task::spawn_blocking;
 
     use super::*;
 
@@ -315,33 +345,66 @@ mod tests {
         (rundir, listener)
     }
 
-    /// Takes one question, and answers it.
-    fn answer(end: &Socket) {
-        let question = Deserializer::from_reader(BufReader::new(end)).into_iter::<Value>().next();
-        let question = question.expect("a question").expect("JSON");
-        assert_eq!(question["method"], "revalidator/wait");
-        let mut end = end;
-        end.write_all(br#"{"id":0,"result":"","error":null}"#).expect("written");
+    /// Takes some questions, gives their answers, and tells what was asked.
+    fn answer(mut end: &Socket, answers: &[&str]) -> Vec<String> {
+        let questions = Deserializer::from_reader(end).into_iter::<Value>().take(answers.len());
+        let asked = questions.map(|question| question.expect("JSON")["method"].as_str().map(str::to_owned));
+        let asked = asked.collect::<Option<_>>().expect("methods");
+        for answer in answers {
+            let answer = serde_json::json!({"id": 0, "result": answer, "error": null});
+            end.write_all(answer.to_string().as_bytes()).expect("written");
+        }
+        asked
+    }
+
+    const DEBIAN: &str = "ovs-vswitchd (Open vSwitch) 3.1.0\n";
+
+    /// A conversation with a process that has these datapaths, and the other end.
+    async fn begun(datapaths: &'static str) -> (Conversation, Socket) {
+        let (rundir, listener) = process();
+        let end = spawn_blocking(move || {
+            let (end, _) = listener.accept().expect("a connection");
+            assert_eq!(answer(&end, &[DEBIAN, datapaths]), ["version", "dpctl/dump-dps"]);
+            end
+        });
+        let conversation = Conversation::begin(rundir.path()).await.expect("begun");
+        (conversation, end.await.expect("answered"))
     }
 
     #[tokio::test]
     async fn what_is_asked_and_not_answered_is_not_asked_again() {
-        let (rundir, listener) = process();
-        let (mut conversation, asked) = Conversation::begin(rundir.path()).await.expect("begun");
-        let (end, _) = listener.accept().expect("a connection");
+        let (mut conversation, end) = begun("system@ovs-system\n").await;
+        assert!(!conversation.empties_alone());
+        let asked = conversation.ensure_asked().expect("asked");
         assert_eq!(conversation.ensure_asked().expect("asked"), asked);
-        answer(&end);
+        assert_eq!(answer(&end, &[""]), [WAIT]);
         assert!(conversation.ensure_asked().expect("asked") > asked);
-        answer(&end);
+        assert_eq!(answer(&end, &[""]), [WAIT]);
         conversation.answer().await.expect("an answer");
         assert_eq!(conversation.asked, None);
     }
 
     #[tokio::test]
+    async fn a_cache_that_others_fill_is_not_only_emptied() {
+        let (mut conversation, end) = begun("netdev@ovs-netdev\n").await;
+        assert!(conversation.empties_alone());
+        for (pollers, alone) in [
+            ("Displaying last 60 seconds pmd usage %\n", true),
+            ("Displaying last 60 seconds pmd usage %\npmd thread numa_id 0 core_id 1:\n", false),
+            ("Displaying last 60 seconds pmd usage %\n", true),
+        ] {
+            let (purged, asked) = tokio::join!(conversation.purge(), async { answer(&end, &["", pollers]) });
+            purged.expect("emptied");
+            assert_eq!(asked, [PURGE, POLLERS]);
+            assert_eq!(conversation.empties_alone(), alone, "{pollers}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_process_that_has_ended_is_not_asked() {
-        let (rundir, listener) = process();
-        let (mut conversation, _) = Conversation::begin(rundir.path()).await.expect("begun");
-        drop(listener.accept().expect("a connection"));
+        let (mut conversation, end) = begun("system@ovs-system\n").await;
+        drop(end);
+        assert!(conversation.look().is_err());
         assert!(conversation.ensure_asked().is_err());
         assert!(conversation.answer().await.is_err());
     }
@@ -351,11 +414,10 @@ mod tests {
         let check = |version, datapaths, expected| {
             assert_eq!(takes_flows_for_others(version, datapaths), expected, "{version:?} {datapaths:?}");
         };
-        let debian = "ovs-vswitchd (Open vSwitch) 3.1.0\n";
-        check(debian, "netdev@ovs-netdev\n", true);
-        check(debian, "dummy@ovs-dummy\n", true);
-        check(debian, "system@ovs-system\n", false);
-        check(debian, "", false);
+        check(DEBIAN, "netdev@ovs-netdev\n", true);
+        check(DEBIAN, "dummy@ovs-dummy\n", true);
+        check(DEBIAN, "system@ovs-system\n", false);
+        check(DEBIAN, "", false);
         check("ovs-vswitchd (Open vSwitch) 3.2.0\nDPDK 22.11\n", "netdev@ovs-netdev\n", false);
         check("ovs-vswitchd (Open vSwitch) 4.0.1\n", "netdev@ovs-netdev\n", false);
         check("ovs-vswitchd (Open vSwitch) 2.17.90\n", "netdev@ovs-netdev\n", true);
