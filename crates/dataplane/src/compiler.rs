@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::program::{Delta, FlowKey, Program};
 use crate::view::{Local, View};
 use crate::{base, domain, filter, identity, interface, limit, peer, route, router, translation};
-use openflow::{Flow, Group, Meter};
+use openflow::{Flow, Group, GroupId, Meter, MeterId, OfPort};
 use topology::datapath::Datapath;
 use topology::network::{DomainMode, Network};
 use topology::{
@@ -33,11 +33,19 @@ enum Unit {
 }
 
 /// What a unit puts into the switch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 struct Output {
     flows: Vec<Flow>,
     groups: Vec<Group>,
     meters: Vec<Meter>,
+}
+
+/// Places in a program.
+#[derive(Debug, Default, PartialEq)]
+struct Places {
+    flows: Vec<FlowKey>,
+    groups: Vec<GroupId>,
+    meters: Vec<MeterId>,
 }
 
 /// Keeps the program of a host equal to its topology.
@@ -45,7 +53,7 @@ struct Output {
 pub struct Compiler {
     topology: Topology,
     local: Local,
-    outputs: HashMap<Unit, Output>,
+    held: HashMap<Unit, Places>,
     program: Program,
     twins: BTreeMap<Unit, Vec<Twin>>,
 }
@@ -77,8 +85,8 @@ impl Compiler {
     /// Compiles from scratch.
     pub fn new(topology: Topology, local: Local) -> Self {
         let program = Program::default();
-        let (outputs, twins) = (HashMap::new(), BTreeMap::new());
-        let mut compiler = Self { topology, local, outputs, program, twins };
+        let (held, twins) = (HashMap::new(), BTreeMap::new());
+        let mut compiler = Self { topology, local, held, program, twins };
         compiler.recompile(compiler.all_units());
         compiler
     }
@@ -108,7 +116,7 @@ impl Compiler {
         let before = std::mem::replace(&mut self.topology, topology);
         let old = std::mem::replace(&mut self.local, local);
         let units = if old.datapath != self.local.datapath || old.tunnels != self.local.tunnels {
-            let gone: BTreeSet<_> = self.outputs.keys().cloned().collect();
+            let gone: BTreeSet<_> = self.held.keys().cloned().collect();
             gone.into_iter().chain(self.all_units()).collect()
         } else {
             self.units_between(&before, &old)
@@ -120,44 +128,43 @@ impl Compiler {
         // Those that were left out may have their turn now, after all others.
         let left_out: BTreeSet<_> = std::mem::take(&mut self.twins).into_keys().collect();
         let units: Vec<_> = units.difference(&left_out).chain(&left_out).cloned().collect();
-        let mut before = Program::default();
-        for unit in &units {
-            self.outputs.remove(unit).into_iter().for_each(|old| drop(insert(&mut before, old)));
+        // What they hold is theirs to take again, and goes if none of them does.
+        let (mut flows_before, mut groups_before, mut meters_before) =
+            <(BTreeSet<_>, BTreeSet<_>, BTreeSet<_>)>::default();
+        for held in units.iter().filter_map(|unit| self.held.remove(unit)) {
+            flows_before.extend(held.flows);
+            groups_before.extend(held.groups);
+            meters_before.extend(held.meters);
         }
-        let mut after = Program::default();
+        let mut delta = Delta::default();
         for unit in units {
-            let (output, mut twins) = self.without_held(self.compile(&unit), &before);
-            let (output, among_new) = insert(&mut after, output);
-            twins.extend(among_new);
-            if output != Output::default() {
-                self.outputs.insert(unit.clone(), output);
+            let Output { flows, groups, meters } = self.compile(&unit);
+            let flows = place(&mut self.program.flows, &mut flows_before, flows, |flow| FlowKey::from(flow));
+            let groups = place(&mut self.program.groups, &mut groups_before, groups, |group| group.id);
+            let meters = place(&mut self.program.meters, &mut meters_before, meters, |meter| meter.id);
+            delta.put_flows.extend(flows.new.into_iter().chain(flows.changed));
+            delta.add_groups.extend(groups.new);
+            delta.modify_groups.extend(groups.changed);
+            delta.add_meters.extend(meters.new);
+            delta.modify_meters.extend(meters.changed);
+            let twins = flows.twins.into_iter().map(Twin::Flow);
+            let twins = twins.chain(groups.twins.into_iter().map(Twin::Group));
+            let twins: Vec<_> = twins.chain(meters.twins.into_iter().map(Twin::Meter)).collect();
+            let held = Places { flows: flows.held, groups: groups.held, meters: meters.held };
+            if held != Places::default() {
+                self.held.insert(unit.clone(), held);
             }
             if !twins.is_empty() {
                 self.twins.insert(unit, twins);
             }
         }
-        let delta = before.difference(&after);
-        self.program.apply(&delta);
+        flows_before.iter().for_each(|key| drop(self.program.flows.remove(key)));
+        groups_before.iter().for_each(|id| drop(self.program.groups.remove(id)));
+        meters_before.iter().for_each(|id| drop(self.program.meters.remove(id)));
+        delta.delete_flows.extend(flows_before);
+        delta.delete_groups.extend(groups_before);
+        delta.delete_meters.extend(meters_before);
         delta
-    }
-
-    /// Leaves out what units hold that are not compiled again: they are in the program and not in `before`.
-    fn without_held(&self, mut output: Output, before: &Program) -> (Output, Vec<Twin>) {
-        let held = |flow: &mut Flow| {
-            let key = FlowKey::from(&*flow);
-            self.program.flows.contains_key(&key) && !before.flows.contains_key(&key)
-        };
-        let flows = output.flows.extract_if(.., held).map(Twin::Flow);
-        let held = |group: &mut Group| {
-            self.program.groups.contains_key(&group.id) && !before.groups.contains_key(&group.id)
-        };
-        let groups = output.groups.extract_if(.., held).map(Twin::Group);
-        let held = |meter: &mut Meter| {
-            self.program.meters.contains_key(&meter.id) && !before.meters.contains_key(&meter.id)
-        };
-        let meters = output.meters.extract_if(.., held).map(Twin::Meter);
-        let twins = flows.chain(groups).chain(meters).collect();
-        (output, twins)
     }
 
     fn compile(&self, unit: &Unit) -> Output {
@@ -214,9 +221,7 @@ impl Compiler {
             }
         }
         self.units_of_hosts(before, &mut units);
-        let moved = |id: &&InterfaceId| old.ports.get(*id) != self.local.ports.get(*id);
-        let ports: BTreeSet<_> = old.ports.keys().chain(self.local.ports.keys()).collect();
-        for id in ports.into_iter().filter(moved) {
+        for id in moved(&old.ports, &self.local.ports) {
             units_of_interface(&self.topology, id, &mut units);
             self.units_of_wires(&self.topology, &id.clone().into(), &mut units);
         }
@@ -510,26 +515,59 @@ fn members_of_network(topology: &Topology, of: &ObjectRef, units: &mut BTreeSet<
     }
 }
 
-/// Adds to a program what has a place in it, and gives back what was added and what was not.
-fn insert(program: &mut Program, output: Output) -> (Output, Vec<Twin>) {
-    let (mut added, mut twins) = (Output::default(), Vec::new());
-    for flow in output.flows {
-        match program.flows.entry(FlowKey::from(&flow)) {
-            Entry::Vacant(place) => added.flows.push(place.insert(flow).clone()),
-            Entry::Occupied(_) => twins.push(Twin::Flow(flow)),
-        }
+/// The interfaces whose port is another one than before.
+fn moved<'a>(
+    before: &'a BTreeMap<InterfaceId, OfPort>,
+    after: &'a BTreeMap<InterfaceId, OfPort>,
+) -> Vec<&'a InterfaceId> {
+    // Mostly none has moved, which is soon seen.
+    if before == after {
+        return Vec::new();
     }
-    for group in output.groups {
-        match program.groups.entry(group.id) {
-            Entry::Vacant(place) => added.groups.push(place.insert(group).clone()),
-            Entry::Occupied(_) => twins.push(Twin::Group(group)),
+    let gone = before.iter().filter(|(id, port)| after.get(*id) != Some(*port)).map(|(id, _)| id);
+    gone.chain(after.keys().filter(|id| !before.contains_key(*id))).collect()
+}
+
+/// What became of things that want a place in a program.
+struct Placed<K, V> {
+    /// The places that they have.
+    held: Vec<K>,
+    /// In places that nothing had.
+    new: Vec<V>,
+    /// In place of something else.
+    changed: Vec<V>,
+    /// In no place: another unit holds it.
+    twins: Vec<V>,
+}
+
+/// Gives each thing its place, unless that is taken and not free to be taken again.
+fn place<K: Ord + Clone, V: Clone + PartialEq>(
+    program: &mut BTreeMap<K, V>,
+    free: &mut BTreeSet<K>,
+    wanted: Vec<V>,
+    key: impl Fn(&V) -> K,
+) -> Placed<K, V> {
+    let mut placed =
+        Placed { held: Vec::with_capacity(wanted.len()), new: vec![], changed: vec![], twins: vec![] };
+    for value in wanted {
+        let key = key(&value);
+        match program.entry(key.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(value.clone());
+                placed.new.push(value);
+            }
+            Entry::Occupied(_) if !free.remove(&key) => {
+                placed.twins.push(value);
+                continue;
+            }
+            Entry::Occupied(mut place) => {
+                if *place.get() != value {
+                    place.insert(value.clone());
+                    placed.changed.push(value);
+                }
+            }
         }
+        placed.held.push(key);
     }
-    for meter in output.meters {
-        match program.meters.entry(meter.id) {
-            Entry::Vacant(place) => added.meters.push(place.insert(meter).clone()),
-            Entry::Occupied(_) => twins.push(Twin::Meter(meter)),
-        }
-    }
-    (added, twins)
+    placed
 }

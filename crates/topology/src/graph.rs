@@ -547,6 +547,14 @@ impl Topology {
         changes
     }
 
+    /// The interfaces whose binding is another than in `before`. Costs as much as the two differ.
+    pub fn bound_since(&self, before: &Self) -> Vec<InterfaceId> {
+        let interface = |item| match item {
+            DiffItem::Add(id, _) | DiffItem::Update { new: (id, _), .. } | DiffItem::Remove(id, _) => id,
+        };
+        before.bindings.diff(&self.bindings).map(interface).cloned().collect()
+    }
+
     /// Applies the changes of one commit, and gives back the interfaces whose place in the graph may have changed.
     pub fn commit(&mut self, revision: Revision, changes: &[Change]) -> BTreeSet<InterfaceId> {
         self.revision = revision;

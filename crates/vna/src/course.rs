@@ -124,15 +124,22 @@ impl Course {
             // The database has not been read yet: a host without ports would cost every guest its flows.
             return Delta::default();
         }
-        let (topology, local) =
-            (replica.topology.clone(), host.local(&replica.topology, replica.datapath.clone()));
+        let topology = replica.topology.clone();
+        let local = || host.local(&topology, replica.datapath.clone());
         match &mut self.wanted {
             Some(wanted) => {
+                let (before, known) = (wanted.compiler.topology(), wanted.compiler.local());
+                let is_known = Arc::ptr_eq(&wanted.host, &host) && known.datapath == replica.datapath;
+                let local = match is_known {
+                    true => host.local_since(before, known.clone(), &topology),
+                    false => local(),
+                };
                 (wanted.replica, wanted.host) = (replica, host);
                 wanted.compiler.update(topology, local)
             }
             None => {
-                self.wanted = Some(Wanted { replica, host, compiler: Compiler::new(topology, local) });
+                let compiler = Compiler::new(topology.clone(), local());
+                self.wanted = Some(Wanted { replica, host, compiler });
                 Delta::default()
             }
         }

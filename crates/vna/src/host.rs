@@ -105,11 +105,24 @@ impl HostView {
     /// What the compiler is told.
     pub fn local(&self, topology: &Topology, datapath: DatapathId) -> Local {
         let interfaces = topology.interfaces_on(&datapath);
-        let port = |id: InterfaceId| self.port_of(topology, &id)?.number.map(|port| (id, port));
-        let ports = interfaces.into_iter().filter_map(port).collect();
+        let number = |id: InterfaceId| self.number_of(topology, &id).map(|port| (id, port));
+        let ports = interfaces.into_iter().filter_map(number).collect();
         let monitors = self.monitors.iter().map(|(host, monitor)| (*host, monitor.port)).collect();
         let yields = self.yields(topology, &datapath);
         Local { datapath, ports, tunnels: self.tunnels.clone(), monitors, yields }
+    }
+
+    /// The same, where this is what it was with another topology. Costs as much as these differ.
+    pub fn local_since(&self, before: &Topology, mut local: Local, topology: &Topology) -> Local {
+        for id in topology.bound_since(before) {
+            let is_here =
+                topology.active_claim(&id).is_some_and(|claim| claim.datapath_uuid == local.datapath);
+            match self.number_of(topology, &id).filter(|_| is_here) {
+                Some(port) => local.ports.insert(id, port),
+                None => local.ports.remove(&id),
+            };
+        }
+        Local { yields: self.yields(topology, &local.datapath), ..local }
     }
 
     /// Whether this host leaves to others what gateways do, where there are others: one of its uplinks leads nowhere.
@@ -125,6 +138,10 @@ impl HostView {
     pub fn is_live(&self, topology: &Topology, id: &InterfaceId) -> bool {
         let port = self.port_of(topology, id).filter(|port| port.number.is_some());
         port.is_some_and(|port| !self.dark.contains(&port.seen.name))
+    }
+
+    fn number_of(&self, topology: &Topology, id: &InterfaceId) -> Option<OfPort> {
+        self.port_of(topology, id)?.number
     }
 
     /// The port of an interface that lives here. The very port the manager knows of, or else the one that has taken its
