@@ -214,11 +214,13 @@ impl Compiler {
     /// The units that a change of topology or ports may concern.
     fn units_between(&self, before: &Topology, old: &Local) -> BTreeSet<Unit> {
         let mut units = BTreeSet::new();
-        for change in self.topology.changes_since(before) {
-            let reference = change.reference();
-            for topology in [before, &self.topology] {
-                self.units_of(before, topology, &reference, &mut units);
-            }
+        let changed: Vec<_> =
+            self.topology.changes_since(before).iter().map(|change| change.reference()).collect();
+        for topology in [before, &self.topology] {
+            changed.iter().for_each(|of| self.units_of(before, topology, of, &mut units));
+            let interfaces: BTreeSet<_> =
+                changed.iter().filter_map(|of| interface_of(topology, of)).collect();
+            interfaces.into_iter().for_each(|id| units_of_interface(topology, id, &mut units));
         }
         self.units_of_hosts(before, &mut units);
         for id in moved(&old.ports, &self.local.ports) {
@@ -238,19 +240,7 @@ impl Compiler {
         self.units_of_placement(topology, of, units);
         self.units_of_wires(topology, of, units);
         match of {
-            ObjectRef::Interface(id) => {
-                units_of_interface(topology, id, units);
-                self.units_of_identity(before, topology, id, units);
-            }
-            ObjectRef::Binding(id) => units_of_interface(topology, id, units),
-            ObjectRef::MacLease(id) => {
-                let lease = topology.mac_leases().get(id);
-                lease.inspect(|lease| units_of_interface(topology, &lease.interface_uuid, units));
-            }
-            ObjectRef::IpLease(id) => {
-                let holder = topology.ip_leases().get(id).and_then(|lease| lease.holder.as_ref());
-                holder.inspect(|holder| units_of_interface(topology, &holder.interface_uuid, units));
-            }
+            ObjectRef::Interface(id) => self.units_of_identity(before, topology, id, units),
             ObjectRef::Network(id) => {
                 let matters = |network: &Network| {
                     (network.mode, network.segment_uuid.clone(), network.subnets.ipv6.is_some())
@@ -302,6 +292,8 @@ impl Compiler {
                 units.extend(filter.map(|filter| Unit::Filter(filter.interface_uuid.clone())));
             }
             ObjectRef::SecurityGroup(_) => units.extend(identities_here(topology, &self.local)),
+            // Units of their interface: see `interface_of`.
+            ObjectRef::Binding(_) | ObjectRef::MacLease(_) | ObjectRef::IpLease(_) => {}
             // What a name server tells is the agent's to know.
             ObjectRef::DnsService(_)
             | ObjectRef::DnsRecord(_)
@@ -432,6 +424,18 @@ impl Compiler {
                 units_of_interface(topology, &interface, units);
             }
         }
+    }
+}
+
+/// The interface that an object is, or is part of.
+fn interface_of<'a>(topology: &'a Topology, of: &'a ObjectRef) -> Option<&'a InterfaceId> {
+    match of {
+        ObjectRef::Interface(id) | ObjectRef::Binding(id) => Some(id),
+        ObjectRef::MacLease(id) => topology.mac_leases().get(id).map(|lease| &lease.interface_uuid),
+        ObjectRef::IpLease(id) => {
+            topology.ip_leases().get(id)?.holder.as_ref().map(|holder| &holder.interface_uuid)
+        }
+        _ => None,
     }
 }
 

@@ -24,7 +24,7 @@ use topology::{Change, Object, Revision, Topology};
 
 use crate::file;
 use crate::pki::digest;
-use crate::replica::Replica;
+use crate::replica::{self, Replica, Written};
 
 /// A log shorter than this stays a log, however small the file is, in bytes: a new file costs as much as some such records.
 const LEAST_LOG: usize = 64 * 1024;
@@ -72,13 +72,12 @@ impl Journal {
 
     /// Writes the file, and begins a log. In this order: until the new file is there, the old log belongs to the old one.
     fn begin(&self, newest: &Arc<Replica>) -> io::Result<Kept> {
-        let contents = newest.encode();
-        file::write(&self.path, contents.as_bytes(), file::OWNER_ONLY)?;
+        let written = file::write_by(&self.path, file::OWNER_ONLY, |file| newest.write(file))?;
         let options =
             OpenOptions::new().write(true).create(true).truncate(true).mode(file::OWNER_ONLY).clone();
         let log = options.open(log_of(&self.path))?;
-        let digest = file_digest(&contents).unwrap_or_default().to_owned();
-        Ok(Kept { replica: newest.clone(), log, digest, file_bytes: contents.len(), log_bytes: 0 })
+        let Written { digest, bytes } = written;
+        Ok(Kept { replica: newest.clone(), log, digest, file_bytes: bytes, log_bytes: 0 })
     }
 }
 
@@ -126,18 +125,13 @@ pub(crate) fn log_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The digest in the first line of a replica's file.
-fn file_digest(contents: &str) -> Option<&str> {
-    contents.lines().next()?.rsplit(' ').next()
-}
-
 fn chain(before: &str, body: &str) -> String {
     digest(&[before.as_bytes(), body.as_bytes()].concat())
 }
 
 /// Brings what a file holds to what its log says, as far as that can be read.
 pub(crate) fn follow(replica: &mut Replica, file: &str, log: &str) {
-    let mut digest = file_digest(file).unwrap_or_default().to_owned();
+    let mut digest = replica::digest_of(file).unwrap_or_default().to_owned();
     let mut rest = log;
     while let Some((body, after)) = record(rest)
         && chain(&digest, body.contents) == body.digest

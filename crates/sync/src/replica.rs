@@ -4,22 +4,22 @@
 //! read costs a snapshot and nothing else. [`journal`] writes it, and beside it what has changed since.
 //!
 //! # Format
-//! Lines. The first is `openvnet-replica 1` and the SHA-256 of all that follows, hexadecimal; the second says in JSON
-//! what it is a replica of and who wrote it; each further one is an object's reference, a space and its JSON.
+//! Lines. The first is `openvnet-replica 2`; the second says in JSON what it is a replica of and who wrote it; each further
+//! one is an object's reference, a space and its JSON; the last is the SHA-256 of all lines before it, hexadecimal.
 
-use std::fmt::Write as _;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use topology::object::DecodeError;
 use topology::{Change, DatapathId, Object, ObjectRef, Revision, Topology};
 
 use crate::journal;
-use crate::pki::digest;
+use crate::pki::{digest, hexadecimal};
 
 /// What a file starts with; the number is the format's.
-const MAGIC: &str = "openvnet-replica 1 ";
+const MAGIC: &str = "openvnet-replica 2\n";
 
 /// Largest file read, in bytes: far above what one host needs.
 const MAX_FILE: u64 = 1 << 30;
@@ -80,19 +80,32 @@ impl Replica {
 
     /// The contents of its file.
     pub fn encode(&self) -> String {
+        let mut contents = Vec::new();
+        self.write(&mut contents).expect("memory takes all");
+        String::from_utf8(contents).expect("JSON is UTF-8")
+    }
+
+    /// Writes its file, an object after the other: the whole would be as much again as the topology in memory.
+    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<Written> {
+        let mut out = Summed { out, digest: Sha256::new(), bytes: 0 };
         let description = Description {
             writer: WRITER.to_owned(),
             store_id: self.store_id.clone(),
             datapath: self.datapath.clone(),
             revision: self.topology.revision(),
         };
-        let mut body = serde_json::to_string(&description).expect("a description has only texts and numbers");
-        body.push('\n');
+        out.write_all(MAGIC.as_bytes())?;
+        serde_json::to_writer(&mut out, &description)?;
+        out.write_all(b"\n")?;
         for object in self.topology.objects() {
-            let value = String::from_utf8(object.encode()).expect("JSON is UTF-8");
-            writeln!(body, "{} {value}", object.reference()).expect("texts grow");
+            write!(out, "{} ", object.reference())?;
+            out.write_all(&object.encode())?;
+            out.write_all(b"\n")?;
         }
-        format!("{MAGIC}{}\n{body}", digest(body.as_bytes()))
+        let Summed { out, digest, bytes } = out;
+        let digest = hexadecimal(&digest.finalize());
+        writeln!(out, "{digest}")?;
+        Ok(Written { bytes: bytes + digest.len() + 1, digest })
     }
 
     /// Reads what [`Replica::encode`] gave. What another version of this software has written is read without its
@@ -101,10 +114,10 @@ impl Replica {
     /// # Errors
     /// [`LoadError`]: the contents are not what was written.
     pub fn decode(contents: &str) -> Result<Self, LoadError> {
-        let (header, body) = contents.split_once('\n').ok_or(LoadError::Damaged)?;
-        if header.strip_prefix(MAGIC) != Some(&digest(body.as_bytes())) {
-            return Err(LoadError::Damaged);
-        }
+        let digest = digest_of(contents).ok_or(LoadError::Damaged)?;
+        let body = contents.strip_suffix('\n').and_then(|contents| contents.strip_suffix(digest));
+        let body = body.filter(|body| self::digest(body.as_bytes()) == digest).ok_or(LoadError::Damaged)?;
+        let body = body.strip_prefix(MAGIC).ok_or(LoadError::Damaged)?;
         let (description, objects) = body.split_once('\n').ok_or(LoadError::Damaged)?;
         let description: Description = serde_json::from_str(description).map_err(LoadError::Description)?;
         let changes = objects.lines().map(object).collect::<Result<Vec<_>, _>>()?;
@@ -113,6 +126,39 @@ impl Replica {
         let store_id = if description.writer == WRITER { description.store_id } else { String::new() };
         Ok(Self { store_id, datapath: description.datapath, topology })
     }
+}
+
+/// What was written.
+pub(crate) struct Written {
+    /// The digest that the file ends with.
+    pub(crate) digest: String,
+    /// How long the file is.
+    pub(crate) bytes: usize,
+}
+
+/// Sums up what passes through it.
+struct Summed<'a, W> {
+    out: &'a mut W,
+    digest: Sha256,
+    bytes: usize,
+}
+
+impl<W: Write> Write for Summed<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.digest.update(bytes.get(..written).unwrap_or_default());
+        self.bytes += written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// The digest that a replica's file ends with.
+pub(crate) fn digest_of(contents: &str) -> Option<&str> {
+    contents.lines().next_back()
 }
 
 fn read(path: &Path) -> io::Result<String> {

@@ -1,12 +1,13 @@
 //! Ids of objects: a prefix that tells the kind and a short name the user may choose, as in `nw-web`.
 //!
-//! An id that exists is well formed. The text is shared, so ids are cheap to clone and to keep in indexes.
+//! An id that exists is well formed. A short text is kept in place and a long one is shared, so ids are cheap to clone, to
+//! compare and to keep in indexes.
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::SmolStr;
 
 /// Longest name after the prefix. The original took 16; longer ones let schedulers use their own.
 pub const MAX_NAME: usize = 40;
@@ -29,7 +30,7 @@ pub trait Id: Clone + Ord + fmt::Display + FromStr<Err = InvalidId> {
     fn as_str(&self) -> &str;
 }
 
-fn parse(prefix: &'static str, text: &str) -> Result<Arc<str>, InvalidId> {
+fn parse(prefix: &'static str, text: &str) -> Result<SmolStr, InvalidId> {
     let valid_name = |name: &str| {
         (1..=MAX_NAME).contains(&name.len())
             && !name.starts_with('-')
@@ -47,7 +48,7 @@ macro_rules! ids {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
         #[schema(value_type = String)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl Id for $name {
             const PREFIX: &'static str = $prefix;

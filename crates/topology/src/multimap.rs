@@ -11,6 +11,13 @@ enum Members<V> {
 }
 
 impl<V: Clone + Ord> Members<V> {
+    fn contains(&self, value: &V) -> bool {
+        match self {
+            Self::One(one) => one == value,
+            Self::Many(many) => many.contains(value),
+        }
+    }
+
     fn insert(&mut self, value: V) {
         match self {
             Self::One(one) => *self = Self::Many(OrdSet::from_iter([one.clone(), value])),
@@ -33,28 +40,29 @@ impl<K, V> Default for MultiMap<K, V> {
 
 impl<K: Clone + Eq + Hash, V: Clone + Ord> MultiMap<K, V> {
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        // What changes nothing must not copy what is shared with other clones.
-        if self.contains(&key, &value) {
-            return;
-        }
-        match self.entries.get_mut(&key) {
-            Some(members) => members.insert(value),
+        match self.entries.get(&key) {
             None => {
                 self.entries.insert(key, Members::One(value));
+            }
+            // What changes nothing must not copy what is shared with other clones.
+            Some(members) if members.contains(&value) => {}
+            Some(_) => {
+                if let Some(members) = self.entries.get_mut(&key) {
+                    members.insert(value);
+                }
             }
         }
     }
 
     pub(crate) fn remove(&mut self, key: &K, value: &V) {
-        if !self.contains(key, value) {
-            return;
-        }
-        if let Some(Members::Many(many)) = self.entries.get_mut(key)
-            && many.len() > 1
-        {
-            many.remove(value);
-        } else {
-            self.entries.remove(key);
+        match self.entries.get(key) {
+            Some(Members::Many(many)) if many.len() > 1 && many.contains(value) => {
+                if let Some(Members::Many(many)) = self.entries.get_mut(key) {
+                    many.remove(value);
+                }
+            }
+            Some(members) if members.contains(value) => drop(self.entries.remove(key)),
+            _ => {}
         }
     }
 
@@ -87,10 +95,6 @@ impl<K: Clone + Eq + Hash, V: Clone + Ord> MultiMap<K, V> {
     }
 
     pub(crate) fn contains(&self, key: &K, value: &V) -> bool {
-        match self.entries.get(key) {
-            None => false,
-            Some(Members::One(one)) => one == value,
-            Some(Members::Many(many)) => many.contains(value),
-        }
+        self.entries.get(key).is_some_and(|members| members.contains(value))
     }
 }

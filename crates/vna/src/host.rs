@@ -11,6 +11,7 @@ use sync::Replica;
 use topology::binding::{LOCAL_PORT, SeenPort};
 use topology::datapath::Encapsulation;
 use topology::host_pair::HostPair;
+use topology::id::Id;
 use topology::underlay::TunnelMode;
 use topology::{DatapathId, Dpid, HostKey, InterfaceId, NodeId, Topology};
 
@@ -115,9 +116,9 @@ impl HostView {
     /// The same, where this is what it was with another topology. Costs as much as these differ.
     pub fn local_since(&self, before: &Topology, mut local: Local, topology: &Topology) -> Local {
         for id in topology.bound_since(before) {
-            let is_here =
-                topology.active_claim(&id).is_some_and(|claim| claim.datapath_uuid == local.datapath);
-            match self.number_of(topology, &id).filter(|_| is_here) {
+            let host = topology.active_claim(&id).map(|claim| &claim.datapath_uuid);
+            let here = (host == Some(&local.datapath)).then(|| self.number_of(topology, &id));
+            match here.flatten() {
                 Some(port) => local.ports.insert(id, port),
                 None => local.ports.remove(&id),
             };
@@ -154,8 +155,8 @@ impl HostView {
             .get(&claim.port_name)
             .filter(|port| port.seen.named_interface().is_none_or(|named| named == *id));
         let very = of_name.filter(|port| port.seen.instance == claim.instance);
-        let by_iface_id =
-            || self.ports.values().find(|port| port.seen.named_interface().as_ref() == Some(id));
+        let names = |port: &&HostPort| port.seen.iface_id.as_deref() == Some(id.as_str());
+        let by_iface_id = || self.ports.values().find(names);
         very.or_else(by_iface_id).or(of_name)
     }
 }

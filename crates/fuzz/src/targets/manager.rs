@@ -38,9 +38,6 @@ pub(super) const REPLICA_FILE: Target = Target {
     brief: 10_000,
 };
 
-/// What the first line of a replica's file starts with.
-const MAGIC: &[u8] = b"openvnet-replica 1 ";
-
 fn replica() -> Replica {
     let datapath = "dp-a".parse().expect("an id");
     Replica { store_id: "store-1".to_owned(), datapath, topology: world::topology().clone() }
@@ -102,11 +99,13 @@ fn files() -> Vec<Vec<u8>> {
     vec![replica().encode().into_bytes(), empty.encode().into_bytes()]
 }
 
-/// Puts the digest of what follows into the first line.
+/// Puts the digest of what is before it into the last line.
 fn seal(file: &mut Vec<u8>) {
-    let body =
-        file.iter().position(|byte| *byte == b'\n').and_then(|end| file.get(end + 1..)).unwrap_or_default();
-    *file = [MAGIC, hex::encode(&Sha256::digest(body)).as_bytes(), b"\n", body].concat();
+    let lines = file.strip_suffix(b"\n").unwrap_or(file);
+    let length = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    file.truncate(length);
+    let digest = hex::encode(&Sha256::digest(&file));
+    file.extend([digest.as_bytes(), b"\n"].concat());
 }
 
 fn load(file: &[u8]) -> bool {

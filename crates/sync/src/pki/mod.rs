@@ -27,8 +27,8 @@ pub use authority::Authority;
 pub(crate) use authority::Peer;
 pub use identity::Identity;
 pub(crate) use identity::NewHost;
-pub(crate) use token::digest;
 pub use token::{InvalidToken, Token};
+pub(crate) use token::{digest, hexadecimal};
 
 /// The DNS name in a manager's certificate (RFC 9525, section 2).
 pub const MANAGER_NAME: &str = "vnmgr";

@@ -57,7 +57,11 @@ impl Token {
 
 /// SHA-256 of a secret, hexadecimal.
 pub(crate) fn digest(secret: &[u8]) -> String {
-    Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(secret))
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The text to hand to the host. It is a secret.
