@@ -173,7 +173,11 @@ impl Match {
         let value = value & mask;
         let terms = &mut *self.0;
         match terms.position(field) {
-            Err(at) => terms.known.insert(at, Term { field, value, mask }),
+            Err(at) => {
+                // A switch has thousands of matches, and nobody adds to them later.
+                terms.known.reserve_exact(1);
+                terms.known.insert(at, Term { field, value, mask });
+            }
             Ok(at) => {
                 if let Some(term) = terms.known.get_mut(at) {
                     term.value = term.value & !mask | value;

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::edit::Edit;
 use crate::graph::Topology;
@@ -77,7 +77,15 @@ pub struct Binding {
     #[serde(flatten)]
     pub meta: Meta,
     /// Never empty; the last one counts.
+    #[serde(deserialize_with = "exactly")]
     pub claims: Vec<Claim>,
+}
+
+/// Reads a list without room for more: bindings are many, and mostly have one claim.
+fn exactly<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let mut list = Vec::deserialize(deserializer)?;
+    list.shrink_to_fit();
+    Ok(list)
 }
 
 impl Binding {
@@ -88,7 +96,7 @@ impl Binding {
 
     /// Makes the binding of an interface that nobody else claims.
     fn begin(interface: &InterfaceId, claim: Claim, edit: &mut Edit) {
-        let project = edit.topology().interfaces().get(interface).map(|found| found.meta.project.clone());
+        let project = edit.topology().interfaces().get(interface).map(|found| found.meta.project.to_string());
         let meta = edit.new_meta(MetaSpec { project, labels: None }).expect("a stored project is valid");
         edit.put(Self { interface_uuid: interface.clone(), meta, claims: vec![claim] });
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::address::Revision;
 use crate::error::Error;
@@ -24,7 +25,8 @@ pub type Labels = BTreeMap<String, String>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Meta {
     /// Who the object belongs to.
-    pub project: String,
+    #[schema(value_type = String)]
+    pub project: SmolStr,
     /// Free names and values.
     #[serde(default)]
     pub labels: Labels,
@@ -47,7 +49,7 @@ pub(crate) struct MetaSpec {
 
 impl Meta {
     pub(crate) fn new(spec: MetaSpec, now: Timestamp, revision: Revision) -> Result<Self, Error> {
-        let project = DEFAULT_PROJECT.to_owned();
+        let project = SmolStr::new_static(DEFAULT_PROJECT);
         let mut meta = Self { project, labels: Labels::new(), created_at: now, updated_at: now, revision };
         meta.merge(spec)?;
         Ok(meta)
@@ -55,12 +57,12 @@ impl Meta {
 
     /// What an object passes on to those made along with it.
     pub(crate) fn inherited(&self) -> MetaSpec {
-        MetaSpec { project: Some(self.project.clone()), labels: Some(self.labels.clone()) }
+        MetaSpec { project: Some(self.project.to_string()), labels: Some(self.labels.clone()) }
     }
 
     pub(crate) fn merge(&mut self, spec: MetaSpec) -> Result<(), Error> {
         if let Some(project) = spec.project {
-            self.project = text("project", project)?;
+            self.project = text("project", project)?.into();
             if self.project.is_empty() {
                 return Err(Error::argument("project", "must not be empty"));
             }

@@ -32,8 +32,9 @@ const LIMIT: TimeVal = TimeVal::new(10, 0);
 /// The first port of clients, above those of servers.
 const FIRST_CLIENT_PORT: u16 = 10_000;
 
-/// Ports of clients: several times what one measurement opens.
-const CLIENT_PORTS: u16 = 50_000;
+/// Ports of clients: several times what one measurement opens, and below those that the kernel gives to `iperf3` (ip(7),
+/// `ip_local_port_range`), which may have one still.
+const CLIENT_PORTS: u16 = 22_000;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,7 +157,7 @@ fn connect(to: SocketAddrV4) -> io::Result<TcpStream> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let port = FIRST_CLIENT_PORT + NEXT.fetch_add(1, Ordering::Relaxed) % CLIENT_PORTS;
     let client = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    // What `iperf3` has used may be there still (TIME_WAIT).
+    // One of a measurement before may be there still (TIME_WAIT).
     setsockopt(&client, ReuseAddr, &true)?;
     bind(client.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)))?;
     // socket(7): before there is a connection, this limits connect(2).
