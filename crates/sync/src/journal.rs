@@ -1,6 +1,6 @@
 //! Keeps a replica on disk as it changes: what a save costs follows the change, not the size of the topology.
 //!
-//! Beside the replica's file, which holds it whole ([`replica`](crate::replica)), stands a log of what has changed since.
+//! Beside the replica's file, which holds it whole ([`replica`]), stands a log of what has changed since.
 //! Once the log has grown as long as the file, the file is written anew and the log begins again, so that everything is
 //! written twice at most and never much more is read than there is.
 //!
