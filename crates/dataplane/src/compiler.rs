@@ -218,8 +218,7 @@ impl Compiler {
             self.topology.changes_since(before).iter().map(|change| change.reference()).collect();
         for topology in [before, &self.topology] {
             changed.iter().for_each(|of| self.units_of(before, topology, of, &mut units));
-            let interfaces: BTreeSet<_> =
-                changed.iter().filter_map(|of| interface_of(topology, of)).collect();
+            let interfaces: BTreeSet<_> = changed.iter().filter_map(|of| topology.interface_of(of)).collect();
             interfaces.into_iter().for_each(|id| units_of_interface(topology, id, &mut units));
         }
         self.units_of_hosts(before, &mut units);
@@ -292,7 +291,7 @@ impl Compiler {
                 units.extend(filter.map(|filter| Unit::Filter(filter.interface_uuid.clone())));
             }
             ObjectRef::SecurityGroup(_) => units.extend(identities_here(topology, &self.local)),
-            // Units of their interface: see `interface_of`.
+            // Units of their interface: see `units_between`.
             ObjectRef::Binding(_) | ObjectRef::MacLease(_) | ObjectRef::IpLease(_) => {}
             // What a name server tells is the agent's to know.
             ObjectRef::DnsService(_)
@@ -424,18 +423,6 @@ impl Compiler {
                 units_of_interface(topology, &interface, units);
             }
         }
-    }
-}
-
-/// The interface that an object is, or is part of.
-fn interface_of<'a>(topology: &'a Topology, of: &'a ObjectRef) -> Option<&'a InterfaceId> {
-    match of {
-        ObjectRef::Interface(id) | ObjectRef::Binding(id) => Some(id),
-        ObjectRef::MacLease(id) => topology.mac_leases().get(id).map(|lease| &lease.interface_uuid),
-        ObjectRef::IpLease(id) => {
-            topology.ip_leases().get(id)?.holder.as_ref().map(|holder| &holder.interface_uuid)
-        }
-        _ => None,
     }
 }
 

@@ -555,6 +555,16 @@ impl Topology {
         before.bindings.diff(&self.bindings).map(interface).cloned().collect()
     }
 
+    /// The interface that an object is, or is part of.
+    pub fn interface_of<'a>(&'a self, object: &'a ObjectRef) -> Option<&'a InterfaceId> {
+        match object {
+            ObjectRef::Interface(id) | ObjectRef::Binding(id) => Some(id),
+            ObjectRef::MacLease(id) => self.mac_leases.get(id).map(|lease| &lease.interface_uuid),
+            ObjectRef::IpLease(id) => self.ip_leases.get(id)?.holder.as_ref().map(|of| &of.interface_uuid),
+            _ => None,
+        }
+    }
+
     /// Applies the changes of one commit, and gives back the interfaces whose place in the graph may have changed.
     pub fn commit(&mut self, revision: Revision, changes: &[Change]) -> BTreeSet<InterfaceId> {
         self.revision = revision;

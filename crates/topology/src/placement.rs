@@ -149,7 +149,7 @@ impl Topology {
                 End::Datapath(_) => self.domains_on_layer(topology),
                 _ => BTreeSet::new(),
             },
-            _ => self.interface_of(record).map_or_else(BTreeSet::new, |id| self.domains_by_interface(id)),
+            _ => self.placing(record).map_or_else(BTreeSet::new, |id| self.domains_by_interface(id)),
         }
     }
 
@@ -161,20 +161,15 @@ impl Topology {
                 .filter_map(|end| if let End::Datapath(host) = end { Some(host.clone()) } else { None })
                 .collect();
         }
-        let interface = self.interface_of(record).and_then(|id| self.interfaces().get(id));
+        let interface = self.placing(record).and_then(|id| self.interfaces().get(id));
         let interface = interface.filter(|interface| interface.is_host_interface());
         interface.and_then(|interface| interface.owner().cloned()).into_iter().collect()
     }
 
-    /// The interface that an object is, or that holds it as a lease.
-    fn interface_of<'a>(&'a self, object: &'a ObjectRef) -> Option<&'a InterfaceId> {
-        match object {
-            ObjectRef::Interface(interface) => Some(interface),
-            ObjectRef::IpLease(lease) => {
-                self.ip_leases().get(lease)?.holder.as_ref().map(|holder| &holder.interface_uuid)
-            }
-            _ => None,
-        }
+    /// The interface that has underlay addresses by this object, if it is a host interface.
+    fn placing<'a>(&'a self, object: &'a ObjectRef) -> Option<&'a InterfaceId> {
+        let has_say = matches!(object, ObjectRef::Interface(_) | ObjectRef::IpLease(_));
+        self.interface_of(object).filter(|_| has_say)
     }
 
     /// The domains that a host interface may carry.

@@ -29,8 +29,8 @@
 //!
 //! The thread that empties the cache is the one that has taken the change. If it is also the one that looks up what the
 //! cache does not have, nothing of before the change is left or to come, and no pass need be waited for. Where others
-//! poll ports (DPDK), what they have looked up before the change may come into the cache after it was emptied: there
-//! the passes come first.
+//! look up, too, what they found before the change may come into the cache after it was emptied: there the passes come
+//! first. Such are threads that poll ports (DPDK), and those that the kernel's datapath asks, if a switch has both kinds.
 
 use std::convert::Infallible;
 use std::io::{Error, ErrorKind, Read, Write};
@@ -189,6 +189,8 @@ struct Conversation {
     asked: Option<Instant>,
     /// Whether flows of the cache are taken for others.
     takes_flows_for_others: bool,
+    /// Whether the kernel's datapath is there as well, for which other threads look up.
+    has_kernel: bool,
     /// Whether threads of their own polled ports when the cache was last emptied.
     has_pollers: bool,
 }
@@ -204,16 +206,18 @@ impl Conversation {
             inbound: Scanner::with_limit(LARGEST),
             asked: None,
             takes_flows_for_others: false,
+            has_kernel: false,
             has_pollers: false,
         };
         let [version, datapaths] = conversation.ask(["version", "dpctl/dump-dps"]).await?;
         conversation.takes_flows_for_others = takes_flows_for_others(&version, &datapaths);
+        conversation.has_kernel = datapaths.lines().any(is_kernel);
         Ok(conversation)
     }
 
     /// Whether it is enough to empty the cache.
     fn empties_alone(&self) -> bool {
-        self.takes_flows_for_others && !self.has_pollers
+        self.takes_flows_for_others && !self.has_kernel && !self.has_pollers
     }
 
     /// Empties the cache, and looks who fills it.
@@ -299,7 +303,11 @@ fn takes_flows_for_others(version: &str, datapaths: &str) -> bool {
     let number = version.lines().next().and_then(|line| line.split_whitespace().last());
     let mut parts = number.unwrap_or_default().split('.').map_while(|part| part.parse().ok());
     let is_sound = parts.next().zip(parts.next()).is_some_and(|number| number >= SOUND);
-    !is_sound && datapaths.lines().any(|datapath| !datapath.starts_with("system@"))
+    !is_sound && datapaths.lines().any(|datapath| !is_kernel(datapath))
+}
+
+fn is_kernel(datapath: &str) -> bool {
+    datapath.starts_with("system@")
 }
 
 /// Has a pass begin and be told of, and begins another one whenever it should long be over, until that is no longer
@@ -398,6 +406,13 @@ mod tests {
             assert_eq!(asked, [PURGE, POLLERS]);
             assert_eq!(conversation.empties_alone(), alone, "{pollers}");
         }
+    }
+
+    #[tokio::test]
+    async fn beside_the_kernels_a_cache_is_not_only_emptied() {
+        let (conversation, _end) = begun("system@ovs-system\nnetdev@ovs-netdev\n").await;
+        assert!(conversation.takes_flows_for_others);
+        assert!(!conversation.empties_alone());
     }
 
     #[tokio::test]
