@@ -203,7 +203,7 @@ impl Compiler {
             .chain(topology.datapaths().keys().cloned().map(Unit::Peer))
             .chain(topology.interfaces().keys().cloned().map(Unit::Interface))
             .chain(topology.interfaces().keys().cloned().map(Unit::Filter))
-            .chain(identities_here(topology, &self.local))
+            .chain(topology.identities().map(|(key, _)| Unit::Identity(key)))
             .chain(networks.chain(segments).map(Unit::Domain))
             .chain(topology.route_links().keys().cloned().map(Unit::RouteLink))
             .chain(topology.routes().keys().cloned().map(Unit::Route))
@@ -290,7 +290,10 @@ impl Compiler {
                 let filter = topology.filters().get(id);
                 units.extend(filter.map(|filter| Unit::Filter(filter.interface_uuid.clone())));
             }
-            ObjectRef::SecurityGroup(_) => units.extend(identities_here(topology, &self.local)),
+            ObjectRef::SecurityGroup(id) => {
+                let in_group = topology.identities().filter(|(_, groups)| groups.contains(id));
+                units.extend(in_group.map(|(key, _)| Unit::Identity(key)));
+            }
             // Units of their interface: see `units_between`.
             ObjectRef::Binding(_) | ObjectRef::MacLease(_) | ObjectRef::IpLease(_) => {}
             // What a name server tells is the agent's to know.
@@ -324,7 +327,7 @@ impl Compiler {
         };
         let is_known = |topology: &Topology| topology.interface_of_identity(key).is_some();
         if is_known(before) != is_known(&self.topology) {
-            units.extend(identities_here(&self.topology, &self.local));
+            units.extend(self.topology.identities().map(|(key, _)| Unit::Identity(key)));
         }
     }
 
@@ -426,31 +429,29 @@ impl Compiler {
     }
 }
 
+/// The units of an interface that is there, and what hangs on it.
 fn units_of_interface(topology: &Topology, id: &InterfaceId, units: &mut BTreeSet<Unit>) {
+    let Some(interface) = topology.interfaces().get(id) else { return };
     units.insert(Unit::Interface(id.clone()));
     units.insert(Unit::Filter(id.clone()));
-    let identity = topology.interfaces().get(id).and_then(|interface| interface.identity);
-    units.extend(identity.map(Unit::Identity));
+    units.extend(interface.identity.map(Unit::Identity));
     units.extend(topology.domains_of_interface(id).into_iter().map(Unit::Domain));
     for route in topology.routes_of_interface(id) {
         units_of_route(topology, &route, units);
     }
-    // Translations of a leg, and those that lead to a guest.
-    units_of_translations(topology, topology.translations_of_interface(id), units);
-    for lease in topology.ip_leases_of_interface(id) {
-        let address = topology.ip_leases().get(&lease).map(|lease| lease.address.ip());
-        let translations = address.map(|address| topology.translations_of_internal(&address));
-        units_of_translations(topology, translations.into_iter().flatten(), units);
+    if !topology.translations().is_empty() {
+        // Translations of a leg, and those that lead to a guest.
+        units_of_translations(topology, topology.translations_of_interface(id), units);
+        for lease in topology.ip_leases_of_interface(id) {
+            let address = topology.ip_leases().get(&lease).map(|lease| lease.address.ip());
+            let translations = address.map(|address| topology.translations_of_internal(&address));
+            units_of_translations(topology, translations.into_iter().flatten(), units);
+        }
     }
-    let interface = topology.interfaces().get(id).filter(|interface| interface.mode.is_uplink());
-    if let Some(network) = interface.and_then(|uplink| uplink.network_uuid.as_ref()) {
+    if let Some(network) = interface.network_uuid.as_ref().filter(|_| interface.mode.is_uplink()) {
         // A gateway takes what others have routed for it.
         units.extend(topology.routes_of_network(network).into_iter().map(Unit::Route));
     }
-}
-
-fn identities_here(topology: &Topology, local: &Local) -> impl Iterator<Item = Unit> {
-    View { topology, local }.identities_here().into_iter().map(Unit::Identity)
 }
 
 fn units_of_route(topology: &Topology, id: &RouteId, units: &mut BTreeSet<Unit>) {

@@ -75,7 +75,7 @@ fn pending() -> Vec<Flow> {
 
 /// All flows of an identity that an interface on this host has.
 pub(crate) fn flows(view: View<'_>, key: IdentityKey) -> Vec<Flow> {
-    if !view.identities_here().contains(&key) {
+    if !view.has_identity(key) {
         return Vec::new();
     }
     let Some(member) = view.topology.interface_of_identity(key) else { return Vec::new() };

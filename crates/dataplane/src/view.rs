@@ -80,11 +80,11 @@ impl<'a> View<'a> {
         self.peer(host).map(|datapath| Place::At(datapath.key))
     }
 
-    /// The sets of security groups that interfaces on this host are in.
-    pub(crate) fn identities_here(self) -> BTreeSet<IdentityKey> {
+    /// Whether an interface on this host is in just the security groups that a key stands for.
+    pub(crate) fn has_identity(self, key: IdentityKey) -> bool {
         let plugged = self.local.ports.keys().filter_map(|id| self.topology.interfaces().get(id));
-        let here = plugged.filter(|interface| matches!(self.place(interface), Some(Place::Here(_))));
-        here.filter_map(|interface| interface.identity).collect()
+        let mut members = plugged.filter(|interface| interface.identity == Some(key));
+        members.any(|interface| matches!(self.place(interface), Some(Place::Here(_))))
     }
 
     /// Another host that can be reached.
