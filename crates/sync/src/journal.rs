@@ -89,11 +89,9 @@ impl Kept {
 
     /// Appends what has changed. `None` if the log would be too long.
     fn append(mut self, newest: &Arc<Replica>) -> io::Result<Option<Self>> {
-        let body = body(&self.replica.topology, &newest.topology);
+        let most = self.file_bytes.max(LEAST_LOG).saturating_sub(self.log_bytes);
+        let Some(body) = body(&self.replica.topology, &newest.topology, most) else { return Ok(None) };
         self.log_bytes += body.len();
-        if self.log_bytes > self.file_bytes.max(LEAST_LOG) {
-            return Ok(None);
-        }
         self.digest = chain(&self.digest, &body);
         self.log.write_all(format!("{} {}\n{body}", self.digest, body.len()).as_bytes())?;
         self.log.sync_data()?;
@@ -102,8 +100,8 @@ impl Kept {
     }
 }
 
-/// What makes the one the other.
-fn body(before: &Topology, after: &Topology) -> String {
+/// What makes the one the other, unless it is longer than `most` bytes: nobody wants to hold that.
+fn body(before: &Topology, after: &Topology, most: usize) -> Option<String> {
     let mut body = format!("{}\n", after.revision().0);
     for change in after.changes_since(before) {
         let reference = change.reference();
@@ -114,8 +112,11 @@ fn body(before: &Topology, after: &Topology) -> String {
             }
             Change::Delete(_) => writeln!(body, "-{reference}").expect("texts grow"),
         }
+        if body.len() > most {
+            return None;
+        }
     }
-    body
+    Some(body)
 }
 
 /// The log beside a replica's file.
