@@ -21,23 +21,33 @@ pub const MAX_TEXT: usize = 255;
 /// Labels: what users sort their objects by.
 pub type Labels = BTreeMap<String, String>;
 
+// Hosts are told of objects without these: what is not there is as by default.
 /// Ownership, labels, times and revision of an object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Meta {
     /// Who the object belongs to.
-    #[schema(value_type = String)]
+    #[serde(default, skip_serializing_if = "SmolStr::is_empty")]
+    #[schema(value_type = String, required = true)]
     pub project: SmolStr,
     /// Free names and values.
     #[serde(default)]
     pub labels: Labels,
     /// When the object was made.
-    #[schema(value_type = String, format = DateTime)]
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(value_type = String, format = DateTime, required = true)]
     pub created_at: Timestamp,
     /// When the object last changed.
-    #[schema(value_type = String, format = DateTime)]
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(value_type = String, format = DateTime, required = true)]
     pub updated_at: Timestamp,
     /// The revision that last changed the object; `If-Match` is compared with it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(required = true)]
     pub revision: Revision,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The attributes of [`Meta`] that a user gives.

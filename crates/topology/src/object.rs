@@ -30,6 +30,7 @@ use crate::lease_policy::LeasePolicy;
 use crate::mac_lease::MacLease;
 use crate::mac_range::MacRange;
 use crate::mac_range_group::MacRangeGroup;
+use crate::meta::Meta;
 use crate::metadata_secret::MetadataSecret;
 use crate::network::Network;
 use crate::network_service::NetworkService;
@@ -117,6 +118,14 @@ macro_rules! objects {
                 }
             }
 
+            /// The object as hosts are told of it: who owns it, and what users sort it by, changes nothing for packets.
+            pub(crate) fn for_hosts(&self) -> Self {
+                match self {
+                    $(Self::$kind(of) => $kind { meta: self.meta_for_hosts(), ..(**of).clone() }.into(),)*
+                    Self::Sequences(_) => self.clone(),
+                }
+            }
+
             /// Reads what [`Object::encode`] wrote; fields that this version does not know are passed over.
             pub fn decode(reference: &ObjectRef, value: &[u8]) -> Result<Self, DecodeError> {
                 let read = || match reference {
@@ -192,6 +201,14 @@ objects! {
 }
 
 impl Object {
+    /// Of the leases of a host interface the one counts that was made first.
+    fn meta_for_hosts(&self) -> Meta {
+        match self {
+            Self::IpLease(of) => Meta { created_at: of.meta.created_at, ..Meta::default() },
+            _ => Meta::default(),
+        }
+    }
+
     /// The one form of the store and the wire: JSON.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("objects have only texts for map keys")

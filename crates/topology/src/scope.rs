@@ -5,6 +5,8 @@
 //! an interface on the host, and those that routers join to them. Of the records of pairs of hosts it needs its own. Whatever else there is does not concern it. A secret goes no
 //! further than it must: to the hosts with an interface in one of its domains.
 //!
+//! What hosts are told of an object is without what only users need: who it belongs to, its labels, when it was changed.
+//!
 //! What a commit changes is looked at once, whatever the number of hosts: see [`Difference`].
 
 mod difference;
@@ -27,7 +29,7 @@ pub fn snapshot(topology: &Topology, host: &DatapathId) -> Vec<Object> {
     references.retain(|of| {
         !is_secret(of) || domains_of(topology, of).iter().any(|domain| topology.is_domain_on(domain, host))
     });
-    references.iter().filter_map(|reference| topology.get(reference)).collect()
+    references.iter().filter_map(|reference| Some(topology.get(reference)?.for_hosts())).collect()
 }
 
 /// What turns a host's scope of `before` into that of `after`, where `changes` turn `before` into `after`.

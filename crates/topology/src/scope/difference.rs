@@ -17,7 +17,7 @@ use crate::object::{Change, Object, ObjectRef};
 pub struct Difference {
     before: Topology,
     after: Topology,
-    /// The objects that the commit itself changes.
+    /// The objects that the commit itself changes, as hosts are told of them.
     changed: BTreeSet<ObjectRef>,
     candidates: Candidates,
 }
@@ -43,7 +43,12 @@ struct Candidate {
 impl Difference {
     /// Works out what `changes` mean to hosts, where `changes` turn `before` into `after`.
     pub fn new(before: &Topology, after: &Topology, changes: &[Change]) -> Self {
-        let changed: BTreeSet<_> = changes.iter().map(Change::reference).collect();
+        let as_told = |object: &Object| object.for_hosts();
+        let matters = |change: &&Change| {
+            let old = before.get(&change.reference());
+            old.is_none() || old.as_ref().map(as_told) != change.object().map(as_told)
+        };
+        let changed: BTreeSet<_> = changes.iter().filter(matters).map(Change::reference).collect();
         let mut references = changed.clone();
         for reference in &changed {
             [before, after].iter().for_each(|topology| relatives(topology, reference, &mut references));
@@ -144,7 +149,7 @@ impl Candidates {
         let mut candidate = |reference: ObjectRef| Candidate {
             changed: changed.contains(&reference),
             before: before.get(&reference).map(|_| numbered(domains_of(before, &reference))),
-            after: after.get(&reference).map(|of| (of, numbered(domains_of(after, &reference)))),
+            after: after.get(&reference).map(|of| (of.for_hosts(), numbered(domains_of(after, &reference)))),
             reference,
         };
         let all = references.into_iter().map(&mut candidate).collect();

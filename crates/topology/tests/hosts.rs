@@ -1,4 +1,4 @@
-//! The secret of a metadata service: who has it, and who has not.
+//! What hosts are told: a secret only those who need it, and nobody what only users look at.
 
 use std::collections::BTreeMap;
 
@@ -204,4 +204,30 @@ fn a_server_is_no_place_that_only_the_host_itself_reaches() {
     assert!(!is_taken(json!({"mode": "dns"})), "with a server");
     assert!(!is_taken(json!({"mode": "dns", "metadata_server": ""})), "with a secret");
     assert!(is_taken(json!({"mode": "dns", "metadata_server": "", "metadata_secret": ""})));
+}
+
+#[test]
+fn hosts_are_told_nothing_of_projects_and_labels() {
+    let mut world = World::new();
+    world.show(HOSTS[0], &["if-1"]);
+    let interface = ObjectRef::Interface("if-1".parse().expect("an id"));
+    let told = world.told[HOSTS[0]].get(&interface).expect("it lives there");
+    assert_eq!(told.meta(), Some(&topology::meta::Meta::default()));
+    let text = String::from_utf8(told.encode()).expect("JSON");
+    assert!(!text.contains("project") && !text.contains("updated_at"), "{text}");
+    assert_eq!(Object::decode(&interface, text.as_bytes()).expect("what was encoded"), told);
+
+    let before = world.topology.clone();
+    world.ask(json!([{"op": "update", "resource": "interfaces", "uuid": "if-1", "attributes": {"labels": {"tier": "web"}}}]));
+    let changes = world.topology.changes_since(&before);
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert!(scope::concerned(&before, &world.topology, &changes).is_empty());
+    let mut delta = scope::delta(&before, &world.topology, &changes, &host(HOSTS[0]));
+    assert_eq!(delta, []);
+
+    // What a packet may notice is told.
+    let before = world.topology.clone();
+    world.ask(json!([{"op": "update", "resource": "interfaces", "uuid": "if-1", "attributes": {"admin_state": "down"}}]));
+    delta = scope::delta(&before, &world.topology, &world.topology.changes_since(&before), &host(HOSTS[0]));
+    assert_eq!(delta.iter().map(Change::reference).collect::<Vec<_>>(), [interface]);
 }
