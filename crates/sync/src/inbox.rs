@@ -8,7 +8,8 @@
 //!  any state: anything else                                     fault
 //! ```
 //! Questions may come once it is listening, and lead nowhere from here.
-//! A replica changes as a whole, when the last part is there; a stream that breaks off before leaves it as it was. After
+//! A replica changes as a whole, when the last part is there; a stream that breaks off before leaves it as it was. Updates that
+//! are there whole may wait for each other ([`Inbox::take_in`]): one replica that has them all costs less than one for each. After
 //! a fault the stream is of no use: the agent connects anew.
 
 use std::sync::Arc;
@@ -58,14 +59,17 @@ pub enum Fault {
 pub struct Inbox {
     /// Also the state of which `resume` told the manager.
     replica: Option<Arc<Replica>>,
+    /// Whole updates that the replica does not have yet, each from where the one before leads to.
+    waiting: Vec<Incoming>,
+    source: Option<Source>,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
     Expecting,
-    Listening(Source),
-    Receiving(Source, Incoming),
+    Listening,
+    Receiving(Incoming),
 }
 
 /// Whose topology it is, as the welcome said.
@@ -75,7 +79,7 @@ struct Source {
     datapath: DatapathId,
 }
 
-/// An update of which parts are missing.
+/// An update, while parts are missing and until the replica has it.
 #[derive(Debug)]
 struct Incoming {
     base: Option<Revision>,
@@ -86,49 +90,73 @@ struct Incoming {
 impl Inbox {
     /// A stream that begins, for an agent that has `replica`.
     pub fn new(replica: Option<Arc<Replica>>) -> Self {
-        Self { replica, state: State::Expecting }
+        Self { replica, waiting: Vec::new(), source: None, state: State::Expecting }
     }
 
     /// Takes a message, and gives back the new replica if the message completes one.
     pub fn on_message(&mut self, told: Option<Told>) -> Result<Option<Arc<Replica>>, Fault> {
+        self.take_in(told)?;
+        Ok(self.newest())
+    }
+
+    /// Takes a message. An update that it completes waits for [`Inbox::newest`].
+    pub fn take_in(&mut self, told: Option<Told>) -> Result<(), Fault> {
         let state = std::mem::replace(&mut self.state, State::Expecting);
         match (state, told.ok_or(Fault::Unknown)?) {
             (State::Expecting, Told::Welcome(welcome)) => {
-                self.state = State::Listening(Source::new(welcome)?);
-                Ok(None)
+                self.source = Some(Source::new(welcome)?);
+                self.state = State::Listening;
+                Ok(())
             }
-            (State::Listening(source), Told::Part(part)) => {
-                let incoming = self.begin(&source, &part)?;
-                self.on_part(source, incoming, part)
+            (State::Listening, Told::Part(part)) => {
+                let incoming = self.begin(&part)?;
+                self.on_part(incoming, part)
             }
-            (State::Receiving(source, incoming), Told::Part(part)) => self.on_part(source, incoming, part),
+            (State::Receiving(incoming), Told::Part(part)) => self.on_part(incoming, part),
             // Not about the replica.
-            (state @ (State::Listening(_) | State::Receiving(..)), Told::Question(_)) => {
+            (state @ (State::Listening | State::Receiving(_)), Told::Question(_)) => {
                 self.state = state;
-                Ok(None)
+                Ok(())
             }
             (State::Expecting, Told::Part(_) | Told::Question(_))
-            | (State::Listening(_) | State::Receiving(..), Told::Welcome(_)) => Err(Fault::OutOfTurn),
+            | (State::Listening | State::Receiving(_), Told::Welcome(_)) => Err(Fault::OutOfTurn),
         }
     }
 
+    /// How many objects wait; `None` if no update does.
+    pub fn news(&self) -> Option<usize> {
+        let objects = self.waiting.iter().map(|update| update.changes.len()).sum();
+        (!self.waiting.is_empty()).then_some(objects)
+    }
+
+    /// The replica with all that has waited, if anything has. Also after a fault.
+    pub fn newest(&mut self) -> Option<Arc<Replica>> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (source, first) = (self.source.as_ref()?, waiting.first()?);
+        let base = self.replica.as_ref().filter(|_| first.base.is_some());
+        let mut topology = base.map_or_else(Topology::default, |replica| replica.topology.clone());
+        for update in &waiting {
+            topology.commit(update.revision, &update.changes);
+        }
+        let (store_id, datapath) = (source.store_id.clone(), source.datapath.clone());
+        let replica = Arc::new(Replica { store_id, datapath, topology });
+        self.replica = Some(replica.clone());
+        Some(replica)
+    }
+
     /// An update begins: it must start from what the agent has, or anew.
-    fn begin(&self, source: &Source, part: &Part) -> Result<Incoming, Fault> {
+    fn begin(&self, part: &Part) -> Result<Incoming, Fault> {
         let base = part.base.map(Revision);
-        let found = self.replica.as_ref().filter(|replica| source.is_of(replica));
-        let found = found.map(|replica| replica.topology.revision());
+        let is_of_source = |replica: &&Arc<Replica>| self.source.as_ref().is_some_and(|of| of.is_of(replica));
+        let replica = self.replica.as_ref().filter(is_of_source).map(|replica| replica.topology.revision());
+        let found = self.waiting.last().map(|update| update.revision).or(replica);
         if base.is_some() && base != found {
             return Err(Fault::Gap { base, found });
         }
         Ok(Incoming { base, revision: Revision(part.revision), changes: Vec::new() })
     }
 
-    fn on_part(
-        &mut self,
-        source: Source,
-        mut incoming: Incoming,
-        part: Part,
-    ) -> Result<Option<Arc<Replica>>, Fault> {
+    fn on_part(&mut self, mut incoming: Incoming, part: Part) -> Result<(), Fault> {
         if (part.base.map(Revision), Revision(part.revision)) != (incoming.base, incoming.revision) {
             return Err(Fault::Torn);
         }
@@ -140,17 +168,16 @@ impl Inbox {
         }
         incoming.changes.extend(part.deletes.iter().filter_map(|text| known(text)).map(Change::Delete));
         if !part.last {
-            self.state = State::Receiving(source, incoming);
-            return Ok(None);
+            self.state = State::Receiving(incoming);
+            return Ok(());
         }
-        let base = self.replica.as_ref().filter(|_| incoming.base.is_some());
-        let mut topology = base.map_or_else(Topology::default, |replica| replica.topology.clone());
-        topology.commit(incoming.revision, &incoming.changes);
-        let (store_id, datapath) = (source.store_id.clone(), source.datapath.clone());
-        let replica = Arc::new(Replica { store_id, datapath, topology });
-        self.replica = Some(replica.clone());
-        self.state = State::Listening(source);
-        Ok(Some(replica))
+        if incoming.base.is_none() {
+            // It begins anew, whatever there was.
+            self.waiting.clear();
+        }
+        self.waiting.push(incoming);
+        self.state = State::Listening;
+        Ok(())
     }
 }
 

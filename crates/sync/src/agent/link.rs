@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Uri;
@@ -44,6 +44,12 @@ const RENEW_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// Longest time slept in one piece for a renewal, so that a clock that is set is noticed.
 const RENEW_CHECK: Duration = Duration::from_secs(60 * 60);
+
+/// How long news wait at most for those before them to be installed: an agent without a switch keeps them on disk.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Once so many objects wait, no more are received until they are published.
+const MANY: usize = 20_000;
 
 /// Messages that wait to be sent.
 const ROOM: usize = 2;
@@ -126,17 +132,25 @@ impl Link {
     /// Carries one connection to its end.
     async fn converse(&mut self, manager: Uri) -> Ended {
         match self.open(manager).await {
-            Ok((client, outbound, inbound, inbox)) => {
+            Ok((client, outbound, inbound, mut inbox)) => {
                 let since = Timestamp::now();
                 self.connection.send_replace(Connection::Connected { since });
                 let current = CancellationToken::new();
                 let (asked, questions) = mpsc::channel(MAX_QUESTIONS);
-                tokio::select! {
-                    ended = receive(inbound, inbox, &self.replica, &current, &asked) => ended,
+                let publish = |newest: Arc<Replica>| {
+                    self.replica.send_replace(Some(newest));
+                    current.cancel();
+                };
+                let realized = self.inputs.realized.clone();
+                let ended = tokio::select! {
+                    ended = receive(inbound, &mut inbox, publish, realized, &asked) => ended,
                     () = questions::answer(questions, self.inputs.questions.clone(), &outbound) => Ended::Closed,
                     ended = speak(self.inputs.clone(), self.replica.subscribe(), &outbound, &current) => ended,
                     () = renew(&mut self.identity, client) => Ended::Closed,
-                }
+                };
+                // It may be long before a manager says it again.
+                inbox.newest().into_iter().for_each(publish);
+                ended
             }
             Err(ended) => ended,
         }
@@ -163,16 +177,28 @@ impl Link {
 
 type Open = (Client, mpsc::Sender<AgentMessage>, Streaming<ManagerMessage>, Inbox);
 
-/// Takes what the manager sends. `current` is cancelled when the replica is what the manager has.
+/// Takes what the manager sends. While the switch is being changed, news wait for each other: to install what all of them
+/// lead to costs less than to install each.
 async fn receive(
     mut inbound: Streaming<ManagerMessage>,
-    mut inbox: Inbox,
-    replica: &watch::Sender<Option<Arc<Replica>>>,
-    current: &CancellationToken,
+    inbox: &mut Inbox,
+    publish: impl Fn(Arc<Replica>),
+    mut realized: watch::Receiver<Option<Arc<Replica>>>,
     asked: &mpsc::Sender<Question>,
 ) -> Ended {
+    let (mut published, mut since): (Option<Arc<Replica>>, _) = (None, Instant::now());
     loop {
-        let message = match inbound.message().await {
+        let news = inbox.news();
+        let message = tokio::select! {
+            biased;
+            message = inbound.message(), if news.is_none_or(|objects| objects < MANY) => message,
+            () = installed(&mut realized, published.as_deref(), since + PATIENCE), if news.is_some() => {
+                published = inbox.newest();
+                published.iter().cloned().for_each(&publish);
+                continue;
+            }
+        };
+        let message = match message {
             Ok(Some(message)) => message,
             Ok(None) => return Ended::Closed,
             Err(status) => return status.into(),
@@ -182,15 +208,30 @@ async fn receive(
         {
             tracing::debug!(id = question.id, "more questions than a manager should ask at once");
         }
-        match inbox.on_message(message.told) {
-            Ok(Some(newest)) => {
-                replica.send_replace(Some(newest));
-                current.cancel();
-            }
-            Ok(None) => {}
-            Err(fault) => return fault.into(),
+        if news.is_none() {
+            since = Instant::now();
+        }
+        if let Err(fault) = inbox.take_in(message.told) {
+            return fault.into();
         }
     }
+}
+
+/// The switch has what was published, or others have waited for that long enough.
+async fn installed(
+    realized: &mut watch::Receiver<Option<Arc<Replica>>>,
+    published: Option<&Replica>,
+    deadline: Instant,
+) {
+    let Some(published) = published else { return };
+    let has_it = |realized: &Option<Arc<Replica>>| {
+        let is_it = |of: &Replica| {
+            (&of.store_id, of.topology.revision()) == (&published.store_id, published.topology.revision())
+        };
+        realized.as_deref().is_some_and(is_it)
+    };
+    // Its source is gone only with the agent.
+    let _ = timeout_at(deadline, realized.wait_for(has_it)).await;
 }
 
 /// Says what the host knows: all of it once, then what changes.

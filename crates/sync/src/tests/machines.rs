@@ -126,6 +126,32 @@ fn every_message_in_every_state_has_its_outcome() {
 }
 
 #[test]
+fn updates_that_wait_for_each_other_come_out_as_one() {
+    let check = |messages: Vec<Option<Told>>, waiting: Option<usize>, expected: Option<(u64, usize)>| {
+        let mut inbox = Inbox::new(Some(replica()));
+        inbox.take_in(welcome("store-1")).expect("welcome");
+        let last = messages.clone().into_iter().map(|message| inbox.take_in(message)).last();
+        assert_eq!(inbox.news(), waiting, "{messages:?}");
+        let newest = inbox.newest().map(|of| (of.topology.revision().0, of.topology.segments().len()));
+        assert_eq!(newest, expected, "{messages:?} {last:?}");
+        assert_eq!(inbox.news(), None);
+        assert!(inbox.newest().is_none());
+    };
+    let again = || part(Some(6), 7, vec![put()], true);
+    check(vec![], None, None);
+    check(vec![part(Some(5), 6, vec![], false)], None, None);
+    check(vec![part(Some(5), 6, vec![], true)], Some(0), Some((6, 1)));
+    check(vec![delete(5, 6, "segments/seg-1"), again()], Some(2), Some((7, 1)));
+    check(vec![part(Some(5), 6, vec![put()], true), delete(6, 7, "segments/seg-1")], Some(2), Some((7, 0)));
+    // What begins anew has all that there is.
+    check(vec![part(Some(5), 6, vec![put()], true), part(None, 8, vec![], true)], Some(0), Some((8, 0)));
+    // What is not there whole waits for itself, and a fault takes nothing from what is.
+    check(vec![delete(5, 6, "segments/seg-1"), part(Some(6), 7, vec![put()], false)], Some(1), Some((6, 0)));
+    check(vec![delete(5, 6, "segments/seg-1"), part(Some(5), 7, vec![], true)], Some(1), Some((6, 0)));
+    check(vec![delete(5, 6, "segments/seg-1"), None], Some(1), Some((6, 0)));
+}
+
+#[test]
 fn an_update_of_any_size_comes_out_as_it_went_in() {
     let memory = Memory::new("store-1");
     populate(&memory, &[]);
