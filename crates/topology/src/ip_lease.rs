@@ -68,7 +68,7 @@ pub struct Retention {
 }
 
 /// What a lease waits for in a retention container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// To be released.
     Leased,

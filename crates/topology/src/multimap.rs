@@ -1,8 +1,6 @@
 //! A map to sets that is cheap to clone, for indexes. Most sets have one member, which costs no set.
 
-use std::hash::Hash;
-
-use imbl::{HashMap, OrdSet};
+use imbl::{OrdMap, OrdSet};
 
 #[derive(Clone)]
 enum Members<V> {
@@ -29,16 +27,16 @@ impl<V: Clone + Ord> Members<V> {
 /// A persistent map from a key to an ordered set of values.
 #[derive(Clone)]
 pub(crate) struct MultiMap<K, V> {
-    entries: HashMap<K, Members<V>>,
+    entries: OrdMap<K, Members<V>>,
 }
 
 impl<K, V> Default for MultiMap<K, V> {
     fn default() -> Self {
-        Self { entries: HashMap::new() }
+        Self { entries: OrdMap::new() }
     }
 }
 
-impl<K: Clone + Eq + Hash, V: Clone + Ord> MultiMap<K, V> {
+impl<K: Clone + Ord, V: Clone + Ord> MultiMap<K, V> {
     pub(crate) fn insert(&mut self, key: K, value: V) {
         match self.entries.get(&key) {
             None => {

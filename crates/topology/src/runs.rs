@@ -3,25 +3,24 @@
 //! Behind the end of a run is a number that is free, so the next free one is found by looking at one run, however
 //! many numbers are taken. Cheap to clone, as every index.
 
-use std::hash::Hash;
 use std::ops::RangeInclusive;
 
-use imbl::{HashMap, OrdMap};
+use imbl::OrdMap;
 
 /// For each key a set of numbers, kept as its runs.
 #[derive(Clone)]
 pub(crate) struct Runs<K> {
     /// The last number of each run by its first. No two runs touch.
-    runs: HashMap<K, OrdMap<u64, u64>>,
+    runs: OrdMap<K, OrdMap<u64, u64>>,
 }
 
 impl<K> Default for Runs<K> {
     fn default() -> Self {
-        Self { runs: HashMap::new() }
+        Self { runs: OrdMap::new() }
     }
 }
 
-impl<K: Clone + Eq + Hash> Runs<K> {
+impl<K: Clone + Ord> Runs<K> {
     pub(crate) fn insert(&mut self, key: K, number: u64) {
         let runs = self.runs.entry(key).or_default();
         let next = number.checked_add(1).filter(|next| runs.contains_key(next));
