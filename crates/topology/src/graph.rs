@@ -578,31 +578,33 @@ impl Topology {
 
     /// Applies changes, and gives back the interfaces whose place in the graph may have changed.
     pub(crate) fn apply(&mut self, changes: &[Change]) -> BTreeSet<InterfaceId> {
-        let touched: BTreeSet<_> = changes.iter().flat_map(|change| self.touched_by(change)).collect();
+        let mut touched = BTreeSet::new();
+        changes.iter().for_each(|change| self.touch(change, &mut touched));
         let were: Vec<_> = touched.iter().map(|interface| self.place(interface)).collect();
         changes.iter().for_each(|change| self.set(change));
         let moved = touched.iter().zip(were).map(|(interface, was)| (interface, was, self.place(interface)));
         let moved: Vec<_> = moved.filter(|(_, was, is)| was != is).collect();
         // All leave before any comes: a MAC lease that goes from one to another is the same in both places.
-        moved.iter().for_each(|(interface, was, _)| self.index.forget(interface, was));
-        moved.iter().for_each(|(interface, _, is)| self.index.learn(interface, is));
+        moved.iter().for_each(|(interface, was, is)| self.index.forget(interface, was, is));
+        moved.iter().for_each(|(interface, was, is)| self.index.learn(interface, is, was));
         touched
     }
 
-    /// The interfaces whose place hangs on an object, as it is before the change and as it is after it.
-    fn touched_by(&self, change: &Change) -> Vec<InterfaceId> {
+    /// Adds the interfaces whose place hangs on an object, as it is before the change and as it is after it.
+    fn touch(&self, change: &Change, touched: &mut BTreeSet<InterfaceId>) {
         let (old, new) = (self.get(&change.reference()), change.object());
-        let housed = self.housed_by(old.as_ref(), new);
-        let objects = old.iter().chain(new);
-        objects.flat_map(|object| [owner(object), self.mac_holder(object)]).flatten().chain(housed).collect()
+        for object in old.iter().chain(new) {
+            touched.extend([owner(object), self.mac_holder(object)].into_iter().flatten().cloned());
+        }
+        touched.extend(self.housed_by(old.as_ref(), new));
     }
 
     /// The interface whose MAC lease an IP lease is behind. In the middle of a commit the MAC lease may have moved
     /// already, and the IP lease still names the interface it was with.
-    fn mac_holder(&self, object: &Object) -> Option<InterfaceId> {
+    fn mac_holder(&self, object: &Object) -> Option<&InterfaceId> {
         let Object::IpLease(of) = object else { return None };
         let mac_lease = self.mac_leases.get(&of.holder.as_ref()?.mac_lease_uuid)?;
-        Some(mac_lease.interface_uuid.clone())
+        Some(&mac_lease.interface_uuid)
     }
 
     /// Whether a change may join or part domains: a route does, and a network with routes that goes to another domain.
@@ -669,11 +671,17 @@ impl Topology {
         let addresses: Vec<_> = leases
             .map(|lease| (lease.uuid.clone(), lease.mac_address, self.domain_of_mac_lease(lease)))
             .collect();
-        let mut domains: BTreeSet<_> = addresses.iter().filter_map(|(_, _, domain)| domain.clone()).collect();
+        let mut domains = Vec::new();
+        for domain in addresses.iter().filter_map(|(_, _, domain)| domain.as_ref()) {
+            if !domains.contains(domain) {
+                domains.push(domain.clone());
+            }
+        }
         let interface = self.interfaces.get(id);
         let is_host_interface = interface.is_some_and(|interface| interface.is_host_interface());
         if addresses.is_empty() || is_host_interface {
-            domains.extend(interface.and_then(|interface| self.domain_named_by(interface)));
+            let named = interface.and_then(|interface| self.domain_named_by(interface));
+            domains.extend(named.filter(|domain| !domains.contains(domain)));
         }
         let leases = is_host_interface.then(|| self.index.ip_leases_of_interface.iter(id));
         let leases = leases.into_iter().flatten().filter_map(|lease| self.ip_leases.get(lease));
@@ -692,12 +700,12 @@ fn segment_of(object: Option<&Object>) -> Option<Option<&SegmentId>> {
 }
 
 /// The interface that an object is part of.
-fn owner(object: &Object) -> Option<InterfaceId> {
+fn owner(object: &Object) -> Option<&InterfaceId> {
     match object {
-        Object::Interface(of) => Some(of.uuid.clone()),
-        Object::MacLease(of) => Some(of.interface_uuid.clone()),
-        Object::IpLease(of) => of.holder.as_ref().map(|holder| holder.interface_uuid.clone()),
-        Object::Binding(of) => Some(of.interface_uuid.clone()),
+        Object::Interface(of) => Some(&of.uuid),
+        Object::MacLease(of) => Some(&of.interface_uuid),
+        Object::IpLease(of) => of.holder.as_ref().map(|holder| &holder.interface_uuid),
+        Object::Binding(of) => Some(&of.interface_uuid),
         _ => None,
     }
 }

@@ -40,6 +40,7 @@ use crate::route_link::RouteLink;
 use crate::security_group::SecurityGroup;
 use crate::segment::Segment;
 use crate::sequences::Sequences;
+use crate::text;
 use crate::translation::Translation;
 
 /// Why stored or received bytes are no object.
@@ -223,8 +224,7 @@ impl Serialize for ObjectRef {
 
 impl<'de> Deserialize<'de> for ObjectRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text::parsed(deserializer)
     }
 }
 

@@ -28,6 +28,7 @@ use crate::layer::Layer;
 use crate::mac_range_group::MacRangeGroup;
 use crate::meta::{Meta, MetaSpec};
 use crate::object::ObjectRef;
+use crate::text;
 
 /// How often an address is made up before one that nobody has is given up: with a million relations, one try in seventy million
 /// meets one of theirs.
@@ -144,8 +145,7 @@ impl Serialize for RelationId {
 
 impl<'de> Deserialize<'de> for RelationId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text::parsed(deserializer)
     }
 }
 

@@ -107,7 +107,8 @@ pub(super) struct Index {
 #[derive(PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) addresses: Vec<(MacLeaseId, MacAddr, Option<DomainId>)>,
-    pub(super) domains: BTreeSet<DomainId>,
+    /// Each once: mostly it is one.
+    pub(super) domains: Vec<DomainId>,
     pub(super) host: Option<DatapathId>,
     pub(super) mode: Option<InterfaceMode>,
     /// Of a host interface: its addresses in the underlay.
@@ -314,26 +315,28 @@ impl Index {
         }
     }
 
-    /// Puts an interface where it is.
-    pub(super) fn learn(&mut self, id: &InterfaceId, place: &Place) {
-        for address in &place.underlay {
+    /// Puts an interface where it is and `was` not.
+    pub(super) fn learn(&mut self, id: &InterfaceId, is: &Place, was: &Place) {
+        for address in is.underlay.difference(&was.underlay) {
             self.host_interfaces_at.insert(*address, id.clone());
         }
-        for (lease, mac, domain) in &place.addresses {
+        for (lease, mac, domain) in is.addresses.iter().filter(|of| !was.addresses.contains(of)) {
             if let Some(domain) = domain {
                 self.mac_leases_of_address.insert((domain.clone(), *mac), lease.clone());
             }
         }
-        for domain in &place.domains {
-            self.domains_of_interface.insert(id.clone(), domain.clone());
-            self.interfaces_in_domain.insert(domain.clone(), id.clone());
-            if place.mode == Some(InterfaceMode::Simulated) {
+        for domain in &is.domains {
+            if !was.is_in(domain) {
+                self.domains_of_interface.insert(id.clone(), domain.clone());
+                self.interfaces_in_domain.insert(domain.clone(), id.clone());
+            }
+            if is.is_simulated_in(domain) && !was.is_simulated_in(domain) {
                 self.simulated_in_domain.insert(domain.clone(), id.clone());
             }
-            if place.mode.is_some_and(InterfaceMode::is_uplink) {
+            if is.is_uplink_of(domain) && !was.is_uplink_of(domain) {
                 self.uplinks_of_domain.insert(domain.clone(), id.clone());
             }
-            if let Some(host) = &place.host {
+            if let Some(host) = is.host.as_ref().filter(|host| !was.is_on(domain, host)) {
                 self.members.insert((domain.clone(), host.clone()), id.clone());
                 self.domains_on.insert(host.clone(), domain.clone());
                 self.hosts_of_domain.insert(domain.clone(), host.clone());
@@ -341,27 +344,51 @@ impl Index {
         }
     }
 
-    /// Takes an interface away from where it was.
-    pub(super) fn forget(&mut self, id: &InterfaceId, place: &Place) {
-        for address in &place.underlay {
+    /// Takes an interface away from where it was and `is` not.
+    pub(super) fn forget(&mut self, id: &InterfaceId, was: &Place, is: &Place) {
+        for address in was.underlay.difference(&is.underlay) {
             self.host_interfaces_at.remove(address, id);
         }
-        for (lease, mac, domain) in &place.addresses {
+        for (lease, mac, domain) in was.addresses.iter().filter(|of| !is.addresses.contains(of)) {
             if let Some(domain) = domain {
                 self.mac_leases_of_address.remove(&(domain.clone(), *mac), lease);
             }
         }
-        for domain in &place.domains {
-            self.domains_of_interface.remove(id, domain);
-            self.interfaces_in_domain.remove(domain, id);
-            self.simulated_in_domain.remove(domain, id);
-            self.uplinks_of_domain.remove(domain, id);
-            let Some(host) = &place.host else { continue };
+        for domain in &was.domains {
+            if !is.is_in(domain) {
+                self.domains_of_interface.remove(id, domain);
+                self.interfaces_in_domain.remove(domain, id);
+            }
+            if was.is_simulated_in(domain) && !is.is_simulated_in(domain) {
+                self.simulated_in_domain.remove(domain, id);
+            }
+            if was.is_uplink_of(domain) && !is.is_uplink_of(domain) {
+                self.uplinks_of_domain.remove(domain, id);
+            }
+            let Some(host) = was.host.as_ref().filter(|host| !is.is_on(domain, host)) else { continue };
             self.members.remove(&(domain.clone(), host.clone()), id);
             if self.members.first(&(domain.clone(), host.clone())).is_none() {
                 self.domains_on.remove(host, domain);
                 self.hosts_of_domain.remove(domain, host);
             }
         }
+    }
+}
+
+impl Place {
+    fn is_in(&self, domain: &DomainId) -> bool {
+        self.domains.contains(domain)
+    }
+
+    fn is_simulated_in(&self, domain: &DomainId) -> bool {
+        self.mode == Some(InterfaceMode::Simulated) && self.is_in(domain)
+    }
+
+    fn is_uplink_of(&self, domain: &DomainId) -> bool {
+        self.mode.is_some_and(InterfaceMode::is_uplink) && self.is_in(domain)
+    }
+
+    fn is_on(&self, domain: &DomainId, host: &DatapathId) -> bool {
+        self.host.as_ref() == Some(host) && self.is_in(domain)
     }
 }
