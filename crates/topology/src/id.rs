@@ -3,6 +3,7 @@
 //! An id that exists is well formed. A short text is kept in place and a long one is shared, so ids are cheap to clone, to
 //! compare and to keep in indexes.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -45,12 +46,49 @@ fn parse(prefix: &'static str, text: &str) -> Result<SmolStr, InvalidId> {
     }
 }
 
+/// The order of texts. Ids are compared more than anything else, and mostly differ in what fits a register.
+#[inline]
+fn compare(one: &[u8], other: &[u8]) -> Ordering {
+    head(one).cmp(&head(other)).then_with(|| one.cmp(other))
+}
+
+/// The first bytes of a text as a number, zeros behind it: no text has any.
+#[inline]
+fn head(text: &[u8]) -> u64 {
+    if let Some(head) = text.first_chunk() {
+        return u64::from_be_bytes(*head);
+    }
+    let [first, last] =
+        [text.first_chunk(), text.last_chunk()].map(|four| four.map(|of| u32::from_be_bytes(*of)));
+    match (first, last) {
+        // The last four share some with the first, which the shift takes away.
+        (Some(first), Some(last)) => {
+            u64::from(first) << 32 | u64::from(last) << (8 * (8 - text.len())) & u64::from(u32::MAX)
+        }
+        _ => text.iter().rev().fold(0, |head, byte| head >> 8 | u64::from(*byte) << 56),
+    }
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
+        #[derive(Clone, PartialEq, Eq, Hash, utoipa::ToSchema)]
         #[schema(value_type = String)]
         pub struct $name(SmolStr);
+
+        impl Ord for $name {
+            #[inline]
+            fn cmp(&self, other: &Self) -> Ordering {
+                compare(self.0.as_bytes(), other.0.as_bytes())
+            }
+        }
+
+        impl PartialOrd for $name {
+            #[inline]
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         impl Id for $name {
             const PREFIX: &'static str = $prefix;
@@ -163,5 +201,17 @@ mod tests {
         check("nw-a/b", false);
         check(&format!("nw-{}", "a".repeat(MAX_NAME)), true);
         check(&format!("nw-{}", "a".repeat(MAX_NAME + 1)), false);
+    }
+
+    #[test]
+    fn ids_are_in_the_order_of_their_texts() {
+        let names = ["a", "b", "a1", "abcd", "abcde", "abcdef", "abcdeg", "abcdefghijk", "abcdefghijl"];
+        let long = ["a".repeat(30), "a".repeat(31), format!("{}b", "a".repeat(29))];
+        let names = names.into_iter().map(str::to_owned).chain(long);
+        let ids: Vec<NetworkId> =
+            names.map(|name| format!("nw-{name}").parse().expect("a valid id")).collect();
+        for (one, other) in ids.iter().flat_map(|one| ids.iter().map(move |other| (one, other))) {
+            assert_eq!(one.cmp(other), one.as_str().cmp(other.as_str()), "{one} {other}");
+        }
     }
 }
