@@ -51,6 +51,8 @@ pub struct Course {
 struct Wanted {
     replica: Arc<Replica>,
     host: Arc<HostView>,
+    /// Whether the host has the tunnel ports that the replica asks for.
+    has_tunnels: bool,
     compiler: Compiler,
 }
 
@@ -112,9 +114,7 @@ impl Course {
     /// The replica that the tables stand for once the last step is taken. None while tunnel ports are missing: until
     /// they are there, packets are lost.
     pub fn installed(&self) -> Option<&Arc<Replica>> {
-        let wanted = self.wanted.as_ref()?;
-        let datapath = &wanted.replica.datapath;
-        wanted.host.has_tunnels(&wanted.replica.topology, datapath).then_some(&wanted.replica)
+        self.wanted.as_ref().filter(|wanted| wanted.has_tunnels).map(|wanted| &wanted.replica)
     }
 
     /// Brings the compiler up to date, and tells what changes.
@@ -126,6 +126,7 @@ impl Course {
         }
         let topology = replica.topology.clone();
         let local = || host.local(&topology, replica.datapath.clone());
+        let has_tunnels = host.has_tunnels(&topology, &replica.datapath);
         match &mut self.wanted {
             Some(wanted) => {
                 let (before, known) = (wanted.compiler.topology(), wanted.compiler.local());
@@ -134,12 +135,12 @@ impl Course {
                     true => host.local_since(before, known.clone(), &topology),
                     false => local(),
                 };
-                (wanted.replica, wanted.host) = (replica, host);
+                (wanted.replica, wanted.host, wanted.has_tunnels) = (replica, host, has_tunnels);
                 wanted.compiler.update(topology, local)
             }
             None => {
                 let compiler = Compiler::new(topology.clone(), local());
-                self.wanted = Some(Wanted { replica, host, compiler });
+                self.wanted = Some(Wanted { replica, host, has_tunnels, compiler });
                 Delta::default()
             }
         }
