@@ -42,6 +42,11 @@ pub fn concerned(before: &Topology, after: &Topology, changes: &[Change]) -> BTr
     Difference::new(before, after, changes).concerned()
 }
 
+/// The hosts that know some of these objects.
+pub fn knowing(topology: &Topology, objects: impl IntoIterator<Item = ObjectRef>) -> BTreeSet<DatapathId> {
+    Difference::among(topology, topology, objects.into_iter().collect()).concerned()
+}
+
 /// The L2 domains within a host's reach: its switch knows them.
 pub fn reach(topology: &Topology, host: &DatapathId) -> BTreeSet<DomainId> {
     joined(topology, topology.domains_on(host))

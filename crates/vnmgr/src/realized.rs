@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
-use topology::{Change, DatapathId, NodeId, Revision, Topology, scope};
+use topology::{DatapathId, NodeId, Revision, Topology, scope};
 
 use crate::hosts::Hosts;
 use crate::plan::Plan;
@@ -60,9 +60,7 @@ fn concerned(plan: &Plan) -> BTreeSet<DatapathId> {
     if !plan.changes.is_empty() {
         return scope::concerned(&plan.before, &plan.after, &plan.changes);
     }
-    let subjects = plan.subjects.iter().filter_map(|subject| plan.after.get(subject));
-    let changes: Vec<_> = subjects.map(Change::Put).collect();
-    scope::concerned(&plan.after, &plan.after, &changes)
+    scope::knowing(&plan.after, plan.subjects.iter().cloned())
 }
 
 fn pending_of(

@@ -48,7 +48,11 @@ impl Difference {
             let old = before.get(&change.reference());
             old.is_none() || old.as_ref().map(as_told) != change.object().map(as_told)
         };
-        let changed: BTreeSet<_> = changes.iter().filter(matters).map(Change::reference).collect();
+        Self::among(before, after, changes.iter().filter(matters).map(Change::reference).collect())
+    }
+
+    /// The same where these objects are said to change.
+    pub(super) fn among(before: &Topology, after: &Topology, changed: BTreeSet<ObjectRef>) -> Self {
         let mut references = changed.clone();
         for reference in &changed {
             [before, after].iter().for_each(|topology| relatives(topology, reference, &mut references));
