@@ -120,9 +120,12 @@ fn tells_senders(topology: &Topology) -> bool {
     ways.all(|way| way.encapsulation == Encapsulation::Geneve)
 }
 
-/// Whether agents are told who sent a routed packet into the first router. On another host that is who sent it there.
+/// Whether agents are told who sent a routed packet into the first router. On another host that is who sent it there, and of
+/// an answer that is routed back, who answers.
 fn tells_origin(story: &Story, sent: &Sent) -> bool {
-    let is_kept = |what: &Decision| !matches!(what, Decision::Translated { .. } | Decision::Crosses { .. });
+    let is_kept = |what: &Decision| {
+        !matches!(what, Decision::Translated { .. } | Decision::Crosses { .. } | Decision::Replies)
+    };
     let is_plain = story.walk.steps.iter().all(|step| is_kept(&step.what));
     let [a, b, c, d, e, f] = sent.packet.source.0;
     let sender = u128::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
