@@ -113,10 +113,10 @@ fn body(before: &Topology, after: &Topology, most: usize) -> Option<String> {
             Change::Delete(_) => writeln!(body, "-{reference}").expect("texts grow"),
         }
         if body.len() > most {
-            return None;
+            break;
         }
     }
-    Some(body)
+    (body.len() <= most).then_some(body)
 }
 
 /// The log beside a replica's file.
@@ -168,4 +168,23 @@ fn change(line: &str) -> Option<Change> {
     }
     let (reference, value) = line.strip_prefix('+')?.split_once(' ')?;
     Some(Change::Put(Object::decode(&reference.parse().ok()?, value.as_bytes()).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_room_or_is_none_also_where_only_the_revision_moves() {
+        let check = |revision: u64, most, expected: Option<&str>| {
+            let (before, mut after) = (Topology::default(), Topology::default());
+            after.commit(Revision(revision), &[]);
+            assert_eq!(body(&before, &after, most).as_deref(), expected, "{revision} in {most}");
+        };
+        check(7, 2, Some("7\n"));
+        check(7, 1, None);
+        check(7, 0, None);
+        check(123, 4, Some("123\n"));
+        check(123, 3, None);
+    }
 }
