@@ -291,8 +291,7 @@ impl Compiler {
                 units.extend(filter.map(|filter| Unit::Filter(filter.interface_uuid.clone())));
             }
             ObjectRef::SecurityGroup(id) => {
-                let in_group = topology.identities().filter(|(_, groups)| groups.contains(id));
-                units.extend(in_group.map(|(key, _)| Unit::Identity(key)));
+                units.extend(identity::holders(topology, id).into_iter().map(Unit::Identity));
             }
             // Units of their interface: see `units_between`.
             ObjectRef::Binding(_) | ObjectRef::MacLease(_) | ObjectRef::IpLease(_) => {}

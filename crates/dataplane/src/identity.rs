@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use openflow::{Action, Field, Flow, Instructions, Match, TableId, ct_state};
 use topology::security_group::GroupRule;
 use topology::traffic::Direction;
-use topology::{IdentityKey, SecurityGroupId};
+use topology::{IdentityKey, SecurityGroupId, Topology};
 
 use crate::base::{DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, ROUTER_SOLICITATION, drop, flow};
 use crate::cookie::{Owner, Purpose};
@@ -85,7 +85,7 @@ pub(crate) fn flows(view: View<'_>, key: IdentityKey) -> Vec<Flow> {
         match &rule.remote_group_uuid {
             None => flows.extend(with_addresses(key, rule)),
             Some(group) => {
-                for remote in holders(view, group) {
+                for remote in holders(view.topology, group) {
                     flows.extend(with_group(key, rule, remote));
                 }
                 flows.extend(waiting(key));
@@ -99,8 +99,8 @@ pub(crate) fn flows(view: View<'_>, key: IdentityKey) -> Vec<Flow> {
 }
 
 /// The identities that are in a group, among others perhaps.
-fn holders(view: View<'_>, group: &SecurityGroupId) -> BTreeSet<IdentityKey> {
-    let holds = view.topology.identities().filter(|(_, groups)| groups.contains(group));
+pub(crate) fn holders(topology: &Topology, group: &SecurityGroupId) -> BTreeSet<IdentityKey> {
+    let holds = topology.identities().filter(|(_, groups)| groups.contains(group));
     holds.map(|(key, _)| key).collect()
 }
 

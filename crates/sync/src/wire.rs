@@ -1,8 +1,8 @@
 //! Messages, as they are on the wire (protocol buffers), and their limits.
 //!
 //! Objects and what agents say of themselves travel in the one form that the store and the API use, JSON, which
-//! passes over fields that a version does not know. Of objects hosts are told what they need (`topology::scope`). Lists that may be long are cut into parts, so that no message is
-//! large and both ends interleave them with others.
+//! passes over fields that a version does not know. Of objects hosts are told what they need (`topology::scope`). Lists
+//! that may be long are cut into parts, so that no message is large and both ends interleave them with others.
 //!
 //! A manager that does not take an agent as it is ends the stream with a status that says why.
 //!

@@ -671,17 +671,15 @@ impl Topology {
         let addresses: Vec<_> = leases
             .map(|lease| (lease.uuid.clone(), lease.mac_address, self.domain_of_mac_lease(lease)))
             .collect();
+        let interface = self.interfaces.get(id);
+        let is_host_interface = interface.is_some_and(|interface| interface.is_host_interface());
+        let is_named = addresses.is_empty() || is_host_interface;
+        let named = interface.filter(|_| is_named).and_then(|interface| self.domain_named_by(interface));
         let mut domains = Vec::new();
-        for domain in addresses.iter().filter_map(|(_, _, domain)| domain.as_ref()) {
+        for domain in addresses.iter().filter_map(|(_, _, domain)| domain.as_ref()).chain(&named) {
             if !domains.contains(domain) {
                 domains.push(domain.clone());
             }
-        }
-        let interface = self.interfaces.get(id);
-        let is_host_interface = interface.is_some_and(|interface| interface.is_host_interface());
-        if addresses.is_empty() || is_host_interface {
-            let named = interface.and_then(|interface| self.domain_named_by(interface));
-            domains.extend(named.filter(|domain| !domains.contains(domain)));
         }
         let leases = is_host_interface.then(|| self.index.ip_leases_of_interface.iter(id));
         let leases = leases.into_iter().flatten().filter_map(|lease| self.ip_leases.get(lease));

@@ -43,10 +43,9 @@ struct Candidate {
 impl Difference {
     /// Works out what `changes` mean to hosts, where `changes` turn `before` into `after`.
     pub fn new(before: &Topology, after: &Topology, changes: &[Change]) -> Self {
-        let as_told = |object: &Object| object.for_hosts();
         let matters = |change: &&Change| {
             let old = before.get(&change.reference());
-            old.is_none() || old.as_ref().map(as_told) != change.object().map(as_told)
+            old.is_none() || old.as_ref().map(Object::for_hosts) != change.object().map(Object::for_hosts)
         };
         Self::among(before, after, changes.iter().filter(matters).map(Change::reference).collect())
     }
