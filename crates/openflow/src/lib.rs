@@ -31,6 +31,7 @@ mod packet;
 mod port;
 mod request;
 mod session;
+mod shape;
 mod shared;
 mod value;
 
@@ -57,5 +58,6 @@ pub use packet::*;
 pub use port::*;
 pub use request::{BundleError, BundleItem};
 pub use session::{CloseReason, Event, RequestError};
+pub use shape::Shape;
 pub use shared::Shared;
 pub use value::Value;

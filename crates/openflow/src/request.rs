@@ -34,7 +34,16 @@ impl From<BundleItem> for Message {
     }
 }
 
-/// Why nothing of a bundle was done.
+/// When a bundle is committed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Commit {
+    /// Once the switch has taken every item.
+    Checked,
+    /// With the last items.
+    AtOnce,
+}
+
+/// Why a bundle was not done: nothing of it, unless it was committed at once.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BundleError {
     /// The switch refused one of its items.
@@ -212,27 +221,61 @@ impl Connection {
     /// # Errors
     /// The first item that the switch refused, or why the bundle as a whole failed.
     pub async fn bundle(&self, items: Vec<BundleItem>) -> Result<(), BundleError> {
+        self.bundle_until(items, Commit::Checked).await
+    }
+
+    /// As [`Connection::bundle`], and commits with the last items: the switch wakes up once for both. Should it refuse an
+    /// item, it does the others all the same. So this is for items that it takes: see [`Shape`](crate::Shape).
+    ///
+    /// # Errors
+    /// As for [`Connection::bundle`].
+    pub async fn bundle_at_once(&self, items: Vec<BundleItem>) -> Result<(), BundleError> {
+        self.bundle_until(items, Commit::AtOnce).await
+    }
+
+    async fn bundle_until(&self, mut items: Vec<BundleItem>, commit: Commit) -> Result<(), BundleError> {
         let count = u32::try_from(items.len()).map_err(|_| RequestError::TooLong)?;
         let first = self.reserve(count);
         let bundle = BundleId(first.0);
+        let covered = Covered { first: first.0, count };
+        let last = match commit {
+            Commit::Checked => Vec::new(),
+            Commit::AtOnce => items.split_off(items.len().saturating_sub(BUNDLE_CHUNK)),
+        };
         // The items follow the request that opens it without waiting for its answer: what is wrong with the one makes the
-        // others fail. The commit waits, since a switch commits what it has taken, whatever it has refused.
-        let opening = self.bundle_control(bundle, BundleControlKind::OpenRequest, Covered::default());
-        let (opened, filled) = tokio::join!(opening, self.fill_bundle(bundle, first, items));
-        if let Err(error) = opened.and(filled) {
-            // The bundle is of no use any more. If the connection is gone, so is the bundle.
-            self.bundle_control(bundle, BundleControlKind::DiscardRequest, Covered::default()).await.ok();
-            return Err(error);
+        // others fail.
+        let opening =
+            self.bundle_control(bundle, BundleControlKind::OpenRequest, Vec::new(), Covered::default());
+        let filling = async {
+            let filled = self.fill_bundle(bundle, first, items).await?;
+            match commit {
+                Commit::Checked => Ok(false),
+                Commit::AtOnce => self.commit_bundle(bundle, last, filled, covered).await.map(|()| true),
+            }
+        };
+        let (opened, filled) = tokio::join!(opening, filling);
+        match opened.and(filled) {
+            Ok(true) => Ok(()),
+            // A switch commits what it has taken, whatever it has refused.
+            Ok(false) => {
+                self.bundle_control(bundle, BundleControlKind::CommitRequest, Vec::new(), covered).await
+            }
+            Err(error) => {
+                // If it is still there, it is of no use any more. If the connection is gone, so is the bundle.
+                let discard = BundleControlKind::DiscardRequest;
+                self.bundle_control(bundle, discard, Vec::new(), Covered::default()).await.ok();
+                Err(error)
+            }
         }
-        self.bundle_control(bundle, BundleControlKind::CommitRequest, Covered { first: first.0, count }).await
     }
 
+    /// Sends items, and gives the transaction after their last.
     async fn fill_bundle(
         &self,
         bundle: BundleId,
         first: Xid,
         items: Vec<BundleItem>,
-    ) -> Result<(), BundleError> {
+    ) -> Result<u32, BundleError> {
         let mut items = items.into_iter();
         let mut done = 0;
         loop {
@@ -240,7 +283,7 @@ impl Connection {
                 items.by_ref().take(BUNDLE_CHUNK).map(|item| bundled(bundle, item.into())).collect();
             let Ok(length) = u32::try_from(chunk.len()) else { return Err(RequestError::TooLong.into()) };
             if length == 0 {
-                return Ok(());
+                return Ok(done);
             }
             let xid = Xid(first.0.wrapping_add(done));
             let errors = self.fence(xid, &chunk).await.map_err(|error| unsendable(error, &chunk, done))?;
@@ -251,15 +294,32 @@ impl Connection {
         }
     }
 
+    /// Sends the last items, of which `done` are sent, and commits.
+    async fn commit_bundle(
+        &self,
+        bundle: BundleId,
+        last: Vec<BundleItem>,
+        done: u32,
+        covered: Covered,
+    ) -> Result<(), BundleError> {
+        let last: Vec<_> = last.into_iter().map(|item| bundled(bundle, item.into())).collect();
+        let bytes = Message::encode_all(&last, Xid(covered.first.wrapping_add(done)))
+            .map_err(|error| unsendable(error.into(), &last, done))?;
+        self.bundle_control(bundle, BundleControlKind::CommitRequest, bytes, covered).await
+    }
+
+    /// Sends a request about a bundle, right after what comes before it.
     async fn bundle_control(
         &self,
         bundle: BundleId,
         kind: BundleControlKind,
+        mut before: Vec<u8>,
         covered: Covered,
     ) -> Result<(), BundleError> {
         let control = BundleControl { bundle, kind, flags: BundleFlags::ATOMIC_ORDERED };
         let xid = self.reserve(1);
-        let bytes = Message::BundleControl(control).encode(xid).map_err(RequestError::Encode)?;
+        before.extend(Message::BundleControl(control).encode(xid).map_err(RequestError::Encode)?);
+        let bytes = before;
         let (result, errors) = match self.submit(bytes, xid, covered).await {
             Ok(answer) => (Ok(()), answer.errors),
             Err((error, errors)) => (Err(error), errors),

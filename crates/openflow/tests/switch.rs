@@ -639,6 +639,22 @@ async fn a_bundle_with_a_bad_item_does_nothing_and_names_it() {
 }
 
 #[tokio::test]
+async fn a_bundle_committed_at_once_does_what_the_switch_takes_and_names_what_it_refuses() {
+    let switch = Switch::start();
+    let (connection, _events) = switch.connect().await;
+    let good = |priority| Flow::new(TableId(0), priority, m(), vec![Action::output(OfPort(1))]);
+    // Too many for one look at the switch, so that the last ones alone come with the commit.
+    let all: Vec<_> = (1..=2500).map(good).collect();
+    connection.bundle_at_once(add_all(&all)).await.expect("all flows");
+    assert_eq!(read(&connection).await, all.iter().cloned().collect());
+    let without_prerequisite = Flow::new(TableId(1), 3, m().tcp_dst(80), vec![Action::output(OfPort(1))]);
+    let some = [good(3000), without_prerequisite, good(3001)];
+    let result = connection.bundle_at_once(add_all(&some)).await;
+    assert!(matches!(result, Err(BundleError::Item { index: 1, .. })), "{result:?}");
+    assert_eq!(read(&connection).await, all.into_iter().chain([good(3000), good(3001)]).collect());
+}
+
+#[tokio::test]
 async fn errors_of_commands_without_reply_name_the_command() {
     let switch = Switch::start();
     let (connection, _events) = switch.connect().await;

@@ -156,9 +156,9 @@ impl Reconciler {
                 // In this order: packets take their turns once all that have come are known.
                 biased;
                 // The first tick is at once.
-                _ = check.tick() => self.turn(&switch, Course::check).await,
-                _ = self.replica.changed() => self.turn(&switch, Course::follow).await,
-                _ = self.host.changed() => self.turn(&switch, Course::follow).await,
+                _ = check.tick() => self.turn(&mut switch, Course::check).await,
+                _ = self.replica.changed() => self.turn(&mut switch, Course::follow).await,
+                _ = self.host.changed() => self.turn(&mut switch, Course::follow).await,
                 () = until(self.neighbours.next()) => self.ask_again(&switch).await,
                 () = until(self.gateways.next()) => self.announce(&switch).await,
                 event = switch.event() => match event {
@@ -179,7 +179,7 @@ impl Reconciler {
     /// Takes the steps that the newest replica and the newest view of the host lead to.
     async fn turn(
         &mut self,
-        switch: &Switch,
+        switch: &mut Switch,
         turn: fn(&mut Course, Option<Arc<Replica>>, Arc<HostView>) -> Step,
     ) -> Result<(), SwitchError> {
         let replica = self.replica.borrow_and_update().clone();
@@ -199,7 +199,7 @@ impl Reconciler {
     }
 
     /// Reads the switch and puts right what differs.
-    async fn compare(&mut self, switch: &Switch) -> Result<(), SwitchError> {
+    async fn compare(&mut self, switch: &mut Switch) -> Result<(), SwitchError> {
         let mut found = switch.read().await?;
         let known = std::mem::take(&mut found.neighbours);
         if let Some(replica) = self.replica() {
@@ -227,7 +227,7 @@ impl Reconciler {
     }
 
     /// Changes the switch, and says what its tables stand for.
-    async fn change(&mut self, switch: &Switch, difference: &Delta) -> Result<(), SwitchError> {
+    async fn change(&mut self, switch: &mut Switch, difference: &Delta) -> Result<(), SwitchError> {
         let Some(aim) = self.course.aim() else { return Ok(()) };
         if !difference.is_empty() {
             debug!(revision = aim.topology.revision().0, changes = difference.len(), "changing the switch");

@@ -1,5 +1,12 @@
 //! The switch as the reconciler needs it: read as a program, changed by differences.
+//!
+//! # Whole or not at all
+//! A switch that refuses one item of a bundle commits the others when it is told to. So it is waited for before it is, unless
+//! it has taken the like of every item on this connection: then the commit comes with the items, and the switch wakes up once
+//! instead of twice. What it may still refuse is a flow of a group or meter that somebody else has taken away, and with
+//! it the flows that used it: such a switch is read anew, as after every refusal.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::iter::successors;
 
@@ -10,7 +17,7 @@ use dataplane::{Delta, FlowKey, Program};
 use openflow::{
     AsyncConfig, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection, Cookie, Endpoint,
     Event, Events, Flow, FlowMod, FlowSelection, Instructions, Match, Message, MeterMod, PacketIn, PacketOut,
-    RequestError, SwitchConfig, TableId, TlvMapping, TlvTableMod,
+    RequestError, Shape, SwitchConfig, TableId, TlvMapping, TlvTableMod,
 };
 use sha2::{Digest, Sha256};
 use sync::Replica;
@@ -31,6 +38,9 @@ const MARK: u16 = 1;
 
 /// Priority of the flow there whose cookie tells that revision's store from others.
 const STORE_MARK: u16 = 2;
+
+/// Most shapes that are remembered: some hundred are in use.
+const MOST_SHAPES: usize = 4096;
 
 /// Packet-ins of `controller` actions (OpenFlow 1.5.1, section 7.3.10: `OFPR_APPLY_ACTION`).
 const PACKET_INS: u32 = 1 << 1;
@@ -128,6 +138,8 @@ impl Mark {
 pub struct Switch {
     connection: Connection,
     events: Events,
+    /// Of what the switch has taken.
+    shapes: HashSet<Shape>,
 }
 
 /// What the switch says by itself.
@@ -150,7 +162,7 @@ impl Switch {
         };
         let config = Config { subscribe: Some(subscribe), ..Config::default() };
         let (connection, events) = Connection::connect(target, config).await?;
-        let switch = Self { connection, events };
+        let switch = Self { connection, events, shapes: HashSet::new() };
         // After the library's own, which leaves fragments to the switch's default.
         let settings = SwitchConfig { flags: FRAGMENT_HANDLING, miss_send_length: u16::MAX };
         switch.connection.send(Message::SetConfig(settings)).await?;
@@ -187,18 +199,34 @@ impl Switch {
 
     /// Makes a difference, all flows and groups of it and the mark at once, and waits until the tables have it, as the answer
     /// to the commit says. A bundle takes no meters: new ones are there before it, old ones go after it.
-    pub async fn apply(&self, difference: &Delta, mark: Mark) -> Result<(), SwitchError> {
+    ///
+    /// # Errors
+    /// The switch refuses a part of it, and is to be read.
+    pub async fn apply(&mut self, difference: &Delta, mark: Mark) -> Result<(), SwitchError> {
         let add = difference.add_meters.iter().cloned().map(MeterMod::Add);
         let modify = difference.modify_meters.iter().cloned().map(MeterMod::Modify);
         self.change_meters(add.chain(modify).collect()).await?;
         let mut items = difference.items();
         items.extend(mark.flows().map(FlowMod::Add).map(BundleItem::Flow));
         let named = items.clone();
-        self.connection
-            .bundle(items)
+        self.bundle(items)
             .await
             .map_err(|error| SwitchError::Bundle { item: blame(&named, &error), error })?;
         self.change_meters(difference.delete_meters.iter().copied().map(MeterMod::Delete).collect()).await
+    }
+
+    async fn bundle(&mut self, items: Vec<BundleItem>) -> Result<(), BundleError> {
+        let mut new: HashSet<_> = items.iter().map(BundleItem::shape).collect();
+        new.retain(|shape| !self.shapes.contains(shape));
+        if new.is_empty() {
+            return self.connection.bundle_at_once(items).await;
+        }
+        self.connection.bundle(items).await?;
+        if self.shapes.len() + new.len() > MOST_SHAPES {
+            self.shapes.clear();
+        }
+        self.shapes.extend(new);
+        Ok(())
     }
 
     async fn change_meters(&self, changes: Vec<MeterMod>) -> Result<(), SwitchError> {

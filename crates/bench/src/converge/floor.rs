@@ -69,7 +69,7 @@ async fn prepare(rundir: PathBuf) -> anyhow::Result<Prepared> {
     Ok(Prepared { rundir, changes, mark: found.mark.context("no agent has changed the switch")? })
 }
 
-async fn install(switch: Switch, prepared: Prepared) -> anyhow::Result<Switch> {
+async fn install(mut switch: Switch, prepared: Prepared) -> anyhow::Result<Switch> {
     switch.apply(&prepared.changes, prepared.mark).await?;
     Datapath::new(prepared.rundir).follows(&switch.connection(), None).await?;
     Ok(switch)
