@@ -1,14 +1,14 @@
 //! Ids of objects: a prefix that tells the kind and a short name the user may choose, as in `nw-web`.
 //!
 //! An id that exists is well formed. A short text is kept in place and a long one is shared, so ids are cheap to clone, to
-//! compare and to keep in indexes.
+//! compare and to keep in indexes. They are compared more than anything else.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use smol_str::SmolStr;
 
 use crate::text;
 
@@ -33,7 +33,61 @@ pub trait Id: Clone + Ord + fmt::Display + FromStr<Err = InvalidId> {
     fn as_str(&self) -> &str;
 }
 
-fn parse(prefix: &'static str, text: &str) -> Result<SmolStr, InvalidId> {
+/// Longest text that is kept in place, in bytes.
+const SHORT: usize = 22;
+
+/// The text of an id.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Text {
+    /// One that is kept in place, with zeros behind it: no id has any, so the order of the bytes is that of the texts.
+    Short { bytes: [u8; SHORT], length: u8 },
+    /// A longer one.
+    Long(Arc<str>),
+}
+
+impl Text {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Short { bytes, length } => {
+                let text = bytes.get(..usize::from(*length)).unwrap_or_default();
+                str::from_utf8(text).expect("ids are ASCII")
+            }
+            Self::Long(text) => text,
+        }
+    }
+
+    /// The order of texts of which the first `same` bytes are the same. What follows these mostly decides.
+    #[inline]
+    fn compare(&self, other: &Self, same: usize) -> Ordering {
+        match (self, other) {
+            (Self::Short { bytes: ours, .. }, Self::Short { bytes: theirs, .. }) => {
+                head(ours, same).cmp(&head(theirs, same)).then_with(|| ours.cmp(theirs))
+            }
+            _ => self.as_str().cmp(other.as_str()),
+        }
+    }
+}
+
+/// The eight bytes at a place, as a number that is in the order of the bytes.
+#[inline]
+fn head(bytes: &[u8; SHORT], place: usize) -> u64 {
+    bytes.get(place..).and_then(<[u8]>::first_chunk).map_or(0, |head| u64::from_be_bytes(*head))
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(text.as_bytes());
+                Self::Short { bytes, length }
+            }
+            _ => Self::Long(text.into()),
+        }
+    }
+}
+
+fn parse(prefix: &'static str, text: &str) -> Result<Text, InvalidId> {
     let valid_name = |name: &str| {
         (1..=MAX_NAME).contains(&name.len())
             && !name.starts_with('-')
@@ -46,40 +100,17 @@ fn parse(prefix: &'static str, text: &str) -> Result<SmolStr, InvalidId> {
     }
 }
 
-/// The order of texts. Ids are compared more than anything else, and mostly differ in what fits a register.
-#[inline]
-fn compare(one: &[u8], other: &[u8]) -> Ordering {
-    head(one).cmp(&head(other)).then_with(|| one.cmp(other))
-}
-
-/// The first bytes of a text as a number, zeros behind it: no text has any.
-#[inline]
-fn head(text: &[u8]) -> u64 {
-    if let Some(head) = text.first_chunk() {
-        return u64::from_be_bytes(*head);
-    }
-    let [first, last] =
-        [text.first_chunk(), text.last_chunk()].map(|four| four.map(|of| u32::from_be_bytes(*of)));
-    match (first, last) {
-        // The last four share some with the first, which the shift takes away.
-        (Some(first), Some(last)) => {
-            u64::from(first) << 32 | u64::from(last) << (8 * (8 - text.len())) & u64::from(u32::MAX)
-        }
-        _ => text.iter().rev().fold(0, |head, byte| head >> 8 | u64::from(*byte) << 56),
-    }
-}
-
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, utoipa::ToSchema)]
         #[schema(value_type = String)]
-        pub struct $name(SmolStr);
+        pub struct $name(Text);
 
         impl Ord for $name {
             #[inline]
             fn cmp(&self, other: &Self) -> Ordering {
-                compare(self.0.as_bytes(), other.0.as_bytes())
+                self.0.compare(&other.0, $prefix.len() + 1)
             }
         }
 
@@ -93,7 +124,7 @@ macro_rules! ids {
         impl Id for $name {
             const PREFIX: &'static str = $prefix;
             fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
@@ -106,19 +137,19 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
+                serializer.serialize_str(self.as_str())
             }
         }
 
@@ -204,14 +235,21 @@ mod tests {
     }
 
     #[test]
+    fn an_id_takes_three_words() {
+        assert_eq!(size_of::<InterfaceId>(), 24);
+    }
+
+    #[test]
     fn ids_are_in_the_order_of_their_texts() {
         let names = ["a", "b", "a1", "abcd", "abcde", "abcdef", "abcdeg", "abcdefghijk", "abcdefghijl"];
-        let long = ["a".repeat(30), "a".repeat(31), format!("{}b", "a".repeat(29))];
+        let long = [18, 19, 20, 30, 31].map(|length| "a".repeat(length));
+        let long = long.into_iter().chain([format!("{}b", "a".repeat(29)), format!("{}b", "a".repeat(18))]);
         let names = names.into_iter().map(str::to_owned).chain(long);
         let ids: Vec<NetworkId> =
             names.map(|name| format!("nw-{name}").parse().expect("a valid id")).collect();
         for (one, other) in ids.iter().flat_map(|one| ids.iter().map(move |other| (one, other))) {
             assert_eq!(one.cmp(other), one.as_str().cmp(other.as_str()), "{one} {other}");
+            assert_eq!(one == other, one.as_str() == other.as_str(), "{one} {other}");
         }
     }
 }
