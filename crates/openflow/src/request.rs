@@ -34,15 +34,6 @@ impl From<BundleItem> for Message {
     }
 }
 
-/// When a bundle is committed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Commit {
-    /// Once the switch has taken every item.
-    Checked,
-    /// With the last items.
-    AtOnce,
-}
-
 /// Why a bundle was not done: nothing of it, unless it was committed at once.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BundleError {
@@ -221,7 +212,7 @@ impl Connection {
     /// # Errors
     /// The first item that the switch refused, or why the bundle as a whole failed.
     pub async fn bundle(&self, items: Vec<BundleItem>) -> Result<(), BundleError> {
-        self.bundle_until(items, Commit::Checked).await
+        self.bundle_in_two(items, Vec::new()).await
     }
 
     /// As [`Connection::bundle`], and commits with the last items: the switch wakes up once for both. Should it refuse an
@@ -229,51 +220,37 @@ impl Connection {
     ///
     /// # Errors
     /// As for [`Connection::bundle`].
-    pub async fn bundle_at_once(&self, items: Vec<BundleItem>) -> Result<(), BundleError> {
-        self.bundle_until(items, Commit::AtOnce).await
+    pub async fn bundle_at_once(&self, mut items: Vec<BundleItem>) -> Result<(), BundleError> {
+        let last = items.split_off(items.len().saturating_sub(BUNDLE_CHUNK));
+        self.bundle_in_two(items, last).await
     }
 
-    async fn bundle_until(&self, mut items: Vec<BundleItem>, commit: Commit) -> Result<(), BundleError> {
-        let count = u32::try_from(items.len()).map_err(|_| RequestError::TooLong)?;
-        let first = self.reserve(count);
-        let bundle = BundleId(first.0);
-        let covered = Covered { first: first.0, count };
-        let last = match commit {
-            Commit::Checked => Vec::new(),
-            Commit::AtOnce => items.split_off(items.len().saturating_sub(BUNDLE_CHUNK)),
-        };
-        // The items follow the request that opens it without waiting for its answer: what is wrong with the one makes the
-        // others fail.
-        let opening =
-            self.bundle_control(bundle, BundleControlKind::OpenRequest, Vec::new(), Covered::default());
-        let filling = async {
-            let filled = self.fill_bundle(bundle, first, items).await?;
-            match commit {
-                Commit::Checked => Ok(false),
-                Commit::AtOnce => self.commit_bundle(bundle, last, filled, covered).await.map(|()| true),
-            }
-        };
-        let (opened, filled) = tokio::join!(opening, filling);
-        match opened.and(filled) {
-            Ok(true) => Ok(()),
-            // A switch commits what it has taken, whatever it has refused.
-            Ok(false) => {
-                self.bundle_control(bundle, BundleControlKind::CommitRequest, Vec::new(), covered).await
-            }
-            Err(error) => {
-                // If it is still there, it is of no use any more. If the connection is gone, so is the bundle.
-                let discard = BundleControlKind::DiscardRequest;
-                self.bundle_control(bundle, discard, Vec::new(), Covered::default()).await.ok();
-                Err(error)
-            }
+    /// Waits until the switch has taken the first items, before it sends the last ones and commits.
+    async fn bundle_in_two(&self, items: Vec<BundleItem>, last: Vec<BundleItem>) -> Result<(), BundleError> {
+        let count = u32::try_from(items.len() + last.len()).map_err(|_| RequestError::TooLong)?;
+        if count == 0 {
+            return Ok(());
         }
+        let covered = Covered { first: self.reserve(count).0, count };
+        // The first item opens it.
+        let bundle = BundleId(covered.first);
+        let done = match self.fill_bundle(bundle, covered.first, items).await {
+            Ok(sent) => self.commit_bundle(bundle, last, sent, covered).await,
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            // If it is still there, it is of no use any more. If the connection is gone, so is the bundle.
+            let discard = BundleControlKind::DiscardRequest;
+            self.bundle_control(bundle, discard, Vec::new(), Covered::default()).await.ok();
+        }
+        done
     }
 
-    /// Sends items, and gives the transaction after their last.
+    /// Sends items, waits until the switch has taken them, and gives how many they are.
     async fn fill_bundle(
         &self,
         bundle: BundleId,
-        first: Xid,
+        first: u32,
         items: Vec<BundleItem>,
     ) -> Result<u32, BundleError> {
         let mut items = items.into_iter();
@@ -285,7 +262,7 @@ impl Connection {
             if length == 0 {
                 return Ok(done);
             }
-            let xid = Xid(first.0.wrapping_add(done));
+            let xid = Xid(first.wrapping_add(done));
             let errors = self.fence(xid, &chunk).await.map_err(|error| unsendable(error, &chunk, done))?;
             if let Some((index, error)) = errors.into_iter().next() {
                 return Err(BundleError::Item { index: index.saturating_add(place(done)), error });
@@ -294,7 +271,7 @@ impl Connection {
         }
     }
 
-    /// Sends the last items, of which `done` are sent, and commits.
+    /// Sends the last items, after `done` others, and commits. A switch commits what it has taken, whatever it has refused.
     async fn commit_bundle(
         &self,
         bundle: BundleId,

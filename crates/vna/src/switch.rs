@@ -15,9 +15,9 @@ use dataplane::layout::{
 };
 use dataplane::{Delta, FlowKey, Program};
 use openflow::{
-    AsyncConfig, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection, Cookie, Endpoint,
-    Event, Events, Flow, FlowMod, FlowSelection, Instructions, Match, Message, MeterMod, PacketIn, PacketOut,
-    RequestError, Shape, SwitchConfig, TableId, TlvMapping, TlvTableMod,
+    Action, AsyncConfig, BundleError, BundleItem, CloseReason, Config, ConnectError, Connection, Cookie,
+    Endpoint, Event, Events, Field, Flow, FlowMod, FlowSelection, Instructions, Match, Message, MeterMod,
+    PacketIn, PacketOut, RequestError, Shape, SwitchConfig, TableId, TlvMapping, TlvTableMod,
 };
 use sha2::{Digest, Sha256};
 use sync::Replica;
@@ -33,11 +33,12 @@ const OPTION: TlvMapping =
 /// A table that no flow leads to.
 pub(crate) const UNREACHED: TableId = TableId(253);
 
-/// Priority of the flow there whose cookie is the revision that the tables were last changed to.
+/// Priority of the flow there whose cookie is the revision that the tables were last changed to. What it would write to
+/// [`MARK_STORE`] tells that revision's store from others.
 const MARK: u16 = 1;
 
-/// Priority of the flow there whose cookie tells that revision's store from others.
-const STORE_MARK: u16 = 2;
+/// See [`MARK`].
+const MARK_STORE: Field = Field::Xreg(0);
 
 /// Most shapes that are remembered: some hundred are in use.
 const MOST_SHAPES: usize = 4096;
@@ -122,14 +123,14 @@ impl Mark {
     }
 
     fn find(notes: &[Flow]) -> Option<Self> {
-        let cookie = |priority| notes.iter().find(|flow| flow.priority == priority).map(|flow| flow.cookie.0);
-        Some(Self { revision: Revision(cookie(MARK)?), store: cookie(STORE_MARK)? })
+        let flow = notes.iter().find(|flow| flow.priority == MARK)?;
+        let [Action::SetField(store)] = flow.instructions.apply.as_slice() else { return None };
+        Some(Self { revision: Revision(flow.cookie.0), store: u64::try_from(store.value()).ok()? })
     }
 
-    fn flows(self) -> [Flow; 2] {
-        [(MARK, self.revision.0), (STORE_MARK, self.store)].map(|(priority, cookie)| {
-            Flow::new(UNREACHED, priority, Match::new(), Instructions::drop()).with_cookie(Cookie(cookie))
-        })
+    fn flow(self) -> Flow {
+        let store = vec![Action::set_field(MARK_STORE, self.store)];
+        Flow::new(UNREACHED, MARK, Match::new(), store).with_cookie(Cookie(self.revision.0))
     }
 }
 
@@ -207,7 +208,7 @@ impl Switch {
         let modify = difference.modify_meters.iter().cloned().map(MeterMod::Modify);
         self.change_meters(add.chain(modify).collect()).await?;
         let mut items = difference.items();
-        items.extend(mark.flows().map(FlowMod::Add).map(BundleItem::Flow));
+        items.push(BundleItem::Flow(FlowMod::Add(mark.flow())));
         let named = items.clone();
         self.bundle(items)
             .await
@@ -312,6 +313,15 @@ fn blame(items: &[BundleItem], error: &BundleError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_is_found_again() {
+        let mark = Mark { revision: Revision(7), store: u64::MAX - 3 };
+        assert_eq!(Mark::find(&[mark.flow()]), Some(mark));
+        assert_eq!(Mark::find(&[]), None);
+        let other = Flow::new(UNREACHED, MARK, Match::new(), Instructions::drop());
+        assert_eq!(Mark::find(&[other]), None);
+    }
 
     #[test]
     fn a_connection_that_ends_has_ended_whatever_was_asked_meanwhile() {
