@@ -46,6 +46,8 @@ pub struct Datapath {
     /// Stands for the host in registers.
     pub key: HostKey,
     /// A name for people.
+    #[serde(default)]
+    #[schema(required = true)]
     pub display_name: String,
     /// The switch's own id.
     pub dpid: Dpid,

@@ -39,6 +39,8 @@ pub struct DnsRecord {
     /// The service that tells it.
     pub dns_service_uuid: DnsServiceId,
     /// The name, without a dot at its end. Several records may have one.
+    #[serde(default)]
+    #[schema(required = true)]
     pub name: String,
     /// How long an answer may be remembered, in seconds.
     pub ttl: u32,

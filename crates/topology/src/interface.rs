@@ -94,6 +94,8 @@ pub struct Interface {
     /// What it is attached to.
     pub mode: InterfaceMode,
     /// A name for people.
+    #[serde(default)]
+    #[schema(required = true)]
     pub display_name: String,
     /// Whether it takes part.
     #[serde(default)]

@@ -62,6 +62,7 @@ pub mod scope;
 pub mod security_group;
 pub mod segment;
 pub mod sequences;
+mod sparse;
 mod text;
 pub mod traffic;
 pub mod translation;

@@ -131,10 +131,14 @@ pub struct Network {
     /// Stands for the network on the wire, while it is on no segment.
     pub key: DomainKey,
     /// A name for people.
+    #[serde(default)]
+    #[schema(required = true)]
     pub display_name: String,
     /// How far it reaches.
     pub mode: DomainMode,
     /// The domain of its interfaces' names.
+    #[serde(default)]
+    #[schema(required = true)]
     pub domain_name: String,
     /// Its addresses.
     #[serde(flatten)]

@@ -40,8 +40,8 @@ use crate::route_link::RouteLink;
 use crate::security_group::SecurityGroup;
 use crate::segment::Segment;
 use crate::sequences::Sequences;
-use crate::text;
 use crate::translation::Translation;
+use crate::{sparse, text};
 
 /// Why stored or received bytes are no object.
 #[derive(Debug, thiserror::Error)]
@@ -210,9 +210,10 @@ impl Object {
         }
     }
 
-    /// The one form of the store and the wire: JSON.
+    /// As the store and the wire have it: JSON without attributes that are null or empty.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("objects have only texts for map keys")
+        let whole = serde_json::to_vec(self);
+        whole.and_then(|whole| sparse::without_nothing(&whole)).expect("objects have only texts for map keys")
     }
 }
 

@@ -61,6 +61,8 @@ pub struct SecurityGroup {
     #[serde(flatten)]
     pub meta: Meta,
     /// A name for people.
+    #[serde(default)]
+    #[schema(required = true)]
     pub display_name: String,
     /// What members may send and receive.
     #[serde(default)]

@@ -23,6 +23,8 @@ pub struct Segment {
     /// Stands for the segment on the wire.
     pub key: DomainKey,
     /// A name for people.
+    #[serde(default)]
+    #[schema(required = true)]
     pub display_name: String,
     /// How far it reaches.
     pub mode: DomainMode,

@@ -188,6 +188,10 @@ impl World {
         };
         let since = sorted(self.topology.changes_since(before));
         assert_eq!(since, sorted(difference(before, &self.topology)), "of every kind");
+        for object in changes.iter().filter_map(Change::object) {
+            let read = Object::decode(&object.reference(), &object.encode());
+            assert_eq!(read.ok().as_ref(), Some(object), "as the store has it");
+        }
         let concerned = scope::concerned(before, &self.topology, changes);
         for (host, replica) in &mut self.replicas {
             let delta = scope::delta(before, &self.topology, changes, host);
