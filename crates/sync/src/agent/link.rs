@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Uri;
@@ -21,6 +21,7 @@ use topology::binding::SeenPort;
 use topology::datapath::Registration;
 
 use super::backoff::{Backoff, Failure};
+use super::pace::Pace;
 use super::{Connection, Inputs, questions};
 use crate::client::Client;
 use crate::inbox::{Fault, Inbox};
@@ -44,9 +45,6 @@ const RENEW_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// Longest time slept in one piece for a renewal, so that a clock that is set is noticed.
 const RENEW_CHECK: Duration = Duration::from_secs(60 * 60);
-
-/// How long news wait at most for those before them to be installed: an agent without a switch keeps them on disk.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Once so many objects wait, no more are received until they are published.
 const MANY: usize = 20_000;
@@ -186,15 +184,22 @@ async fn receive(
     mut realized: watch::Receiver<Option<Arc<Replica>>>,
     asked: &mpsc::Sender<Question>,
 ) -> Ended {
-    let (mut published, mut since): (Option<Arc<Replica>>, _) = (None, Instant::now());
+    let (mut pace, mut since) = (Pace::default(), Instant::now());
     loop {
         let news = inbox.news();
+        let due = pace.due(since);
         let message = tokio::select! {
             biased;
             message = inbound.message(), if news.is_none_or(|objects| objects < MANY) => message,
-            () = installed(&mut realized, published.as_deref(), since + PATIENCE), if news.is_some() => {
-                published = inbox.newest();
-                published.iter().cloned().for_each(&publish);
+            () = pace.installed(&mut realized), if pace.is_waited_for() => {
+                pace.rest();
+                continue;
+            }
+            () = sleep_until(due), if news.is_some() => {
+                if let Some(newest) = inbox.newest() {
+                    pace.begin(newest.clone(), news.unwrap_or_default());
+                    publish(newest);
+                }
                 continue;
             }
         };
@@ -215,23 +220,6 @@ async fn receive(
             return fault.into();
         }
     }
-}
-
-/// The switch has what was published, or others have waited for that long enough.
-async fn installed(
-    realized: &mut watch::Receiver<Option<Arc<Replica>>>,
-    published: Option<&Replica>,
-    deadline: Instant,
-) {
-    let Some(published) = published else { return };
-    let has_it = |realized: &Option<Arc<Replica>>| {
-        let is_it = |of: &Replica| {
-            (&of.store_id, of.topology.revision()) == (&published.store_id, published.topology.revision())
-        };
-        realized.as_deref().is_some_and(is_it)
-    };
-    // Its source is gone only with the agent.
-    let _ = timeout_at(deadline, realized.wait_for(has_it)).await;
 }
 
 /// Says what the host knows: all of it once, then what changes.

@@ -7,6 +7,7 @@
 mod backoff;
 mod join;
 mod link;
+mod pace;
 mod questions;
 
 use std::sync::Arc;
