@@ -23,6 +23,8 @@ pub struct Update {
     pub revision: Revision,
     /// The objects that change.
     pub changes: Vec<Change>,
+    /// Whether somebody waits to hear that the host has them.
+    pub is_awaited: bool,
 }
 
 /// What to do next.
@@ -63,13 +65,14 @@ impl Feed {
         let after = &head.topology;
         let Some(before) = self.seen.replace(after.clone()) else {
             let objects = scope::snapshot(after, &self.host);
-            return self.send(None, objects.into_iter().map(Change::Put).collect());
+            return self.send(None, objects.into_iter().map(Change::Put).collect(), true);
         };
         let changes = self.changes(&before, head);
+        let is_awaited = before.revision() < head.awaited;
         match self.told {
             // The first update of a stream is sent even if it is empty: it says that the replica is current.
-            None => self.send(Some(before.revision()), changes),
-            Some(told) if !changes.is_empty() => self.send(Some(told), changes),
+            None => self.send(Some(before.revision()), changes, is_awaited),
+            Some(told) if !changes.is_empty() => self.send(Some(told), changes, is_awaited),
             Some(told) if told == after.revision() => Next::Current,
             Some(_) => Next::Behind,
         }
@@ -80,7 +83,7 @@ impl Feed {
         let revision = self.seen.as_ref()?.revision();
         let base = self.told.filter(|told| *told != revision)?;
         self.told = Some(revision);
-        Some(Update { base: Some(base), revision, changes: Vec::new() })
+        Some(Update { base: Some(base), revision, changes: Vec::new(), is_awaited: false })
     }
 
     fn changes(&self, before: &Topology, head: &Entry) -> Vec<Change> {
@@ -94,10 +97,10 @@ impl Feed {
         if head.concerned.contains(&self.host) { head.difference.of(&self.host) } else { Vec::new() }
     }
 
-    fn send(&mut self, base: Option<Revision>, changes: Vec<Change>) -> Next {
+    fn send(&mut self, base: Option<Revision>, changes: Vec<Change>, is_awaited: bool) -> Next {
         let revision = self.seen.as_ref().map(Topology::revision).unwrap_or_default();
         self.told = Some(revision);
-        Next::Send(Update { base, revision, changes })
+        Next::Send(Update { base, revision, changes, is_awaited })
     }
 }
 
@@ -109,7 +112,7 @@ impl Update {
             Put(Put),
             Delete(String),
         }
-        let (base, revision) = (self.base.map(|base| base.0), self.revision.0);
+        let (base, revision, awaited) = (self.base.map(|base| base.0), self.revision.0, self.is_awaited);
         let items = self.changes.into_iter().map(|change| match change {
             Change::Put(object) => Item::Put(values.put(&object)),
             Change::Delete(reference) => Item::Delete(reference.to_string()),
@@ -119,7 +122,7 @@ impl Update {
             Item::Delete(reference) => reference.len(),
         };
         cut(items, size).map(move |(run, last)| {
-            let mut part = Part { base, revision, last, ..Part::default() };
+            let mut part = Part { base, revision, last, awaited, ..Part::default() };
             for item in run {
                 match item {
                     Item::Put(put) => part.puts.push(put),

@@ -22,6 +22,7 @@ pub struct Entry {
     pub(crate) topology: Topology,
     pub(crate) difference: Difference,
     pub(crate) concerned: BTreeSet<DatapathId>,
+    pub(crate) awaited: Revision,
     /// What the commit puts, as it travels.
     pub(crate) values: Values,
 }
@@ -42,6 +43,7 @@ impl History {
             topology: head.topology.clone(),
             difference: Difference::new(&head.topology, &head.topology, &[]),
             concerned: BTreeSet::new(),
+            awaited: head.awaited,
             values: Values::default(),
         };
         let remembered = Mutex::new(VecDeque::from([head.topology.clone()]));
@@ -66,6 +68,7 @@ impl History {
             topology: head.topology.clone(),
             concerned: difference.concerned(),
             difference,
+            awaited: head.awaited,
             values: Values::of(&changes),
         }));
     }

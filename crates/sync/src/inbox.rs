@@ -85,6 +85,7 @@ struct Incoming {
     base: Option<Revision>,
     revision: Revision,
     changes: Vec<Change>,
+    is_awaited: bool,
 }
 
 impl Inbox {
@@ -129,6 +130,11 @@ impl Inbox {
         (!self.waiting.is_empty()).then_some(objects)
     }
 
+    /// Whether somebody waits to hear that the host has what waits.
+    pub fn is_awaited(&self) -> bool {
+        self.waiting.iter().any(|update| update.is_awaited)
+    }
+
     /// The replica with all that has waited, if anything has. Also after a fault.
     pub fn newest(&mut self) -> Option<Arc<Replica>> {
         let waiting = std::mem::take(&mut self.waiting);
@@ -153,7 +159,8 @@ impl Inbox {
         if base.is_some() && base != found {
             return Err(Fault::Gap { base, found });
         }
-        Ok(Incoming { base, revision: Revision(part.revision), changes: Vec::new() })
+        let (revision, is_awaited) = (Revision(part.revision), part.awaited);
+        Ok(Incoming { base, revision, changes: Vec::new(), is_awaited })
     }
 
     fn on_part(&mut self, mut incoming: Incoming, part: Part) -> Result<(), Fault> {

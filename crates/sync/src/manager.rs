@@ -24,6 +24,8 @@ pub struct Head {
     pub before: Topology,
     /// What the last commit changed: `before` with these is `topology`.
     pub changes: Arc<Vec<Change>>,
+    /// The last revision of which somebody waits to hear that hosts have it.
+    pub awaited: Revision,
 }
 
 /// One connection of an agent; ids rise in the order of connections.

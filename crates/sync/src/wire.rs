@@ -233,6 +233,9 @@ pub struct Part {
     /// All has been said with this part.
     #[prost(bool, tag = "5")]
     pub last: bool,
+    /// Somebody waits to hear that the host has it: it should not wait for more. The same in all parts.
+    #[prost(bool, tag = "6")]
+    pub awaited: bool,
 }
 
 /// Something that only the host knows.

@@ -17,5 +17,6 @@ pub type HeadReceiver = watch::Receiver<Arc<Head>>;
 
 /// A head that nobody has seen come: at the start, and after the store was read anew.
 pub fn fresh(store_id: String, topology: Topology) -> Arc<Head> {
-    Arc::new(Head { store_id, before: topology.clone(), topology, changes: Arc::default() })
+    let (before, awaited) = (topology.clone(), topology.revision());
+    Arc::new(Head { store_id, topology, before, changes: Arc::default(), awaited })
 }

@@ -62,6 +62,8 @@ type Answer = oneshot::Sender<Result<Plan, WriteError>>;
 
 struct Job {
     task: Task,
+    /// Whether somebody waits for hosts to have what it changes.
+    is_awaited: bool,
     answer: Answer,
 }
 
@@ -97,8 +99,20 @@ impl Writer {
     /// # Errors
     /// See [`WriteError`].
     pub async fn submit(&self, task: Task) -> Result<Plan, WriteError> {
+        self.enqueue(task, false).await
+    }
+
+    /// As [`Writer::submit`], and says that somebody waits for hosts to have what it changes.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn submit_awaited(&self, task: Task) -> Result<Plan, WriteError> {
+        self.enqueue(task, true).await
+    }
+
+    async fn enqueue(&self, task: Task, is_awaited: bool) -> Result<Plan, WriteError> {
         let (answer, result) = oneshot::channel();
-        self.queue.send(Job { task, answer }).await.map_err(|_| WriteError::Stopping)?;
+        self.queue.send(Job { task, is_awaited, answer }).await.map_err(|_| WriteError::Stopping)?;
         result.await.unwrap_or(Err(WriteError::Stopping))
     }
 }
@@ -159,6 +173,7 @@ impl Desk {
             () = again => {
                 let bind = |datapath: &DatapathId| Job {
                     task: Task::Bind(datapath.clone()),
+                    is_awaited: false,
                     answer: oneshot::channel().0,
                 };
                 Some(self.unbound.iter().take(QUEUE).map(bind).collect())
@@ -257,8 +272,14 @@ impl Desk {
             several => Arc::new(together(several.iter().flat_map(|plan| plan.changes.iter()))),
         };
         let forgotten = changes.iter().any(|change| matches!(change, Change::Delete(ObjectRef::Datapath(_))));
-        let store_id = self.head.borrow().store_id.clone();
-        let head = Head { store_id, topology: last.after.clone(), before: first.before.clone(), changes };
+        let (store_id, awaited) = {
+            let head = self.head.borrow();
+            (head.store_id.clone(), head.awaited)
+        };
+        let (topology, before) = (last.after.clone(), first.before.clone());
+        let is_awaited = planned.iter().any(|(job, _)| job.is_awaited);
+        let awaited = if is_awaited { topology.revision() } else { awaited };
+        let head = Head { store_id, topology, before, changes, awaited };
         self.head.send_replace(Arc::new(head));
         if forgotten {
             self.hosts.retain(|datapath| last.after.datapaths().contains_key(datapath));

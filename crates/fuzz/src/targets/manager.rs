@@ -55,7 +55,7 @@ fn messages() -> Vec<Vec<u8>> {
     let (first, second) = puts.split_at(puts.len() / 2);
     let part = |base, puts: &[Put], deletes: &[&str], last| {
         let deletes = deletes.iter().map(ToString::to_string).collect();
-        Told::Part(Part { base, revision: 9, puts: puts.to_vec(), deletes, last })
+        Told::Part(Part { base, revision: 9, puts: puts.to_vec(), deletes, last, awaited: last })
     };
     let question = Question { id: 1, question: br#"{"flows":{"owner":"if-a","limit":30}}"#.to_vec() };
     let snapshot = [welcome(), part(None, first, &[], false), part(None, second, &[], true)];

@@ -317,8 +317,8 @@ fn parts(update: Update, random: &mut Random) -> impl Iterator<Item = Part> + us
 
 fn halves(mut part: Part) -> Vec<Part> {
     let puts = part.puts.split_off(part.puts.len() / 2);
-    let (base, revision, last) = (part.base, part.revision, part.last);
     let deletes = std::mem::take(&mut part.deletes);
+    let rest = Part { puts, deletes, ..part.clone() };
     part.last = false;
-    vec![part, Part { base, revision, puts, deletes, last }]
+    vec![part, rest]
 }

@@ -118,7 +118,8 @@ impl Manager {
         }
         let store_id = self.head.store_id.clone();
         let (topology, before) = (last.after.clone(), first.before.clone());
-        self.head = Arc::new(Head { store_id, topology, before, changes });
+        let awaited = topology.revision();
+        self.head = Arc::new(Head { store_id, topology, before, changes, awaited });
     }
 
     fn reload(&mut self) {

@@ -187,7 +187,7 @@ async fn receive(
     let (mut pace, mut since) = (Pace::default(), Instant::now());
     loop {
         let news = inbox.news();
-        let due = pace.due(since);
+        let due = pace.due(since, inbox.is_awaited());
         let message = tokio::select! {
             biased;
             message = inbound.message(), if news.is_none_or(|objects| objects < MANY) => message,

@@ -2,7 +2,7 @@
 //!
 //! Each change costs the switch a look at all its ports, however small it is, and as long as it is changed it looks up no
 //! packets. So news wait for those before them to be installed. Of a load, whose parts follow each other, more is waited
-//! for: the longer the last part took, the more there will be.
+//! for: the longer the last part took, the more there will be. What somebody waits for is none of that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,11 +64,12 @@ impl Pace {
     }
 
     /// When news of which the first came at `since` are published, as things are.
-    pub(super) fn due(&self, since: Instant) -> Instant {
+    pub(super) fn due(&self, since: Instant, is_awaited: bool) -> Instant {
         let latest = since + PATIENCE;
         match (&self.published, self.rest) {
             (Some(_), _) => latest,
-            (None, rest) => rest.unwrap_or(since).min(latest),
+            (None, Some(rest)) if !is_awaited => rest.min(latest),
+            (None, _) => since,
         }
     }
 }
@@ -93,16 +94,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn news_wait_for_those_before_them() {
         let (mut pace, came) = (Pace::default(), Instant::now());
-        assert_eq!(pace.due(came), came);
+        assert_eq!(pace.due(came, false), came);
         pace.begin(replica(), BULK - 1);
-        assert_eq!(pace.due(came), came + PATIENCE);
+        assert_eq!(pace.due(came, true), came + PATIENCE);
         advance(STEP).await;
         let (realized, mut seen) = watch::channel(None);
         realized.send_replace(Some(replica()));
         pace.installed(&mut seen).await;
         pace.rest();
         assert!(!pace.is_waited_for());
-        assert_eq!(pace.due(came), came);
+        assert_eq!(pace.due(came, false), came);
     }
 
     #[tokio::test(start_paused = true)]
@@ -112,10 +113,11 @@ mod tests {
         advance(STEP).await;
         pace.rest();
         let now = Instant::now();
-        assert_eq!(pace.due(now), now + REST * STEP);
-        assert_eq!(pace.due(now - PATIENCE), now, "they have waited long enough");
+        assert_eq!(pace.due(now, false), now + REST * STEP);
+        assert_eq!(pace.due(now, true), now);
+        assert_eq!(pace.due(now - PATIENCE, false), now, "they have waited long enough");
         pace.begin(replica(), 1);
         pace.rest();
-        assert_eq!(pace.due(now), now);
+        assert_eq!(pace.due(now, false), now);
     }
 }

@@ -37,12 +37,19 @@ fn put() -> Put {
 }
 
 fn part(base: Option<u64>, revision: u64, puts: Vec<Put>, last: bool) -> Option<Told> {
-    Some(Told::Part(Part { base, revision, puts, deletes: Vec::new(), last }))
+    Some(Told::Part(Part { base, revision, puts, deletes: Vec::new(), last, awaited: false }))
 }
 
 fn delete(base: u64, revision: u64, reference: &str) -> Option<Told> {
     let deletes = vec![reference.to_owned()];
-    Some(Told::Part(Part { base: Some(base), revision, puts: Vec::new(), deletes, last: true }))
+    Some(Told::Part(Part {
+        base: Some(base),
+        revision,
+        puts: Vec::new(),
+        deletes,
+        last: true,
+        awaited: false,
+    }))
 }
 
 fn outcome(inbox: &mut Inbox, told: Option<Told>) -> Outcome {
@@ -164,7 +171,7 @@ fn an_update_of_any_size_comes_out_as_it_went_in() {
         );
     }
     let changes: Vec<_> = memory.topology().objects().skip(1).map(topology::Change::Put).collect();
-    let update = Update { base: None, revision: Revision(3), changes };
+    let update = Update { base: None, revision: Revision(3), changes, is_awaited: false };
     let parts: Vec<_> = update.into_parts(&Values::default()).collect();
     assert!(parts.len() > 1, "small enough for one part");
     let mut inbox = Inbox::new(None);
@@ -191,7 +198,7 @@ fn any_told() -> impl Strategy<Value = Option<Told>> {
         any::<bool>(),
     );
     let any_part = any_part.prop_map(|(base, revision, puts, deletes, last)| {
-        Some(Told::Part(Part { base, revision, puts, deletes, last }))
+        Some(Told::Part(Part { base, revision, puts, deletes, last, awaited: false }))
     });
     prop_oneof![
         1 => Just(None),

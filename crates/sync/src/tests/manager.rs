@@ -55,6 +55,7 @@ impl Memory {
             topology: Topology::default(),
             before: Topology::default(),
             changes: Arc::default(),
+            awaited: Revision::default(),
         };
         Self {
             head: watch::Sender::new(Arc::new(head)),
@@ -86,7 +87,8 @@ impl Memory {
             let mut topology = before.clone();
             topology.commit(before.revision().next(), &changes);
             let (store_id, changes) = (head.store_id.clone(), Arc::new(changes));
-            *head = Arc::new(Head { store_id, topology, before, changes });
+            let awaited = topology.revision();
+            *head = Arc::new(Head { store_id, topology, before, changes, awaited });
             true
         });
         result.expect("the edit ran")

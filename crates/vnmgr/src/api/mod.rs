@@ -195,7 +195,10 @@ impl Api {
             let plan = move || Plan::make(&head.topology, &seen, &task, Timestamp::now(), rand::random());
             return Ok((compute(plan).await?, None));
         }
-        let plan = self.writer.submit(task).await?;
+        let plan = match options.wait {
+            Some(_) => self.writer.submit_awaited(task).await?,
+            None => self.writer.submit(task).await?,
+        };
         let realized = match options.wait {
             Some(limit) => {
                 let give_up = async {
