@@ -33,10 +33,15 @@ use crate::waiting::Waiting;
 /// How often the switch is read to see whether it is still as it should be.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Pause before the switch is connected to again. A restarted switch is wanted back within two seconds.
+/// Pause before the switch is connected to again, the first time. It doubles each time: one that has restarted, or a bridge
+/// that was just made, is there soon.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// Longest pause of those.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Longest pause, after connections that failed in their turn: a switch that refuses a flow is not to be worn out.
+/// Longest pause after connections that failed in their turn: a switch that refuses a flow is not to be worn out. One that
+/// held longer begins anew.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// That the tables of a switch stand for a replica.
@@ -116,11 +121,13 @@ impl Reconciler {
     /// Keeps the switch equal to the topology, for ever, through whatever connections it takes.
     pub async fn run(mut self, target: openflow::Endpoint) {
         let mut reachable = true;
-        let mut pause = RECONNECT_PAUSE;
+        let mut pause = FIRST_PAUSE;
         loop {
+            let mut limit = RECONNECT_PAUSE;
             match Switch::connect(&target).await {
                 Ok(switch) => {
                     info!("connected to the switch");
+                    let began = Instant::now();
                     reachable = true;
                     self.metrics.switch_connected(true);
                     let error = self.serve(switch).await;
@@ -130,8 +137,12 @@ impl Reconciler {
                         self.flows.send_replace(Flows::Missing);
                     }
                     warn!(error = describe(&error), "the switch is to be read anew");
-                    let refused = matches!(error, SwitchError::Bundle { .. } | SwitchError::Meter { .. });
-                    pause = if refused { LONGEST_PAUSE.min(pause * 2) } else { RECONNECT_PAUSE };
+                    if matches!(error, SwitchError::Bundle { .. } | SwitchError::Meter { .. }) {
+                        limit = LONGEST_PAUSE;
+                    }
+                    if began.elapsed() > LONGEST_PAUSE {
+                        pause = FIRST_PAUSE;
+                    }
                 }
                 Err(error) if reachable => {
                     warn!(error = describe(&error), "the switch cannot be reached");
@@ -140,6 +151,7 @@ impl Reconciler {
                 Err(error) => debug!(error = describe(&error), "the switch cannot be reached"),
             }
             tokio::time::sleep(pause).await;
+            pause = limit.min(pause * 2);
         }
     }
 
