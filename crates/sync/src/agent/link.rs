@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Uri;
@@ -21,7 +21,7 @@ use topology::binding::SeenPort;
 use topology::datapath::Registration;
 
 use super::backoff::{Backoff, Failure};
-use super::pace::Pace;
+use super::pace::{Pace, reached};
 use super::{Connection, Inputs, questions};
 use crate::client::Client;
 use crate::inbox::{Fault, Inbox};
@@ -195,7 +195,7 @@ async fn receive(
                 pace.rest();
                 continue;
             }
-            () = sleep_until(due), if news.is_some() => {
+            () = reached(due), if news.is_some() => {
                 if let Some(newest) = inbox.newest() {
                     pace.begin(newest.clone(), news.unwrap_or_default());
                     publish(newest);

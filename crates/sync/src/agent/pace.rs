@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::replica::Replica;
 
@@ -71,6 +71,13 @@ impl Pace {
             (None, Some(rest)) if !is_awaited => rest.min(latest),
             (None, _) => since,
         }
+    }
+}
+
+/// Waits until then. A timer that is due already still takes its turn, of a millisecond.
+pub(super) async fn reached(due: Instant) {
+    if due > Instant::now() {
+        sleep_until(due).await;
     }
 }
 
