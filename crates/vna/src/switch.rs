@@ -40,7 +40,7 @@ const MARK: u16 = 1;
 /// See [`MARK`].
 const MARK_STORE: Field = Field::Xreg(0);
 
-/// Most shapes that are remembered: some hundred are in use.
+/// Most shapes that are remembered. Beyond them the switch is asked anew.
 const MOST_SHAPES: usize = 4096;
 
 /// Packet-ins of `controller` actions (OpenFlow 1.5.1, section 7.3.10: `OFPR_APPLY_ACTION`).
