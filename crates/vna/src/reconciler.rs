@@ -40,9 +40,30 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause of those.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Longest pause after connections that failed in their turn: a switch that refuses a flow is not to be worn out. One that
-/// held longer begins anew.
+/// Longest pause, after connections that failed in their turn: a switch that refuses a flow is not to be worn out.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How a connection to the switch has ended.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    /// It did not come about, or not for long.
+    Soon,
+    /// It held longer than any pause.
+    Held,
+    /// The switch has refused a change.
+    Refused,
+}
+
+impl Ending {
+    /// The pause before the next one, after the pause before this one.
+    fn pause_after(self, pause: Duration) -> Duration {
+        match self {
+            Self::Soon => (pause * 2).clamp(FIRST_PAUSE, RECONNECT_PAUSE),
+            Self::Held => FIRST_PAUSE,
+            Self::Refused => (pause * 2).clamp(RECONNECT_PAUSE * 2, LONGEST_PAUSE),
+        }
+    }
+}
 
 /// That the tables of a switch stand for a replica.
 #[derive(Clone, Debug)]
@@ -121,9 +142,9 @@ impl Reconciler {
     /// Keeps the switch equal to the topology, for ever, through whatever connections it takes.
     pub async fn run(mut self, target: openflow::Endpoint) {
         let mut reachable = true;
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Duration::ZERO;
         loop {
-            let mut limit = RECONNECT_PAUSE;
+            let mut ending = Ending::Soon;
             match Switch::connect(&target).await {
                 Ok(switch) => {
                     info!("connected to the switch");
@@ -137,12 +158,11 @@ impl Reconciler {
                         self.flows.send_replace(Flows::Missing);
                     }
                     warn!(error = describe(&error), "the switch is to be read anew");
-                    if matches!(error, SwitchError::Bundle { .. } | SwitchError::Meter { .. }) {
-                        limit = LONGEST_PAUSE;
-                    }
-                    if began.elapsed() > LONGEST_PAUSE {
-                        pause = FIRST_PAUSE;
-                    }
+                    ending = match error {
+                        SwitchError::Bundle { .. } | SwitchError::Meter { .. } => Ending::Refused,
+                        _ if began.elapsed() > LONGEST_PAUSE => Ending::Held,
+                        _ => Ending::Soon,
+                    };
                 }
                 Err(error) if reachable => {
                     warn!(error = describe(&error), "the switch cannot be reached");
@@ -150,8 +170,8 @@ impl Reconciler {
                 }
                 Err(error) => debug!(error = describe(&error), "the switch cannot be reached"),
             }
+            pause = ending.pause_after(pause);
             tokio::time::sleep(pause).await;
-            pause = limit.min(pause * 2);
         }
     }
 
@@ -344,4 +364,25 @@ impl Reconciler {
 fn describe(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_that_is_away_is_tried_soon_and_one_that_refuses_is_not_worn_out() {
+        let mut pause = Duration::ZERO;
+        let mut check = |ending: Ending, expected: &[u64]| {
+            for expected in expected {
+                pause = ending.pause_after(pause);
+                assert_eq!(pause, Duration::from_millis(*expected), "{ending:?}");
+            }
+        };
+        check(Ending::Soon, &[10, 20, 40, 80, 160, 200, 200]);
+        check(Ending::Refused, &[400, 800, 1600, 3200, 5000, 5000]);
+        check(Ending::Soon, &[200, 200]);
+        check(Ending::Held, &[10]);
+        check(Ending::Refused, &[400, 800]);
+    }
 }
