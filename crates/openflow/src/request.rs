@@ -285,18 +285,17 @@ impl Connection {
         self.bundle_control(bundle, BundleControlKind::CommitRequest, bytes, covered).await
     }
 
-    /// Sends a request about a bundle, right after what comes before it.
+    /// Sends a request about a bundle, right after other bytes.
     async fn bundle_control(
         &self,
         bundle: BundleId,
         kind: BundleControlKind,
-        mut before: Vec<u8>,
+        mut bytes: Vec<u8>,
         covered: Covered,
     ) -> Result<(), BundleError> {
         let control = BundleControl { bundle, kind, flags: BundleFlags::ATOMIC_ORDERED };
         let xid = self.reserve(1);
-        before.extend(Message::BundleControl(control).encode(xid).map_err(RequestError::Encode)?);
-        let bytes = before;
+        bytes.extend(Message::BundleControl(control).encode(xid).map_err(RequestError::Encode)?);
         let (result, errors) = match self.submit(bytes, xid, covered).await {
             Ok(answer) => (Ok(()), answer.errors),
             Err((error, errors)) => (Err(error), errors),

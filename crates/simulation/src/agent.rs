@@ -214,7 +214,7 @@ impl Agent {
     /// Learns that the switch forwards by what was installed, unless that switch is gone.
     fn realize(&mut self, host: &Host) -> bool {
         let Some((replica, start)) = self.installed.take() else { return false };
-        let is_known = self.realized.as_deref().is_some_and(|of| stands_for(of) == stands_for(&replica));
+        let is_known = self.realized.as_deref().is_some_and(|of| of.state() == replica.state());
         let news = start == host.switch.start && self.switch == Some(start) && !is_known;
         if news {
             self.realized = Some(replica);
@@ -335,11 +335,6 @@ impl Agent {
         }
         true
     }
-}
-
-/// What tells one state of a topology from all others.
-fn stands_for(replica: &Replica) -> (&str, Revision) {
-    (&replica.store_id, replica.topology.revision())
 }
 
 /// A replica that pretends to be one revision further.

@@ -155,8 +155,7 @@ pub(crate) fn host(host: &Host, agent: Option<&Agent>, manager: &Manager) -> Out
     let Some(replica) = agent.and_then(|agent| agent.replica.clone()) else {
         return violated(|| format!("{} has no replica", host.node));
     };
-    let (found, wanted) =
-        ((&replica.store_id, replica.topology.revision()), (&manager.head.store_id, head.revision()));
+    let (found, wanted) = (replica.state(), (manager.head.store_id.as_str(), head.revision()));
     if found != wanted {
         return violated(|| format!("{}: the replica is at {found:?}, the head at {wanted:?}", host.node));
     }

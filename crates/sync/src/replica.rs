@@ -38,6 +38,13 @@ pub struct Replica {
     pub topology: Topology,
 }
 
+impl Replica {
+    /// What tells its state from all others: the store, and the revision.
+    pub fn state(&self) -> (&str, Revision) {
+        (&self.store_id, self.topology.revision())
+    }
+}
+
 /// Why a file holds no replica.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {

@@ -26,7 +26,7 @@ pub type Labels = BTreeMap<String, String>;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Meta {
     /// Who the object belongs to.
-    #[serde(default, skip_serializing_if = "SmolStr::is_empty")]
+    #[serde(default)]
     #[schema(value_type = String, required = true)]
     pub project: SmolStr,
     /// Free names and values.

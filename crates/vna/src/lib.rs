@@ -61,9 +61,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use topology::NodeId;
 use topology::datapath::{Registration, Underlay};
 use topology::underlay::UnderlayAddress;
-use topology::{NodeId, Revision};
 use tracing::{info, warn};
 
 use crate::asking::Asking;
@@ -284,7 +284,7 @@ async fn realize(
             continue;
         };
         // The tables have nothing new: a check has found them as they should be.
-        if realized.borrow().as_deref().is_some_and(|realized| stands_for(realized) == stands_for(&replica)) {
+        if realized.borrow().as_deref().is_some_and(|realized| realized.state() == replica.state()) {
             continue;
         }
         let is_followed = followed == Some(tables);
@@ -304,11 +304,6 @@ async fn realize(
             }
         }
     }
-}
-
-/// What tells one state of a topology from all others.
-fn stands_for(replica: &Replica) -> (&str, Revision) {
-    (&replica.store_id, replica.topology.revision())
 }
 
 /// Wants a tunnel port for every encapsulation that a peer uses, and a monitor for every host to be watched.

@@ -217,8 +217,8 @@ impl Switch {
     }
 
     async fn bundle(&mut self, items: Vec<BundleItem>) -> Result<(), BundleError> {
-        let mut new: HashSet<_> = items.iter().map(BundleItem::shape).collect();
-        new.retain(|shape| !self.shapes.contains(shape));
+        let shapes = items.iter().map(BundleItem::shape);
+        let new: HashSet<_> = shapes.filter(|shape| !self.shapes.contains(shape)).collect();
         if new.is_empty() {
             return self.connection.bundle_at_once(items).await;
         }

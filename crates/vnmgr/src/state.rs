@@ -15,7 +15,7 @@ pub type HeadSender = watch::Sender<Arc<Head>>;
 /// Sees heads.
 pub type HeadReceiver = watch::Receiver<Arc<Head>>;
 
-/// A head that nobody has seen come: at the start, and after the store was read anew.
+/// A head that nobody has seen come: at the start, and after the store was read anew. Whoever has written it may wait.
 pub fn fresh(store_id: String, topology: Topology) -> Arc<Head> {
     let (before, awaited) = (topology.clone(), topology.revision());
     Arc::new(Head { store_id, topology, before, changes: Arc::default(), awaited })

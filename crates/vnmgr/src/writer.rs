@@ -272,15 +272,12 @@ impl Desk {
             several => Arc::new(together(several.iter().flat_map(|plan| plan.changes.iter()))),
         };
         let forgotten = changes.iter().any(|change| matches!(change, Change::Delete(ObjectRef::Datapath(_))));
-        let (store_id, awaited) = {
-            let head = self.head.borrow();
-            (head.store_id.clone(), head.awaited)
-        };
-        let (topology, before) = (last.after.clone(), first.before.clone());
         let is_awaited = planned.iter().any(|(job, _)| job.is_awaited);
-        let awaited = if is_awaited { topology.revision() } else { awaited };
-        let head = Head { store_id, topology, before, changes, awaited };
-        self.head.send_replace(Arc::new(head));
+        let (topology, before) = (last.after.clone(), first.before.clone());
+        self.head.send_modify(|head| {
+            let awaited = if is_awaited { topology.revision() } else { head.awaited };
+            *head = Arc::new(Head { store_id: head.store_id.clone(), topology, before, changes, awaited });
+        });
         if forgotten {
             self.hosts.retain(|datapath| last.after.datapaths().contains_key(datapath));
         }

@@ -50,11 +50,9 @@ impl Pace {
     /// Returns once the switch has what was published.
     pub(super) async fn installed(&self, realized: &mut watch::Receiver<Option<Arc<Replica>>>) {
         let Some(Published { replica, .. }) = &self.published else { return };
-        let is_it = |of: &Arc<Replica>| {
-            (&of.store_id, of.topology.revision()) == (&replica.store_id, replica.topology.revision())
-        };
+        let is_it = |realized: &Replica| realized.state() == replica.state();
         // Its source is gone only with the agent.
-        let _ = realized.wait_for(|realized| realized.as_ref().is_some_and(is_it)).await;
+        let _ = realized.wait_for(|realized| realized.as_deref().is_some_and(is_it)).await;
     }
 
     /// The switch has it.

@@ -13,7 +13,7 @@ use super::manager::{Memory, Raw, Served, add_interface, populate, port, registr
 use crate::feed::{Feed, Next};
 use crate::history::{History, REMEMBERED};
 use crate::inbox::Inbox;
-use crate::manager::Manager;
+use crate::manager::{Head, Manager};
 use crate::replica::Replica;
 use crate::session::{CATCH_UP, ROOM, tell};
 use crate::values::Values;
@@ -113,6 +113,33 @@ proptest! {
             assert_is_scope(agent.replica.as_ref().expect("a replica"), &memory.topology());
         }
     }
+}
+
+#[test]
+fn what_somebody_waits_for_is_marked_on_its_way() {
+    let memory = Memory::new("store-1");
+    let host = register(&memory, "host1");
+    populate(&memory, &["p1"]);
+    report(&memory, &host, &["p1"]);
+    let history = History::new(&memory.head().borrow());
+    let mut agent = TestFeed::new(&host);
+    agent.step(&history);
+    let mut check = |number, awaited: fn(Revision) -> Revision, expected| {
+        let before = memory.topology().revision();
+        add_interface(&memory, number, &format!("p{number}"));
+        let head = Head { awaited: awaited(before), ..Head::clone(&memory.head().borrow()) };
+        history.push(&head);
+        let entry = history.watch().borrow().clone();
+        let Next::Send(update) = agent.feed.next(&entry) else { panic!("it concerns the host") };
+        for part in update.into_parts(&entry.values) {
+            agent.inbox.take_in(Some(Told::Part(part))).expect("taken");
+        }
+        assert_eq!(agent.inbox.is_awaited(), expected);
+    };
+    check(2, |before| before, false);
+    check(3, Revision::next, true);
+    // Nor does it wait for what comes after it.
+    check(4, |before| before, true);
 }
 
 /// A feed and an inbox joined without a network between them.
