@@ -34,7 +34,9 @@ impl Web {
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        read(self.agent.post(self.url(path)).send_json(body).context("no answer of the manager")?)
+        // Who loads a topology has no use for all of it in the answers.
+        let request = self.agent.post(self.url(path)).header("Prefer", "return=minimal");
+        read(request.send_json(body).context("no answer of the manager")?)
     }
 
     pub(crate) fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {

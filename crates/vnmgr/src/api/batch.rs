@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::datapath::DatapathView;
 use super::error::{ApiError, ErrorBody};
-use super::input::RawInput;
+use super::input::{RawInput, Return};
 use super::interface::InterfaceView;
 use super::ip_lease::IpLeaseView;
 use super::look::Look;
@@ -24,7 +24,7 @@ use super::reply::{Reply, Result};
 use super::resource::{Resource, id_text};
 use super::segment::SegmentView;
 use super::shape::Shape;
-use super::{Api, WriteParameters, compute};
+use super::{Api, PreferParameters, WriteParameters, compute};
 use crate::writer::WriteError;
 
 /// Most operations in a batch. Planning so many takes some seconds, in which nobody else can write.
@@ -53,8 +53,10 @@ pub struct Batch {
 pub struct BatchResult {
     /// The revision that has all of it.
     pub revision: Revision,
-    /// For each operation what it was about, as it is after the whole batch; its id if it is gone.
-    pub results: Vec<OperationResult>,
+    /// For each operation what it was about, as it is after the whole batch; its id if it is gone. Left out if the client
+    /// prefers so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub results: Option<Vec<OperationResult>>,
 }
 
 /// What an operation was about.
@@ -78,13 +80,13 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// Carries out many operations as one commit, all or nothing
 #[utoipa::path(post, path = "/batch", operation_id = "carry_out_batch", tag = "batch",
-    params(WriteParameters), request_body = Batch,
+    params(WriteParameters, PreferParameters), request_body = Batch,
     responses((status = 200, body = BatchResult), (status = 202, body = BatchResult, description = "Done, and some hosts do not have it yet"),
         (status = "default", body = ErrorBody)))]
 async fn carry_out(State(api): State<Api>, request: Request) -> Result {
     let place = api.batches.clone().acquire_owned().await;
     let place = place.map_err(|_| ApiError::unavailable("the manager is stopping"))?;
-    let RawInput { body, options } = RawInput::read(request, MAX_BATCH_BODY).await?;
+    let RawInput { body, options, wanted } = RawInput::read(request, MAX_BATCH_BODY).await?;
     let batch = compute(move || parse(&body)).await?;
     // What is left of the body is its requests, and they are in the writer's queue.
     drop(place);
@@ -98,8 +100,9 @@ async fn carry_out(State(api): State<Api>, request: Request) -> Result {
     let (revision, hosts) = (api.revision_of(&plan, &options), api.hosts.clone());
     compute(move || {
         let look = Look::new(&plan.after, &hosts);
-        let results = plan.subjects.iter().map(|subject| show(subject, &look)).collect();
-        Ok(Reply::waited(revision, &BatchResult { revision, results }, realized))
+        let show = || plan.subjects.iter().map(|subject| show(subject, &look)).collect();
+        let results = (wanted == Return::Representation).then(show);
+        Ok(Reply::waited(revision, &BatchResult { revision, results }, realized).showing(wanted))
     })
     .await
 }

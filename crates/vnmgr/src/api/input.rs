@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::{HeaderMap, header, request::Parts};
+use axum::http::{HeaderMap, HeaderName, header, request::Parts};
 use bytes::Bytes;
 use http_body_util::LengthLimitError;
 use serde_json::Value;
@@ -26,6 +26,9 @@ pub const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The one attribute that is an object itself, and so is no wrapper when it comes alone.
 const OBJECT_ATTRIBUTE: &str = "labels";
+
+/// What a client would like, and a server may ignore (RFC 7240, section 2).
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// An id in a path.
 pub struct PathId(pub String);
@@ -112,12 +115,24 @@ impl<S: Send + Sync> FromRequest<S> for Input {
     }
 }
 
+/// How much of what was done is shown (RFC 7240, section 4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Return {
+    /// As little as can be.
+    Minimal,
+    /// Every object.
+    #[default]
+    Representation,
+}
+
 /// A body and the options beside it, for the one request that takes no attributes.
 pub struct RawInput {
     /// The body.
     pub body: Bytes,
     /// How it is to be done.
     pub options: Options,
+    /// How much of it is to be shown.
+    pub wanted: Return,
 }
 
 impl RawInput {
@@ -131,7 +146,7 @@ impl RawInput {
         let options = Options::take(&mut query)?;
         match query.first() {
             Some((name, _)) => Err(Error::argument(name, "there is no such parameter").into()),
-            None => Ok(Self { body: read_body(body, limit).await?, options }),
+            None => Ok(Self { body: read_body(body, limit).await?, options, wanted: wanted(&parts.headers) }),
         }
     }
 }
@@ -209,10 +224,23 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
     revision.map(Some).ok_or_else(|| ApiError::argument("If-Match", "must be one revision, such as \"12\""))
 }
 
+/// The first `return` of `Prefer` (RFC 7240, section 2). What else it says, and what nobody understands, is ignored.
+fn wanted(headers: &HeaderMap) -> Return {
+    let lines = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let preferences = lines.flat_map(|line| line.split(',')).filter_map(|one| one.split(';').next());
+    let mut named = preferences.filter_map(|preference| preference.split_once('='));
+    match named.find(|(name, _)| name.trim().eq_ignore_ascii_case("return")) {
+        Some((_, value)) if value.trim().trim_matches('"').eq_ignore_ascii_case("minimal") => Return::Minimal,
+        _ => Return::Representation,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use axum::http::HeaderValue;
     use serde_json::json;
+
+    use super::*;
 
     fn attributes(media_type: Option<&str>, body: &str) -> Option<Value> {
         let mut headers = HeaderMap::new();
@@ -258,5 +286,24 @@ mod tests {
         check("\"1\", \"2\"", Err(()));
         check("+1", Err(()));
         check("", Err(()));
+    }
+
+    #[test]
+    fn the_first_return_that_is_preferred_counts() {
+        let check = |lines: &[&'static str], expected| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(PREFER, HeaderValue::from_static(line));
+            }
+            assert_eq!(wanted(&headers), expected, "{lines:?}");
+        };
+        check(&[], Return::Representation);
+        check(&["return=minimal"], Return::Minimal);
+        check(&["Return = \"minimal\" ; foo=1"], Return::Minimal);
+        check(&["respond-async, return=minimal"], Return::Minimal);
+        check(&["wait=10", "return=minimal"], Return::Minimal);
+        check(&["return=representation", "return=minimal"], Return::Representation);
+        check(&["return=nothing"], Return::Representation);
+        check(&["minimal"], Return::Representation);
     }
 }

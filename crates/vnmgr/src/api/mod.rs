@@ -131,6 +131,16 @@ struct GuardParameters {
     if_match: Option<String>,
 }
 
+/// The header that says how much a client would like to be shown.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)]
+struct PreferParameters {
+    /// `return=minimal`: leave out what the objects have become.
+    #[param(rename = "Prefer")]
+    prefer: Option<String>,
+}
+
 #[derive(OpenApi)]
 #[openapi(info(
     title = "OpenVNet Web API",

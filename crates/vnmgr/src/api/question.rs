@@ -54,7 +54,7 @@ proposes!(TraceSpec ReachSpec PolicySpec);
 pub(super) async fn ask<Q: Question>(api: &Api, request: Request) -> Result {
     let place = api.questions.clone().acquire_owned().await;
     let place = place.map_err(|_| ApiError::unavailable("the manager is stopping"))?;
-    let RawInput { body, options } = RawInput::read(request, MAX_BATCH_BODY).await?;
+    let RawInput { body, options, .. } = RawInput::read(request, MAX_BATCH_BODY).await?;
     if options.dry_run || options.wait.is_some() {
         return Err(ApiError::argument(
             "dry_run",

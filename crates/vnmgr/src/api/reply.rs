@@ -6,6 +6,7 @@ use serde::Serialize;
 use topology::Revision;
 
 use super::error::ApiError;
+use super::input::Return;
 use super::rewrite::BASE;
 use crate::realized::Realized;
 
@@ -14,6 +15,9 @@ pub const REVISION_HEADER: HeaderName = HeaderName::from_static("openvnet-revisi
 
 /// The hosts that did not have a change in time.
 pub const PENDING_HEADER: HeaderName = HeaderName::from_static("openvnet-pending-hosts");
+
+/// Which of its preferences a client was granted (RFC 7240, section 3).
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// Most hosts named in the header, whose size clients limit. The body names all.
 const MAX_PENDING_NAMED: usize = 64;
@@ -25,6 +29,7 @@ pub struct Reply {
     etag: Option<Revision>,
     location: Option<String>,
     realized: Option<Realized>,
+    shown: Return,
     body: Body,
 }
 
@@ -42,8 +47,11 @@ struct Waited<'a, T> {
 impl Reply {
     /// A body that is true of `revision`.
     pub fn new(revision: Revision, body: &impl Serialize) -> Self {
-        let body = encode(body);
-        Self { status: StatusCode::OK, revision, etag: None, location: None, realized: None, body }
+        Self::of(StatusCode::OK, revision, encode(body))
+    }
+
+    fn of(status: StatusCode, revision: Revision, body: Body) -> Self {
+        Self { status, revision, etag: None, location: None, realized: None, shown: Return::default(), body }
     }
 
     /// The same, with what was waited for: in the body, if that is an object.
@@ -54,7 +62,7 @@ impl Reply {
         let body = if plain.starts_with(b"{") { with() } else { plain };
         let late = !realized.pending.is_empty();
         let status = if late { StatusCode::ACCEPTED } else { StatusCode::OK };
-        Self { status, revision, etag: None, location: None, realized: Some(realized), body }
+        Self { realized: Some(realized), ..Self::of(status, revision, body) }
     }
 
     /// Names the revision of the one object in the body (RFC 9110, section 8.8.3).
@@ -75,6 +83,12 @@ impl Reply {
         let status = if self.status == StatusCode::OK { StatusCode::CREATED } else { self.status };
         Self { status, ..self }
     }
+
+    /// Says how much it shows of what it could.
+    #[must_use]
+    pub fn showing(self, shown: Return) -> Self {
+        Self { shown, ..self }
+    }
 }
 
 fn encode(body: &impl Serialize) -> Body {
@@ -92,6 +106,9 @@ impl IntoResponse for Reply {
         };
         set(header::CONTENT_TYPE, "application/json".to_owned());
         set(REVISION_HEADER, self.revision.to_string());
+        if self.shown == Return::Minimal {
+            set(PREFERENCE_APPLIED, "return=minimal".to_owned());
+        }
         if let Some(etag) = self.etag {
             set(header::ETAG, format!("\"{etag}\""));
         }

@@ -1,5 +1,6 @@
 //! Batches: many operations, one revision, all or nothing.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::Lab;
@@ -26,6 +27,26 @@ async fn operations_see_those_before_them_and_the_results_are_as_all_have_left_t
     assert_eq!((&results[1]["ipv4_address"], &results[1]["port_name"]), (&json!("10.0.0.5"), &json!("tap0")));
     assert_eq!((&results[4], &results[5]), (&json!("seg-a"), &json!("seg-a")));
     lab.client.get("interfaces/if-a").await.expect_status(200).expect(json!({"revision": 1}));
+}
+
+#[tokio::test]
+async fn who_prefers_so_is_not_shown_what_the_objects_have_become() {
+    let lab = Lab::start().await;
+    let send = async |prefer: &str, uuid: &str, path: &str| {
+        let operations =
+            json!({"operations": [create("segments", json!({"uuid": uuid, "mode": "virtual"}))]});
+        let request = lab.client.request(Method::POST, path).header("Prefer", prefer).json(&operations);
+        lab.client.send(request).await.expect_status(200)
+    };
+    let minimal = send("return=minimal", "seg-a", "batch").await;
+    assert_eq!(minimal.body, json!({"revision": 1}));
+    assert_eq!(minimal.header("preference-applied"), Some("return=minimal"));
+    lab.client.get("segments/seg-a").await.expect_status(200);
+    let waited = send("return=minimal", "seg-b", "batch?wait=realized").await;
+    assert_eq!((&waited.body["realized"]["pending"], &waited.body["results"]), (&json!([]), &Value::Null));
+    let whole = send("return=representation", "seg-c", "batch").await;
+    assert_eq!(whole.body["results"][0]["uuid"], "seg-c");
+    assert_eq!(whole.header("preference-applied"), None);
 }
 
 #[tokio::test]
