@@ -10,6 +10,7 @@
 
 mod index;
 mod joined;
+mod taken;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 
 use self::index::{Index, Place};
 use self::joined::Joined;
+use self::taken::Taken;
 use crate::address::{
     DomainKey, Dpid, HostKey, IdentityKey, InterfaceKey, MacAddr, NodeId, Revision, RouteKey, RouteLinkKey,
     TranslationKey, TranslationZone,
@@ -118,6 +120,7 @@ pub struct Topology {
     sequences: Arc<Sequences>,
     index: Index,
     joined: Arc<OnceLock<Joined>>,
+    taken: Arc<OnceLock<Taken>>,
 }
 
 impl std::fmt::Debug for Topology {
@@ -305,9 +308,13 @@ impl Topology {
         self.index.ip_leases_retained.iter(&(container.clone(), phase))
     }
 
+    fn taken(&self) -> &Taken {
+        self.taken.get_or_init(|| Taken::of(self))
+    }
+
     /// The leased MAC addresses around this one without a gap; none if it is free.
     pub(crate) fn mac_addresses_around(&self, number: u64) -> Option<Span> {
-        self.index.mac_addresses.run(&(), number)
+        self.taken().mac_addresses.run(&(), number)
     }
 
     /// The addresses around this one that no one may have in a network, as they are leased or allowed to others on its
@@ -316,7 +323,7 @@ impl Topology {
         let domain = self.domain_of_network(network)?;
         let networks = self.networks_of_domain(&domain);
         let leased =
-            networks.iter().find_map(|of| self.index.ipv4_addresses.run(of, address.to_bits().into()));
+            networks.iter().find_map(|of| self.taken().ipv4_addresses.run(of, address.to_bits().into()));
         leased.or_else(|| self.ipv4_allowed_around(&domain, address))
     }
 
@@ -636,32 +643,37 @@ impl Topology {
 
     /// Applies a change to the objects, and to the indexes over their own attributes.
     fn set(&mut self, change: &Change) {
-        let reference = change.reference();
-        let (old, new) = (self.get(&reference), change.object());
+        let (old, new) = (self.replace(change), change.object());
         if self.joins(old.as_ref(), new) {
             self.joined = Arc::default();
         }
-        if let Some(old) = &old {
-            self.index.note(old, false);
+        for (object, present) in old.iter().map(|old| (old, false)).chain(new.map(|new| (new, true))) {
+            self.index.note(object, present);
+            if Taken::is_about(object)
+                && let Some(taken) = Arc::make_mut(&mut self.taken).get_mut()
+            {
+                taken.note(&self.index, object, present);
+            }
         }
-        macro_rules! put {
+    }
+
+    /// Applies a change to the objects alone, and gives back what was there.
+    fn replace(&mut self, change: &Change) -> Option<Object> {
+        macro_rules! replace {
             ($($kind:ident in $table:ident),*) => {
-                match (&reference, new) {
+                match (change.reference(), change.object()) {
                     $((ObjectRef::$kind(id), Some(Object::$kind(object))) => {
-                        self.$table.insert(id.clone(), object.clone());
+                        self.$table.insert(id, object.clone()).map(Object::$kind)
                     }
-                    (ObjectRef::$kind(id), _) => {
-                        self.$table.remove(id);
-                    })*
-                    (ObjectRef::Sequences, Some(Object::Sequences(sequences))) => self.sequences = sequences.clone(),
-                    (ObjectRef::Sequences, _) => self.sequences = Arc::default(),
+                    (ObjectRef::$kind(id), _) => self.$table.remove(&id).map(Object::$kind),)*
+                    (ObjectRef::Sequences, Some(Object::Sequences(sequences))) => {
+                        Some(Object::Sequences(std::mem::replace(&mut self.sequences, sequences.clone())))
+                    }
+                    (ObjectRef::Sequences, _) => Some(Object::Sequences(std::mem::take(&mut self.sequences))),
                 }
             };
         }
-        with_kinds!(put);
-        if let Some(new) = new {
-            self.index.note(new, true);
-        }
+        with_kinds!(replace)
     }
 
     /// Works out an interface's place from all objects that have a say.

@@ -60,9 +60,9 @@ impl Text {
     #[inline]
     fn compare(&self, other: &Self, same: usize) -> Ordering {
         match (self, other) {
-            (Self::Short { bytes: ours, .. }, Self::Short { bytes: theirs, .. }) => {
-                head(ours, same).cmp(&head(theirs, same)).then_with(|| ours.cmp(theirs))
-            }
+            (Self::Short { bytes: ours, .. }, Self::Short { bytes: theirs, .. }) => head(ours, same)
+                .cmp(&head(theirs, same))
+                .then_with(|| rest(ours, same).cmp(&rest(theirs, same))),
             _ => self.as_str().cmp(other.as_str()),
         }
     }
@@ -72,6 +72,13 @@ impl Text {
 #[inline]
 fn head(bytes: &[u8; SHORT], place: usize) -> u64 {
     bytes.get(place..).and_then(<[u8]>::first_chunk).map_or(0, |head| u64::from_be_bytes(*head))
+}
+
+/// All bytes behind those of [`head`], and some of them twice.
+#[inline]
+fn rest(bytes: &[u8; SHORT], place: usize) -> (u64, u64) {
+    const LAST: usize = SHORT - 8;
+    (head(bytes, LAST.min(place + 8)), head(bytes, LAST))
 }
 
 impl From<&str> for Text {

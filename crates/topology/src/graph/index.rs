@@ -25,7 +25,6 @@ use crate::ip_lease::Phase;
 use crate::multimap::MultiMap;
 use crate::object::{Object, ObjectRef};
 use crate::relation::{End, RelationId};
-use crate::runs::Runs;
 
 /// Who is found by what.
 #[derive(Clone, Default)]
@@ -72,9 +71,6 @@ pub(super) struct Index {
     pub(super) security_groups_naming: MultiMap<SecurityGroupId, SecurityGroupId>,
     pub(super) interfaces_claimed_by: MultiMap<DatapathId, InterfaceId>,
     pub(super) interfaces_on: MultiMap<DatapathId, InterfaceId>,
-    pub(super) mac_leases_with: MultiMap<MacAddr, MacLeaseId>,
-    pub(super) mac_addresses: Runs<()>,
-    pub(super) ipv4_addresses: Runs<NetworkId>,
     pub(super) mac_ranges_of_group: MultiMap<MacRangeGroupId, MacRangeId>,
     pub(super) ip_ranges_of_group: MultiMap<IpRangeGroupId, IpRangeId>,
     pub(super) lease_policies_of_network: MultiMap<NetworkId, LeasePolicyId>,
@@ -184,13 +180,6 @@ impl Index {
                 if let Some(segment) = &of.segment_uuid {
                     note!(mac_leases_naming_segment, segment.clone(), of.uuid.clone());
                 }
-                note!(mac_leases_with, of.mac_address, of.uuid.clone());
-                // Networks and segments of their own may have an address each.
-                if present {
-                    self.mac_addresses.insert((), of.mac_address.number());
-                } else if self.mac_leases_with.first(&of.mac_address).is_none() {
-                    self.mac_addresses.remove(&(), of.mac_address.number());
-                }
             }
             Object::IpLease(of) => {
                 note!(ip_leases_of_network, of.network_uuid.clone(), of.uuid.clone());
@@ -205,16 +194,6 @@ impl Index {
                 for (container, retention) in &of.ip_retentions {
                     let (phase, since) = retention.phase();
                     note!(ip_leases_retained, (container.clone(), phase), (since, of.uuid.clone()));
-                }
-                if let IpAddr::V4(address) = of.address.ip() {
-                    // Two have one address in the middle of a commit in which they change addresses.
-                    let others =
-                        || self.ip_leases_of_address.first(&(of.network_uuid.clone(), address.into()));
-                    if present {
-                        self.ipv4_addresses.insert(of.network_uuid.clone(), address.to_bits().into());
-                    } else if others().is_none() {
-                        self.ipv4_addresses.remove(&of.network_uuid, address.to_bits().into());
-                    }
                 }
             }
             Object::MacRange(of) => {
