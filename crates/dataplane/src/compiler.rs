@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::program::{Delta, FlowKey, Program};
 use crate::view::{Local, View};
 use crate::{base, domain, filter, identity, interface, limit, peer, route, router, translation};
+use foldhash::fast::RandomState;
 use openflow::{Flow, Group, GroupId, Meter, MeterId, OfPort};
 use topology::datapath::Datapath;
 use topology::network::{DomainMode, Network};
@@ -53,7 +54,7 @@ struct Places {
 pub struct Compiler {
     topology: Topology,
     local: Local,
-    held: HashMap<Unit, Places>,
+    held: HashMap<Unit, Places, RandomState>,
     program: Program,
     twins: BTreeMap<Unit, Vec<Twin>>,
 }
@@ -85,7 +86,7 @@ impl Compiler {
     /// Compiles from scratch.
     pub fn new(topology: Topology, local: Local) -> Self {
         let program = Program::default();
-        let (held, twins) = (HashMap::new(), BTreeMap::new());
+        let (held, twins) = (HashMap::default(), BTreeMap::new());
         let mut compiler = Self { topology, local, held, program, twins };
         compiler.recompile(compiler.all_units());
         compiler
@@ -124,10 +125,11 @@ impl Compiler {
         self.recompile(units)
     }
 
-    fn recompile(&mut self, units: BTreeSet<Unit>) -> Delta {
+    fn recompile(&mut self, mut units: BTreeSet<Unit>) -> Delta {
         // Those that were left out may have their turn now, after all others.
-        let left_out: BTreeSet<_> = std::mem::take(&mut self.twins).into_keys().collect();
-        let units: Vec<_> = units.difference(&left_out).chain(&left_out).cloned().collect();
+        let left_out = std::mem::take(&mut self.twins);
+        units.retain(|unit| !left_out.contains_key(unit));
+        let units: Vec<_> = units.into_iter().chain(left_out.into_keys()).collect();
         // What they hold is theirs to take again, and goes if none of them does.
         let (mut flows_before, mut groups_before, mut meters_before) =
             <(BTreeSet<_>, BTreeSet<_>, BTreeSet<_>)>::default();
@@ -151,11 +153,11 @@ impl Compiler {
             let twins = twins.chain(groups.twins.into_iter().map(Twin::Group));
             let twins: Vec<_> = twins.chain(meters.twins.into_iter().map(Twin::Meter)).collect();
             let held = Places { flows: flows.held, groups: groups.held, meters: meters.held };
-            if held != Places::default() {
-                self.held.insert(unit.clone(), held);
-            }
             if !twins.is_empty() {
-                self.twins.insert(unit, twins);
+                self.twins.insert(unit.clone(), twins);
+            }
+            if held != Places::default() {
+                self.held.insert(unit, held);
             }
         }
         flows_before.iter().for_each(|key| drop(self.program.flows.remove(key)));

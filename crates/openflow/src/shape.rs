@@ -1,8 +1,10 @@
 //! Shapes of changes: what a switch looks at when it decides whether it takes one, without the values that it keeps.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::mem::discriminant;
+
+use foldhash::quality::{FixedState, FoldHasher};
 
 use crate::{Action, BundleItem, CtZone, Field, Flow, FlowMod, Group, GroupMod, Instructions, Match, OfPort};
 
@@ -29,8 +31,8 @@ impl BundleItem {
 }
 
 impl Shape {
-    fn of(say: impl FnOnce(&mut DefaultHasher)) -> Self {
-        let mut hasher = DefaultHasher::new();
+    fn of(say: impl FnOnce(&mut FoldHasher<'_>)) -> Self {
+        let mut hasher = FixedState::default().build_hasher();
         say(&mut hasher);
         Self(hasher.finish())
     }

@@ -207,12 +207,13 @@ impl Switch {
         let add = difference.add_meters.iter().cloned().map(MeterMod::Add);
         let modify = difference.modify_meters.iter().cloned().map(MeterMod::Modify);
         self.change_meters(add.chain(modify).collect()).await?;
-        let mut items = difference.items();
-        items.push(BundleItem::Flow(FlowMod::Add(mark.flow())));
-        let named = items.clone();
-        self.bundle(items)
-            .await
-            .map_err(|error| SwitchError::Bundle { item: blame(&named, &error), error })?;
+        let items = || {
+            let mut items = difference.items();
+            items.push(BundleItem::Flow(FlowMod::Add(mark.flow())));
+            items
+        };
+        let blamed = |error| SwitchError::Bundle { item: blame(&items(), &error), error };
+        self.bundle(items()).await.map_err(blamed)?;
         self.change_meters(difference.delete_meters.iter().copied().map(MeterMod::Delete).collect()).await
     }
 
