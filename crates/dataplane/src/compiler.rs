@@ -434,9 +434,9 @@ impl Compiler {
 fn units_of_interface(topology: &Topology, id: &InterfaceId, units: &mut BTreeSet<Unit>) {
     let Some(interface) = topology.interfaces().get(id) else { return };
     units.insert(Unit::Interface(id.clone()));
-    units.insert(Unit::Filter(id.clone()));
+    units.extend(filter::is_protected(interface).then(|| Unit::Filter(id.clone())));
     units.extend(interface.identity.map(Unit::Identity));
-    units.extend(topology.domains_of_interface(id).into_iter().map(Unit::Domain));
+    units.extend(topology.domains_of_interface(id).iter().cloned().map(Unit::Domain));
     for route in topology.routes_of_interface(id) {
         units_of_route(topology, &route, units);
     }

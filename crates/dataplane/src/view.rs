@@ -9,7 +9,9 @@ use topology::datapath::{Datapath, Encapsulation};
 use topology::interface::{AdminState, Interface, InterfaceMode};
 use topology::route::Route;
 use topology::translation::Translation;
-use topology::{DatapathId, DomainId, DomainKey, HostKey, IdentityKey, InterfaceId, MacAddr, Topology};
+use topology::{
+    DatapathId, DomainId, DomainKey, HostKey, IdentityKey, InterfaceId, MacAddr, MacLeaseId, Topology,
+};
 
 use crate::layout::{FLAGS, RESOLVE_ADDRESS, SOURCE_INTERFACE};
 
@@ -99,8 +101,8 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn attachments(self, interface: &InterfaceId) -> Vec<Attachment> {
-        let leases = self.topology.mac_leases_of_interface(interface);
-        leases.iter().filter_map(|lease| self.attachment(lease)).collect()
+        let leases = self.topology.attachments_of_interface(interface);
+        leases.filter_map(|(lease, mac, domain)| self.attachment(lease, mac, domain)).collect()
     }
 
     /// The leg of a route, where it stands: in the domain of the route's network, and up.
@@ -130,20 +132,18 @@ impl<'a> View<'a> {
         ids.filter_map(|id| self.topology.translations().get(id)).map(|of| of.as_ref()).collect()
     }
 
-    fn attachment(self, lease: &topology::MacLeaseId) -> Option<Attachment> {
-        let lease = self.topology.mac_leases().get(lease)?;
-        let domain = self.topology.domain_of_mac_lease(lease)?;
-        let key = self.topology.key_of_domain(&domain)?;
+    fn attachment(self, lease: &MacLeaseId, mac: MacAddr, domain: &DomainId) -> Option<Attachment> {
+        let key = self.topology.key_of_domain(domain)?;
         let mut addresses = BTreeSet::new();
-        let leases = self.topology.ip_leases_of_mac_lease(&lease.uuid);
+        let leases = self.topology.ip_leases_of_mac_lease(lease);
         let leases = leases.iter().filter_map(|lease| self.topology.ip_leases().get(lease));
         addresses.extend(leases.map(|lease| lease.address.ip()));
-        if let DomainId::Network(network) = &domain {
+        if let DomainId::Network(network) = domain {
             // RFC 4291, section 2.8: a host that speaks IPv6 has a link-local address, and cannot do without.
             let speaks_ipv6 = self.topology.networks().get(network)?.subnets.ipv6.is_some();
-            addresses.extend(speaks_ipv6.then(|| IpAddr::from(lease.mac_address.link_local())));
+            addresses.extend(speaks_ipv6.then(|| IpAddr::from(mac.link_local())));
         }
-        Some(Attachment { domain, key, mac: lease.mac_address, addresses })
+        Some(Attachment { domain: domain.clone(), key, mac, addresses })
     }
 }
 

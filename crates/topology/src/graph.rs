@@ -262,7 +262,6 @@ impl Topology {
         underlays_of_topology: TopologyId => TopologyId, "The underlays that an overlay lies on.";
         interfaces_claimed_by: DatapathId => InterfaceId, "The interfaces that a host claims, also in vain.";
         interfaces_on: DatapathId => InterfaceId, "The interfaces that live on a host.";
-        domains_of_interface: InterfaceId => DomainId, "The L2 domains an interface is in.";
         interfaces_in_domain: DomainId => InterfaceId, "The interfaces in an L2 domain.";
         uplinks_of_domain: DomainId => InterfaceId, "The uplinks or edges of an L2 domain.";
         host_interfaces_at: IpAddr => InterfaceId, "The host interfaces with an address in the underlay.";
@@ -401,8 +400,7 @@ impl Topology {
     /// The L2 domains that members of a security group are in.
     pub(crate) fn domains_of_security_group(&self, group: &SecurityGroupId) -> Vec<DomainId> {
         let members = self.index.interfaces_of_security_group.iter(group);
-        let domains: BTreeSet<_> =
-            members.flat_map(|member| self.index.domains_of_interface.iter(member)).collect();
+        let domains: BTreeSet<_> = members.flat_map(|member| self.domains_of_interface(member)).collect();
         domains.into_iter().cloned().collect()
     }
 
@@ -418,7 +416,7 @@ impl Topology {
 
     /// Whether an interface is in a domain.
     pub fn is_in_domain(&self, interface: &InterfaceId, domain: &DomainId) -> bool {
-        self.index.domains_of_interface.contains(interface, domain)
+        self.domains_of_interface(interface).contains(domain)
     }
 
     /// Whether a host has an interface in a domain.
@@ -448,10 +446,21 @@ impl Topology {
 
     /// The host an interface is on: of a simulated one its owner, if it has one, since others are on every host.
     pub fn host_of_interface(&self, id: &InterfaceId) -> Option<&DatapathId> {
-        match self.interfaces.get(id).filter(|of| of.mode == InterfaceMode::Simulated) {
-            Some(simulated) => simulated.owner(),
-            None => self.active_claim(id).map(|claim| &claim.datapath_uuid),
-        }
+        self.index.place(id)?.host.as_ref()
+    }
+
+    /// The L2 domains an interface is in.
+    pub fn domains_of_interface(&self, id: &InterfaceId) -> &[DomainId] {
+        self.index.place(id).map_or(&[], |place| &place.domains)
+    }
+
+    /// An interface's MAC leases that are in a domain, each with its address and the domain.
+    pub fn attachments_of_interface(
+        &self,
+        id: &InterfaceId,
+    ) -> impl Iterator<Item = (&MacLeaseId, MacAddr, &DomainId)> {
+        let addresses = self.index.place(id).map_or(&[][..], |place| &place.addresses);
+        addresses.iter().filter_map(|(lease, mac, domain)| Some((lease, *mac, domain.as_ref()?)))
     }
 
     /// The networks of an L2 domain.
@@ -479,7 +488,11 @@ impl Topology {
 
     /// The L2 domain of a MAC lease: its segment, else its IP leases' network, else its interface's. That of a host interface
     /// is in none: it is its host's, in the underlay.
-    pub fn domain_of_mac_lease(&self, lease: &MacLease) -> Option<DomainId> {
+    pub fn domain_of_mac_lease(&self, lease: &MacLease) -> Option<&DomainId> {
+        self.index.place(&lease.interface_uuid)?.domain_of(&lease.uuid)
+    }
+
+    fn work_out_domain(&self, lease: &MacLease) -> Option<DomainId> {
         if self.interfaces.get(&lease.interface_uuid).is_some_and(|interface| interface.is_host_interface()) {
             return None;
         }
@@ -587,10 +600,12 @@ impl Topology {
     pub(crate) fn apply(&mut self, changes: &[Change]) -> BTreeSet<InterfaceId> {
         let mut touched = BTreeSet::new();
         changes.iter().for_each(|change| self.touch(change, &mut touched));
-        let were: Vec<_> = touched.iter().map(|interface| self.place(interface)).collect();
         changes.iter().for_each(|change| self.set(change));
-        let moved = touched.iter().zip(were).map(|(interface, was)| (interface, was, self.place(interface)));
-        let moved: Vec<_> = moved.filter(|(_, was, is)| was != is).collect();
+        let place = |interface| {
+            let was = self.index.place(interface).cloned().unwrap_or_default();
+            (interface, was, Arc::new(self.work_out_place(interface)))
+        };
+        let moved: Vec<_> = touched.iter().map(place).filter(|(_, was, is)| was != is).collect();
         // All leave before any comes: a MAC lease that goes from one to another is the same in both places.
         moved.iter().for_each(|(interface, was, is)| self.index.forget(interface, was, is));
         moved.iter().for_each(|(interface, was, is)| self.index.learn(interface, is, was));
@@ -677,27 +692,29 @@ impl Topology {
     }
 
     /// Works out an interface's place from all objects that have a say.
-    fn place(&self, id: &InterfaceId) -> Place {
+    fn work_out_place(&self, id: &InterfaceId) -> Place {
         let leases =
             self.index.mac_leases_of_interface.iter(id).filter_map(|lease| self.mac_leases.get(lease));
-        let addresses: Vec<_> = leases
-            .map(|lease| (lease.uuid.clone(), lease.mac_address, self.domain_of_mac_lease(lease)))
+        let addresses: Box<[_]> = leases
+            .map(|lease| (lease.uuid.clone(), lease.mac_address, self.work_out_domain(lease)))
             .collect();
         let interface = self.interfaces.get(id);
         let is_host_interface = interface.is_some_and(|interface| interface.is_host_interface());
         let is_named = addresses.is_empty() || is_host_interface;
         let named = interface.filter(|_| is_named).and_then(|interface| self.domain_named_by(interface));
-        let mut domains = Vec::new();
-        for domain in addresses.iter().filter_map(|(_, _, domain)| domain.as_ref()).chain(&named) {
-            if !domains.contains(domain) {
-                domains.push(domain.clone());
-            }
-        }
+        let mut domains: Vec<_> =
+            addresses.iter().filter_map(|(_, _, domain)| domain.clone()).chain(named).collect();
+        domains.sort_unstable();
+        domains.dedup();
         let leases = is_host_interface.then(|| self.index.ip_leases_of_interface.iter(id));
         let leases = leases.into_iter().flatten().filter_map(|lease| self.ip_leases.get(lease));
         let underlay = leases.map(|lease| lease.address.ip()).collect();
-        let host = self.host_of_interface(id).cloned();
-        Place { addresses, domains, host, mode: interface.map(|of| of.mode), underlay }
+        let host = match interface.filter(|of| of.mode == InterfaceMode::Simulated) {
+            Some(simulated) => simulated.owner(),
+            None => self.active_claim(id).map(|claim| &claim.datapath_uuid),
+        };
+        let domains = domains.into_boxed_slice();
+        Place { addresses, domains, host: host.cloned(), mode: interface.map(|of| of.mode), underlay }
     }
 }
 

@@ -150,6 +150,18 @@ pub struct Interface {
     pub lease_policies: BTreeMap<LeasePolicyId, Option<String>>,
 }
 
+impl Interface {
+    /// What an attribute is, as JSON, that is not there when the interface is read.
+    pub(crate) const USUAL: [(&str, &str); 6] = [
+        ("admin_state", r#""up""#),
+        ("enable_routing", "false"),
+        ("enable_route_translation", "false"),
+        ("enable_filtering", "false"),
+        ("gateway_priority", "100"),
+        ("port_security", "true"),
+    ];
+}
+
 /// The attributes of an interface that users give.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -110,6 +110,11 @@ pub struct IpLease {
     pub ip_retentions: BTreeMap<IpRetentionContainerId, Retention>,
 }
 
+impl IpLease {
+    /// What an attribute is, as JSON, that is not there when the lease is read.
+    pub(crate) const USUAL: [(&str, &str); 1] = [("enable_routing", "false")];
+}
+
 /// The attributes of an IP lease that users give.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]

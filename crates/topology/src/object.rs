@@ -210,10 +210,15 @@ impl Object {
         }
     }
 
-    /// As the store and the wire have it: JSON without attributes that are null or empty.
+    /// As the store and the wire have it: JSON without attributes that are as they are when nobody says anything of them.
     pub fn encode(&self) -> Vec<u8> {
+        let usual: &[_] = match self {
+            Self::Interface(_) => &Interface::USUAL,
+            Self::IpLease(_) => &IpLease::USUAL,
+            _ => &[],
+        };
         let whole = serde_json::to_vec(self);
-        whole.and_then(|whole| sparse::without_nothing(&whole)).expect("objects have only texts for map keys")
+        whole.and_then(|whole| sparse::said(&whole, usual)).expect("objects have only texts for map keys")
     }
 }
 
@@ -248,3 +253,27 @@ macro_rules! references {
 references!(
     DatapathId => Datapath, SegmentId => Segment, NetworkId => Network, InterfaceId => Interface, MacLeaseId => MacLease, IpLeaseId => IpLease, RouteLinkId => RouteLink, RouteId => Route, NetworkServiceId => NetworkService, DnsServiceId => DnsService, DnsRecordId => DnsRecord, HostTokenId => HostToken, HostPairId => HostPair, TranslationId => Translation, FilterId => Filter, SecurityGroupId => SecurityGroup, MacRangeGroupId => MacRangeGroup, MacRangeId => MacRange, IpRangeGroupId => IpRangeGroup, IpRangeId => IpRange, LeasePolicyId => LeasePolicy, IpLeaseContainerId => IpLeaseContainer, IpRetentionContainerId => IpRetentionContainer, TopologyId => Layer, RelationId => Relation
 );
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_is_usual_is_what_a_reader_takes_for_what_is_not_there() {
+        let check = |reference: &str, bare: Value, usual: &[(&str, &str)]| {
+            let reference: ObjectRef = reference.parse().expect("a reference");
+            let object = Object::decode(&reference, bare.to_string().as_bytes()).expect("an object");
+            let whole = serde_json::to_value(&object).expect("JSON");
+            for (name, value) in usual {
+                assert_eq!(whole[name].to_string(), *value, "{name} of {reference}");
+            }
+            assert_eq!(serde_json::from_slice::<Value>(&object.encode()).ok(), Some(bare));
+        };
+        let interface = json!({"uuid": "if-a", "key": 7, "mode": "vif"});
+        check("interfaces/if-a", interface, &Interface::USUAL);
+        let lease = json!({"uuid": "il-a", "network_uuid": "nw-a", "ipv4_address": "10.0.0.1"});
+        check("ip_leases/il-a", lease, &IpLease::USUAL);
+    }
+}

@@ -409,8 +409,8 @@ impl Topology {
         let leases = self.ip_leases_of_interface(interface);
         let leased = leases.iter().filter_map(|id| Some(self.ip_leases().get(id)?.network_uuid.clone()));
         let named = self.interfaces().get(interface).and_then(|of| of.network_uuid.clone());
-        let segments = self.domains_of_interface(interface).into_iter().filter_map(|domain| match domain {
-            DomainId::Segment(segment) => Some(End::Segment(segment)),
+        let segments = self.domains_of_interface(interface).iter().filter_map(|domain| match domain {
+            DomainId::Segment(segment) => Some(End::Segment(segment.clone())),
             DomainId::Network(_) => None,
         });
         let routes = self.routes_of_interface(interface);

@@ -83,7 +83,7 @@ fn joined(topology: &Topology, domains: impl IntoIterator<Item = DomainId>) -> B
 
 /// The L2 domains an object has to do with.
 fn domains_of(topology: &Topology, reference: &ObjectRef) -> Vec<DomainId> {
-    let interface = |id: &InterfaceId| topology.domains_of_interface(id);
+    let interface = |id: &InterfaceId| topology.domains_of_interface(id).to_vec();
     match reference {
         ObjectRef::Datapath(id) => topology.domains_on(id),
         ObjectRef::Segment(id) => vec![DomainId::Segment(id.clone())],

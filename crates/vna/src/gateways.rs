@@ -91,7 +91,7 @@ fn announce(topology: &Topology, domain: &DomainId, key: DomainKey) -> Vec<Effec
 fn senders(topology: &Topology, domain: &DomainId, leg: &Interface) -> Vec<Sender> {
     let leases = topology.mac_leases_of_interface(&leg.uuid).into_iter();
     let leases = leases.filter_map(|lease| topology.mac_leases().get(&lease));
-    let here = leases.filter(|lease| topology.domain_of_mac_lease(lease).as_ref() == Some(domain));
+    let here = leases.filter(|lease| topology.domain_of_mac_lease(lease) == Some(domain));
     here.flat_map(|mac_lease| {
         let leases = topology.ip_leases_of_mac_lease(&mac_lease.uuid).into_iter();
         let addresses = leases.filter_map(|lease| topology.ip_leases().get(&lease).map(|of| of.address.ip()));

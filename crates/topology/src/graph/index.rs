@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use imbl::OrdMap;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -87,8 +89,8 @@ pub(super) struct Index {
     pub(super) underlays_of_topology: MultiMap<TopologyId, TopologyId>,
     pub(super) host_pairs_of_datapath: MultiMap<DatapathId, HostPairId>,
     pub(super) unsettled_host_pairs: MultiMap<(), HostPairId>,
-    // From several objects together: see `Topology::place`.
-    pub(super) domains_of_interface: MultiMap<InterfaceId, DomainId>,
+    // From several objects together: see `Topology::work_out_place`.
+    places: OrdMap<InterfaceId, Arc<Place>>,
     pub(super) interfaces_in_domain: MultiMap<DomainId, InterfaceId>,
     pub(super) simulated_in_domain: MultiMap<DomainId, InterfaceId>,
     pub(super) uplinks_of_domain: MultiMap<DomainId, InterfaceId>,
@@ -100,11 +102,11 @@ pub(super) struct Index {
 }
 
 /// Where an interface stands in the graph.
-#[derive(PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) addresses: Vec<(MacLeaseId, MacAddr, Option<DomainId>)>,
-    /// Each once: mostly it is one.
-    pub(super) domains: Vec<DomainId>,
+    pub(super) addresses: Box<[(MacLeaseId, MacAddr, Option<DomainId>)]>,
+    /// Each once, in order: mostly it is one.
+    pub(super) domains: Box<[DomainId]>,
     pub(super) host: Option<DatapathId>,
     pub(super) mode: Option<InterfaceMode>,
     /// Of a host interface: its addresses in the underlay.
@@ -294,8 +296,18 @@ impl Index {
         }
     }
 
+    /// Where an interface is, if it is anywhere.
+    pub(super) fn place(&self, id: &InterfaceId) -> Option<&Arc<Place>> {
+        self.places.get(id)
+    }
+
     /// Puts an interface where it is and `was` not.
-    pub(super) fn learn(&mut self, id: &InterfaceId, is: &Place, was: &Place) {
+    pub(super) fn learn(&mut self, id: &InterfaceId, is: &Arc<Place>, was: &Place) {
+        if **is == Place::default() {
+            self.places.remove(id);
+        } else {
+            self.places.insert(id.clone(), is.clone());
+        }
         for address in is.underlay.difference(&was.underlay) {
             self.host_interfaces_at.insert(*address, id.clone());
         }
@@ -306,7 +318,6 @@ impl Index {
         }
         for domain in &is.domains {
             if !was.is_in(domain) {
-                self.domains_of_interface.insert(id.clone(), domain.clone());
                 self.interfaces_in_domain.insert(domain.clone(), id.clone());
             }
             if is.is_simulated_in(domain) && !was.is_simulated_in(domain) {
@@ -315,11 +326,12 @@ impl Index {
             if is.is_uplink_of(domain) && !was.is_uplink_of(domain) {
                 self.uplinks_of_domain.insert(domain.clone(), id.clone());
             }
-            if let Some(host) = is.host.as_ref().filter(|host| !was.is_on(domain, host)) {
-                self.members.insert((domain.clone(), host.clone()), id.clone());
+            let Some(host) = is.host.as_ref().filter(|host| !was.is_on(domain, host)) else { continue };
+            if self.members.first(&(domain.clone(), host.clone())).is_none() {
                 self.domains_on.insert(host.clone(), domain.clone());
                 self.hosts_of_domain.insert(domain.clone(), host.clone());
             }
+            self.members.insert((domain.clone(), host.clone()), id.clone());
         }
     }
 
@@ -335,7 +347,6 @@ impl Index {
         }
         for domain in &was.domains {
             if !is.is_in(domain) {
-                self.domains_of_interface.remove(id, domain);
                 self.interfaces_in_domain.remove(domain, id);
             }
             if was.is_simulated_in(domain) && !is.is_simulated_in(domain) {
@@ -355,6 +366,11 @@ impl Index {
 }
 
 impl Place {
+    /// The domain of one of the MAC leases.
+    pub(super) fn domain_of(&self, lease: &MacLeaseId) -> Option<&DomainId> {
+        self.addresses.iter().find(|(id, ..)| id == lease)?.2.as_ref()
+    }
+
     fn is_in(&self, domain: &DomainId) -> bool {
         self.domains.contains(domain)
     }

@@ -119,7 +119,7 @@ impl Topology {
     /// Where an interface's allowed addresses hold: in the domain of its first MAC lease that has one.
     pub fn domain_of_allowed(&self, interface: &InterfaceId) -> Option<DomainId> {
         let leases = self.mac_leases_of_interface(interface);
-        leases.iter().find_map(|lease| self.domain_of_mac_lease(self.mac_leases().get(lease)?))
+        leases.iter().find_map(|lease| self.domain_of_mac_lease(self.mac_leases().get(lease)?)).cloned()
     }
 
     /// Another interface than `except` that is allowed an address of a domain.

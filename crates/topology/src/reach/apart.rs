@@ -45,7 +45,7 @@ impl Apart {
         if is_link_local || self.special.contains(&address) {
             return false;
         }
-        let domains = |id| topology.domains_of_interface(id).into_iter().collect::<BTreeSet<_>>();
+        let domains = |id| topology.domains_of_interface(id).iter().cloned().collect::<BTreeSet<_>>();
         let (here, there) = (domains(from), domains(to));
         here.is_disjoint(&there) && !leads(topology, &here, &there, address)
     }

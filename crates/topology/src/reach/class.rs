@@ -229,7 +229,7 @@ pub(super) fn attached(topology: &Topology, named: &Named, interface: &Interface
         routes: interface.enable_routing,
         port_security: interface.port_security,
         allowed: interface.allowed_addresses.clone(),
-        domains: topology.domains_of_interface(&interface.uuid),
+        domains: topology.domains_of_interface(&interface.uuid).to_vec(),
         addresses: addresses(topology, named, interface, &leases),
         host: topology.host_of_interface(&interface.uuid).map(|host| host_kind(topology, named, host)),
     }

@@ -101,7 +101,7 @@ fn allowed(topology: &Topology, network: &Network, address: IpAddr) -> Option<Ma
     let mac = |interface: &Interface| {
         let first = topology.mac_leases_of_interface(&interface.uuid).into_iter().next()?;
         let first = topology.mac_leases().get(&first)?;
-        let is_here = topology.domain_of_mac_lease(first).as_ref() == Some(&domain);
+        let is_here = topology.domain_of_mac_lease(first) == Some(&domain);
         let entry = interface.allowed_addresses.iter().find(|entry| entry.single() == Some(address))?;
         is_here.then(|| entry.mac.unwrap_or(first.mac_address))
     };

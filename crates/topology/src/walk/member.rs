@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Journey, Walker};
 use crate::address::MacAddr;
 use crate::graph::DomainId;
-use crate::id::{DatapathId, InterfaceId};
+use crate::id::{DatapathId, InterfaceId, MacLeaseId};
 use crate::interface::{AdminState, Interface, InterfaceMode};
 
 /// One MAC address of an interface, where it is leased.
@@ -65,19 +65,16 @@ impl<'a> Walker<'a> {
 
     /// The MAC addresses that are leased to an interface, in the order of their leases' ids.
     pub(super) fn attachments(&self, interface: &InterfaceId) -> Vec<Attachment> {
-        let leases = self.topology.mac_leases_of_interface(interface);
-        let leases = leases.iter().filter_map(|id| self.topology.mac_leases().get(id));
-        let attachment = |lease: &Arc<crate::mac_lease::MacLease>| {
-            let domain = self.topology.domain_of_mac_lease(lease)?;
-            let leased = self.topology.ip_leases_of_mac_lease(&lease.uuid);
+        let attachment = |(lease, mac, domain): (&MacLeaseId, MacAddr, &DomainId)| {
+            let leased = self.topology.ip_leases_of_mac_lease(lease);
             let leased = leased.iter().filter_map(|id| self.topology.ip_leases().get(id));
             let mut addresses: BTreeSet<_> = leased.map(|lease| lease.address.ip()).collect();
-            if self.has_link_local(&domain) {
-                addresses.insert(lease.mac_address.link_local().into());
+            if self.has_link_local(domain) {
+                addresses.insert(mac.link_local().into());
             }
-            Some(Attachment { domain, mac: lease.mac_address, addresses })
+            Attachment { domain: domain.clone(), mac, addresses }
         };
-        leases.filter_map(attachment).collect()
+        self.topology.attachments_of_interface(interface).map(attachment).collect()
     }
 
     /// Whether the link-local address of each MAC address is leased along with it (RFC 4291, section 2.8).
@@ -123,7 +120,7 @@ impl<'a> Walker<'a> {
         let by_lease = leases.find_map(|id| {
             let holder = self.topology.ip_leases().get(&id)?.holder.as_ref()?;
             let mac = self.topology.mac_leases().get(&holder.mac_lease_uuid)?;
-            let here = self.topology.domain_of_mac_lease(mac).as_ref() == Some(domain);
+            let here = self.topology.domain_of_mac_lease(mac) == Some(domain);
             here.then(|| (mac.interface_uuid.clone(), mac.mac_address))
         });
         by_lease.or_else(|| {

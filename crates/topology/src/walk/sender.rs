@@ -65,7 +65,7 @@ fn silent(walker: &mut Walker<'_>, from: &InterfaceId) {
 /// In which of an interface's domains a packet is: that of its source MAC address, by lease, else by permission.
 fn domain_of(walker: &Walker<'_>, interface: &Interface, packet: &Packet) -> Option<DomainId> {
     if interface.mode.is_uplink() {
-        return walker.topology.domains_of_interface(&interface.uuid).into_iter().next();
+        return walker.topology.domains_of_interface(&interface.uuid).first().cloned();
     }
     let attachments = walker.attachments(&interface.uuid);
     let leased = attachments.into_iter().find(|of| of.mac == packet.source);

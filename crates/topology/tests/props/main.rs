@@ -192,6 +192,12 @@ impl World {
             let read = Object::decode(&object.reference(), &object.encode());
             assert_eq!(read.ok().as_ref(), Some(object), "as the store has it");
         }
+        if self.topology.revision().0.is_multiple_of(4) {
+            let objects: Vec<_> = self.topology.objects().map(Change::Put).collect();
+            let mut anew = Topology::default();
+            anew.commit(self.topology.revision(), &objects);
+            assert_eq!(index(&self.topology), index(&anew), "kept up, and made anew");
+        }
         let concerned = scope::concerned(before, &self.topology, changes);
         for (host, replica) in &mut self.replicas {
             let delta = scope::delta(before, &self.topology, changes, host);
@@ -240,6 +246,10 @@ fn index(topology: &Topology) -> BTreeMap<String, String> {
                 format!("{:?}", topology.members(&(domain.clone(), host))),
             );
         }
+    }
+    for id in topology.interfaces().keys() {
+        let place = (topology.host_of_interface(id), topology.domains_of_interface(id));
+        found.insert(id.to_string(), format!("{place:?}"));
     }
     for lease in topology.mac_leases().values() {
         let owners = topology

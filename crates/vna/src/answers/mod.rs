@@ -108,7 +108,7 @@ impl<'a> Client<'a> {
         let leases = topology.mac_leases_of_interface(&interface.uuid);
         let mut leases = leases.iter().filter_map(|lease| topology.mac_leases().get(lease));
         let mac_lease = leases.find(|lease| lease.mac_address == mac)?;
-        Some(Self { interface, mac_lease, domain: topology.domain_of_mac_lease(mac_lease)? })
+        Some(Self { interface, mac_lease, domain: topology.domain_of_mac_lease(mac_lease)?.clone() })
     }
 
     /// Its leases, each with its network.

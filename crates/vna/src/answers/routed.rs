@@ -33,7 +33,7 @@ pub(super) fn error(packet_in: &PacketIn, problem: Problem, topology: &Topology)
 /// The physical network or segment of a sender that nobody knows: what came by an uplink.
 fn outside(packet_in: &PacketIn, topology: &Topology) -> Option<DomainId> {
     let uplink = topology.interface_of_key(InterfaceKey(register(packet_in, SOURCE_INTERFACE)))?;
-    topology.domains_of_interface(&uplink.uuid).into_iter().find(|_| uplink.mode.is_uplink())
+    topology.domains_of_interface(&uplink.uuid).first().filter(|_| uplink.mode.is_uplink()).cloned()
 }
 
 /// The simulated interface that the packet had reached.
@@ -105,7 +105,5 @@ fn router_mac(by: &Interface, domain: &DomainId, topology: &Topology) -> Option<
     let legs = topology.simulated_in_domain(domain);
     let leases = std::iter::once(&by.uuid).chain(&legs).flat_map(|leg| topology.mac_leases_of_interface(leg));
     let mut leases = leases.filter_map(|lease| topology.mac_leases().get(&lease).cloned());
-    leases
-        .find(|lease| topology.domain_of_mac_lease(lease).as_ref() == Some(domain))
-        .map(|lease| lease.mac_address)
+    leases.find(|lease| topology.domain_of_mac_lease(lease) == Some(domain)).map(|lease| lease.mac_address)
 }

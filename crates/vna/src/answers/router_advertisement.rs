@@ -101,7 +101,7 @@ fn leg(network: &Network, client: &Client<'_>, topology: &Topology) -> Option<Ar
     })?;
     let leases = topology.mac_leases_of_interface(&route.interface_uuid).into_iter();
     let mut leases = leases.filter_map(|lease| topology.mac_leases().get(&lease));
-    leases.find(|lease| topology.domain_of_mac_lease(lease).as_ref() == Some(&client.domain)).cloned()
+    leases.find(|lease| topology.domain_of_mac_lease(lease) == Some(&client.domain)).cloned()
 }
 
 /// The address that a guest makes itself of a prefix of 64 bits (RFC 4291, appendix A).

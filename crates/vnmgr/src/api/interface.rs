@@ -246,7 +246,7 @@ fn segment(
     topology: &Topology,
 ) -> Option<SegmentId> {
     match mac_leases.first().and_then(|of| topology.domain_of_mac_lease(&of.mac_lease)) {
-        Some(DomainId::Segment(segment)) => Some(segment),
+        Some(DomainId::Segment(segment)) => Some(segment.clone()),
         Some(DomainId::Network(_)) => None,
         None => interface.segment_uuid.clone(),
     }

@@ -33,7 +33,7 @@ pub(super) fn parties(topology: &Topology) -> Vec<Party> {
             let mut addresses: Vec<_> = leases.map(|lease| lease.address.ip()).collect();
             addresses.extend(interface.allowed_addresses.iter().filter_map(|allowed| allowed.single()));
             let (interface, mac) = (interface.uuid.clone(), lease.mac_address);
-            parties.push(Party { interface, domain, mac, addresses, is_simulated });
+            parties.push(Party { interface, domain: domain.clone(), mac, addresses, is_simulated });
         }
     }
     parties
@@ -47,6 +47,6 @@ pub(super) fn is_leg(topology: &Topology, party: &Party) -> bool {
 pub(super) fn uplinks(topology: &Topology) -> Vec<(InterfaceId, DomainId)> {
     let uplinks = topology.interfaces().values().filter(|of| of.mode.is_uplink());
     let uplinks = uplinks.filter(|uplink| host_of(&uplink.uuid).is_some());
-    let domain = |id: &InterfaceId| topology.domains_of_interface(id).into_iter().next();
+    let domain = |id: &InterfaceId| topology.domains_of_interface(id).first().cloned();
     uplinks.filter_map(|uplink| Some((uplink.uuid.clone(), domain(&uplink.uuid)?))).collect()
 }
