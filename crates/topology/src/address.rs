@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::multimap::kept_as;
 use crate::text;
 
 /// An Ethernet address.
@@ -171,6 +172,8 @@ macro_rules! keys {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
         #[schema(value_type = u32)]
         pub struct $name(pub u32);
+
+        kept_as!($name => u32);
 
         impl $name {
             /// The largest value that fits its place on the wire.

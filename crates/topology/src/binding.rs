@@ -386,8 +386,8 @@ fn admit(
             port.name
         ));
     }
-    let left_out = topology.domains_of_interface(&interface.uuid).into_iter().find_map(|domain| {
-        let by = topology.left_out_by(datapath, &domain)?;
+    let left_out = topology.domains_of_interface(&interface.uuid).iter().find_map(|domain| {
+        let by = topology.left_out_by(datapath, domain)?;
         Some((domain, by))
     });
     if let Some((domain, by)) = left_out {

@@ -301,7 +301,7 @@ impl Edit {
         for ip_lease in self.topology.ip_leases_of_mac_lease(&lease.uuid) {
             let ip_lease = self.ip_lease(&ip_lease)?;
             let of_lease = self.topology.domain_of_network(&ip_lease.network_uuid);
-            if of_lease.as_ref() != Some(&domain) {
+            if of_lease.as_ref() != Some(domain) {
                 let reason = format!(
                     "{} is in {}, and {} has leases elsewhere: use another MAC lease",
                     ip_lease.uuid, ip_lease.network_uuid, lease.uuid
@@ -314,11 +314,11 @@ impl Edit {
 
     fn mac_is_free(&self, lease: &MacLease) -> Result<(), Error> {
         let Some(domain) = self.topology.domain_of_mac_lease(lease) else { return Ok(()) };
-        if let Some(other) = self.topology.mac_allowed_to(&domain, lease.mac_address, &lease.interface_uuid) {
+        if let Some(other) = self.topology.mac_allowed_to(domain, lease.mac_address, &lease.interface_uuid) {
             let reason = format!("{} is allowed to {other}", lease.mac_address);
             return Err(Error::duplicate("mac_address", reason));
         }
-        let owners = self.topology.mac_leases_of_address(&domain, lease.mac_address);
+        let owners = self.topology.mac_leases_of_address(domain, lease.mac_address);
         let Some(other) = owners.into_iter().find(|owner| *owner != lease.uuid) else { return Ok(()) };
         let place = match domain {
             DomainId::Network(id) => id.to_string(),
@@ -338,7 +338,7 @@ impl Edit {
             return Ok(());
         };
         let address = lease.mac_address.link_local();
-        let others = self.topology.ip_leases_of_address(&network, address.into());
+        let others = self.topology.ip_leases_of_address(network, address.into());
         self.foreign(others, lease).map_or(Ok(()), |other| {
             Err(Error::duplicate(
                 "mac_address",

@@ -273,11 +273,11 @@ impl Topology {
 
     /// The pairs of hosts that are not yet as users want them.
     pub fn unsettled_host_pairs(&self) -> impl Iterator<Item = &Arc<HostPair>> {
-        self.index.unsettled_host_pairs.iter(&()).filter_map(|id| self.host_pairs.get(id))
+        self.index.unsettled_host_pairs.iter(&()).filter_map(|id| self.host_pairs.get(&id))
     }
 
     /// The L2 domains that have an uplink or an edge.
-    pub fn domains_with_uplinks(&self) -> impl Iterator<Item = &DomainId> {
+    pub fn domains_with_uplinks(&self) -> impl Iterator<Item = DomainId> {
         self.index.uplinks_of_domain.keys()
     }
 
@@ -303,7 +303,7 @@ impl Topology {
         &'a self,
         container: &IpRetentionContainerId,
         phase: Phase,
-    ) -> impl Iterator<Item = &'a (Timestamp, IpLeaseId)> + use<'a> {
+    ) -> impl Iterator<Item = (Timestamp, IpLeaseId)> + use<'a> {
         self.index.ip_leases_retained.iter(&(container.clone(), phase))
     }
 
@@ -338,69 +338,69 @@ impl Topology {
 
     /// The datapath whose agent has this name.
     pub fn datapath_of_node(&self, node: &NodeId) -> Option<&Arc<Datapath>> {
-        self.datapaths.get(self.index.datapath_by_node.first(node)?)
+        self.datapaths.get(&self.index.datapath_by_node.first(node)?)
     }
 
     /// The datapath with this dpid.
     pub fn datapath_of_dpid(&self, dpid: Dpid) -> Option<&Arc<Datapath>> {
-        self.datapaths.get(self.index.datapath_by_dpid.first(&dpid)?)
+        self.datapaths.get(&self.index.datapath_by_dpid.first(&dpid)?)
     }
 
     /// The datapath a key stands for.
     pub fn datapath_of_key(&self, key: HostKey) -> Option<&Arc<Datapath>> {
-        self.datapaths.get(self.index.datapath_by_key.first(&key)?)
+        self.datapaths.get(&self.index.datapath_by_key.first(&key)?)
     }
 
     /// The domain a key stands for.
-    pub fn domain_of_key(&self, key: DomainKey) -> Option<&DomainId> {
+    pub fn domain_of_key(&self, key: DomainKey) -> Option<DomainId> {
         self.index.domain_by_key.first(&key)
     }
 
     /// The interface a key stands for.
     pub fn interface_of_key(&self, key: InterfaceKey) -> Option<&Arc<Interface>> {
-        self.interfaces.get(self.index.interface_by_key.first(&key)?)
+        self.interfaces.get(&self.index.interface_by_key.first(&key)?)
     }
 
     /// The route link a key stands for.
     pub fn route_link_of_key(&self, key: RouteLinkKey) -> Option<&Arc<RouteLink>> {
-        self.route_links.get(self.index.route_link_by_key.first(&key)?)
+        self.route_links.get(&self.index.route_link_by_key.first(&key)?)
     }
 
     /// The route a key stands for.
     pub fn route_of_key(&self, key: RouteKey) -> Option<&Arc<Route>> {
-        self.routes.get(self.index.route_by_key.first(&key)?)
+        self.routes.get(&self.index.route_by_key.first(&key)?)
     }
 
     /// The translation a key stands for.
     pub fn translation_of_key(&self, key: TranslationKey) -> Option<&Arc<Translation>> {
-        self.translations.get(self.index.translation_by_key.first(&key)?)
+        self.translations.get(&self.index.translation_by_key.first(&key)?)
     }
 
     /// One of the translations that a zone is for.
-    pub(crate) fn translation_of_zone(&self, zone: TranslationZone) -> Option<&TranslationId> {
+    pub(crate) fn translation_of_zone(&self, zone: TranslationZone) -> Option<TranslationId> {
         self.index.translations_of_zone.first(&zone)
     }
 
     /// One of the interfaces whose set of security groups a key stands for.
     pub fn interface_of_identity(&self, key: IdentityKey) -> Option<&Arc<Interface>> {
-        self.interfaces.get(self.index.interfaces_of_identity.first(&key)?)
+        self.interfaces.get(&self.index.interfaces_of_identity.first(&key)?)
     }
 
     /// What stands for a set of security groups, if an interface is in just these.
     pub fn identity_of_groups(&self, groups: &BTreeSet<SecurityGroupId>) -> Option<IdentityKey> {
-        self.interfaces.get(self.index.interfaces_of_groups.first(groups)?)?.identity
+        self.interfaces.get(&self.index.interfaces_of_groups.first(groups)?)?.identity
     }
 
     /// The keys of all sets of security groups that interfaces are in, each with its set.
     pub fn identities(&self) -> impl Iterator<Item = (IdentityKey, &BTreeSet<SecurityGroupId>)> {
         let keys = self.index.interfaces_of_identity.keys();
-        keys.filter_map(|key| Some((*key, &self.interface_of_identity(*key)?.security_groups)))
+        keys.filter_map(|key| Some((key, &self.interface_of_identity(key)?.security_groups)))
     }
 
     /// The L2 domains that members of a security group are in.
     pub(crate) fn domains_of_security_group(&self, group: &SecurityGroupId) -> Vec<DomainId> {
         let members = self.index.interfaces_of_security_group.iter(group);
-        let domains: BTreeSet<_> = members.flat_map(|member| self.domains_of_interface(member)).collect();
+        let domains: BTreeSet<_> = members.flat_map(|member| self.domains_of_interface(&member)).collect();
         domains.into_iter().cloned().collect()
     }
 
@@ -501,7 +501,7 @@ impl Topology {
         }
         let networks = self.index.ip_leases_of_mac_lease.iter(&lease.uuid);
         let network =
-            networks.filter_map(|id| self.ip_leases.get(id)).map(|lease| &lease.network_uuid).next();
+            networks.filter_map(|id| self.ip_leases.get(&id)).map(|lease| &lease.network_uuid).next();
         match network {
             Some(network) => self.domain_of_network(network),
             None => self.domain_named_by(self.interfaces.get(&lease.interface_uuid)?),
@@ -651,7 +651,7 @@ impl Topology {
             return Vec::new();
         }
         let leases = self.index.ip_leases_of_network.iter(&network.uuid);
-        let holders = leases.filter_map(|id| self.ip_leases.get(id)?.holder.as_ref());
+        let holders = leases.filter_map(|id| self.ip_leases.get(&id)?.holder.as_ref());
         let holders = holders.map(|holder| holder.interface_uuid.clone());
         holders.chain(self.index.interfaces_naming_network.collect(&network.uuid)).collect()
     }
@@ -694,7 +694,7 @@ impl Topology {
     /// Works out an interface's place from all objects that have a say.
     fn work_out_place(&self, id: &InterfaceId) -> Place {
         let leases =
-            self.index.mac_leases_of_interface.iter(id).filter_map(|lease| self.mac_leases.get(lease));
+            self.index.mac_leases_of_interface.iter(id).filter_map(|lease| self.mac_leases.get(&lease));
         let addresses: Box<[_]> = leases
             .map(|lease| (lease.uuid.clone(), lease.mac_address, self.work_out_domain(lease)))
             .collect();
@@ -707,7 +707,7 @@ impl Topology {
         domains.sort_unstable();
         domains.dedup();
         let leases = is_host_interface.then(|| self.index.ip_leases_of_interface.iter(id));
-        let leases = leases.into_iter().flatten().filter_map(|lease| self.ip_leases.get(lease));
+        let leases = leases.into_iter().flatten().filter_map(|lease| self.ip_leases.get(&lease));
         let underlay = leases.map(|lease| lease.address.ip()).collect();
         let host = match interface.filter(|of| of.mode == InterfaceMode::Simulated) {
             Some(simulated) => simulated.owner(),

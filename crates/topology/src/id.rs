@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::multimap::kept_as;
 use crate::text;
 
 /// Longest name after the prefix. The original took 16; longer ones let schedulers use their own.
@@ -38,7 +39,7 @@ const SHORT: usize = 22;
 
 /// The text of an id.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Text {
+pub(crate) enum Text {
     /// One that is kept in place, with zeros behind it: no id has any, so the order of the bytes is that of the texts.
     Short { bytes: [u8; SHORT], length: u8 },
     /// A longer one.
@@ -81,6 +82,18 @@ fn rest(bytes: &[u8; SHORT], place: usize) -> (u64, u64) {
     (head(bytes, LAST.min(place + 8)), head(bytes, LAST))
 }
 
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.compare(other, 0)
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
         let mut bytes = [0; SHORT];
@@ -113,6 +126,8 @@ macro_rules! ids {
         #[derive(Clone, PartialEq, Eq, Hash, utoipa::ToSchema)]
         #[schema(value_type = String)]
         pub struct $name(Text);
+
+        kept_as!($name => Text);
 
         impl Ord for $name {
             #[inline]

@@ -129,7 +129,7 @@ pub fn next_due(topology: &Topology) -> Option<Timestamp> {
     let firsts = containers.flat_map(|container| {
         [Phase::Leased, Phase::Released].into_iter().filter_map(|phase| {
             let (since, _) = topology.ip_leases_retained(&container.uuid, phase).next()?;
-            container.due(phase, *since)
+            container.due(phase, since)
         })
     });
     firsts.min()

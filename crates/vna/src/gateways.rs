@@ -75,7 +75,7 @@ fn active(topology: &Topology, own: &DatapathId, host: &HostView) -> Vec<(Domain
         gateways.sort_by_key(|of| yields && of.datapath == *own);
         gateways.iter().find(|of| is_alive(of)).is_some_and(|first| first.datapath == *own)
     });
-    mine.filter_map(|domain| Some((topology.key_of_domain(domain)?, domain.clone()))).collect()
+    mine.filter_map(|domain| Some((topology.key_of_domain(&domain)?, domain))).collect()
 }
 
 /// Announces the addresses of a network's legs.

@@ -129,7 +129,7 @@ impl HostView {
     /// Whether this host leaves to others what gateways do, where there are others: one of its uplinks leads nowhere.
     pub fn yields(&self, topology: &Topology, own: &DatapathId) -> bool {
         topology.domains_with_uplinks().any(|domain| {
-            let gateways = topology.gateways(domain);
+            let gateways = topology.gateways(&domain);
             let mut here = gateways.iter().filter(|of| of.datapath == *own);
             gateways.len() > 1 && here.any(|of| !self.is_live(topology, &of.uplink))
         })

@@ -94,7 +94,7 @@ pub struct Monitor {
 
 /// The hosts that a host watches: the gateways of networks with several, and who uses them if it is one.
 pub fn wanted(topology: &Topology, own: &DatapathId) -> BTreeMap<HostKey, Path> {
-    let chosen = topology.domains_with_uplinks().map(|domain| topology.gateways(domain));
+    let chosen = topology.domains_with_uplinks().map(|domain| topology.gateways(&domain));
     let chosen = chosen.filter(|gateways| gateways.len() > 1);
     let gateways: BTreeSet<_> = chosen.flatten().map(|gateway| gateway.datapath).collect();
     let is_gateway = gateways.contains(own);

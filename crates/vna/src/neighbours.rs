@@ -195,7 +195,7 @@ fn wanted(packet_in: &PacketIn, topology: &Topology) -> Option<(Place, Leg)> {
 /// The leg with a MAC address, with the address that it asks from.
 fn leg(place: Place, mac: MacAddr, topology: &Topology) -> Option<Leg> {
     let domain = topology.domain_of_key(place.0)?;
-    let lease = topology.mac_leases_of_address(domain, mac).into_iter().next()?;
+    let lease = topology.mac_leases_of_address(&domain, mac).into_iter().next()?;
     let key = topology.interfaces().get(&topology.mac_leases().get(&lease)?.interface_uuid)?.key;
     let leases = topology.ip_leases_of_mac_lease(&lease).into_iter();
     let leases = leases.filter_map(|lease| topology.ip_leases().get(&lease));
@@ -207,8 +207,8 @@ fn leg(place: Place, mac: MacAddr, topology: &Topology) -> Option<Leg> {
 /// Any leg in the network, to ask again.
 fn any_leg(place: Place, topology: &Topology) -> Option<Leg> {
     let domain = topology.domain_of_key(place.0)?;
-    topology.physical_network(domain)?;
-    let legs = topology.simulated_in_domain(domain).into_iter();
+    topology.physical_network(&domain)?;
+    let legs = topology.simulated_in_domain(&domain).into_iter();
     let leases = legs.flat_map(|leg| topology.mac_leases_of_interface(&leg));
     let mut macs =
         leases.filter_map(|lease| topology.mac_leases().get(&lease).map(|lease| lease.mac_address));

@@ -174,7 +174,7 @@ fn of_crossing(story: &Story, crossing: &Crossing) -> Vec<&'static str> {
     let is_one_of_several = [from, to].iter().any(|host| host.addresses().count() > 1);
     let several = is_one_of_several.then_some("between hosts with several addresses");
     let [way, of_all] =
-        [crossing.domain(topology), None].map(|domain| topology.way(&from.uuid, &to.uuid, domain));
+        [crossing.domain(topology), None].map(|domain| topology.way(&from.uuid, &to.uuid, domain.as_ref()));
     let placed = (way != of_all).then_some("by the addresses of a domain's own");
     of_pair.into_iter().chain(several).chain(placed).collect()
 }

@@ -62,14 +62,14 @@ impl Crossing {
     }
 
     /// The domain of which it is.
-    pub(crate) fn domain<'a>(&self, topology: &'a Topology) -> Option<&'a DomainId> {
+    pub(crate) fn domain(&self, topology: &Topology) -> Option<DomainId> {
         topology.domain_of_key(self.network)
     }
 
     /// Whether it goes as packets of its domain are said to go between its hosts.
     pub(crate) fn is_as_said(&self, topology: &Topology) -> bool {
         let Some([from, to]) = self.hosts() else { return false };
-        topology.way(&from, &to, self.domain(topology)).is_some_and(|way| {
+        topology.way(&from, &to, self.domain(topology).as_ref()).is_some_and(|way| {
             (way.from, way.to, way.encapsulation) == (self.from, self.to, self.encapsulation)
         })
     }

@@ -24,9 +24,30 @@ use crate::id::{
 };
 use crate::interface::InterfaceMode;
 use crate::ip_lease::Phase;
-use crate::multimap::MultiMap;
+use crate::multimap::{MultiMap, kept_as_it_is};
 use crate::object::{Object, ObjectRef};
 use crate::relation::{End, RelationId};
+
+kept_as_it_is!(
+    (),
+    String,
+    IpAddr,
+    IpNet,
+    Dpid,
+    NodeId,
+    MacAddr,
+    End,
+    DomainId,
+    ObjectRef,
+    RelationId,
+    BTreeSet<SecurityGroupId>,
+    (DatapathId, usize),
+    (DomainId, DatapathId),
+    (DomainId, MacAddr),
+    (IpRetentionContainerId, Phase),
+    (NetworkId, IpAddr),
+    (Timestamp, IpLeaseId),
+);
 
 /// Who is found by what.
 #[derive(Clone, Default)]

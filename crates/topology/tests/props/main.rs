@@ -254,7 +254,7 @@ fn index(topology: &Topology) -> BTreeMap<String, String> {
     for lease in topology.mac_leases().values() {
         let owners = topology
             .domain_of_mac_lease(lease)
-            .map(|of| topology.mac_leases_of_address(&of, lease.mac_address));
+            .map(|of| topology.mac_leases_of_address(of, lease.mac_address));
         found.insert(format!("{} owners", lease.uuid), format!("{owners:?}"));
     }
     for host in HOSTS.map(datapath) {

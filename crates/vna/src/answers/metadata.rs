@@ -53,7 +53,7 @@ pub fn asker(line: &Line, topology: &Topology) -> Option<Asker> {
     Some(Asker {
         server: service.metadata_server?,
         interface: interface.uuid.clone(),
-        network: network(&interface.uuid, domain, address, topology)?.uuid.clone(),
+        network: network(&interface.uuid, &domain, address, topology)?.uuid.clone(),
         address,
         signing,
     })

@@ -44,7 +44,7 @@ fn reached(packet_in: &PacketIn, problem: Problem, topology: &Topology) -> Optio
     }
     // It has left by a leg already, which its source address names.
     let domain = topology.domain_of_key(super::domain(packet_in)?)?;
-    let leases = topology.mac_leases_of_address(domain, source(packet_in)?);
+    let leases = topology.mac_leases_of_address(&domain, source(packet_in)?);
     let lease = topology.mac_leases().get(leases.first()?)?;
     topology.interfaces().get(&lease.interface_uuid).cloned()
 }

@@ -9,8 +9,8 @@ use openflow::{Cookie, OfPort, TableId};
 use sync::question::FlowOwner;
 use topology::datapath::Encapsulation;
 use topology::{
-    DatapathId, DomainId, DomainKey, HostKey, IdentityKey, InterfaceId, InterfaceKey, RouteKey, RouteLinkKey,
-    Topology, TranslationKey,
+    DatapathId, DomainKey, HostKey, IdentityKey, InterfaceId, InterfaceKey, RouteKey, RouteLinkKey, Topology,
+    TranslationKey,
 };
 
 use crate::host::HostView;
@@ -84,7 +84,7 @@ impl<'a> Names<'a> {
     }
 
     pub(super) fn domain(&self, key: DomainKey) -> String {
-        named(self.topology.domain_of_key(key).map(DomainText).as_ref(), "network or segment", key.0)
+        named(self.topology.domain_of_key(key).as_ref(), "network or segment", key.0)
     }
 
     pub(super) fn router(&self, key: RouteLinkKey) -> String {
@@ -142,15 +142,4 @@ fn purpose_of(purpose: Purpose) -> String {
 /// The id, or what stands for it of an object that is not known (any more).
 fn named(id: Option<&impl fmt::Display>, noun: &str, key: u32) -> String {
     id.map_or_else(|| format!("{noun} {key}"), ToString::to_string)
-}
-
-struct DomainText<'a>(&'a DomainId);
-
-impl fmt::Display for DomainText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            DomainId::Network(id) => id.fmt(f),
-            DomainId::Segment(id) => id.fmt(f),
-        }
-    }
 }

@@ -64,7 +64,7 @@ async fn ip_retentions(State(api): State<Api>, PathId(id): PathId, RawQuery(quer
         let container = IpRetentionContainer::find(look.topology, &id)?;
         let kept = |phase| look.topology.ip_leases_retained(&container.uuid, phase);
         let leases = kept(Phase::Leased).chain(kept(Phase::Released));
-        let retentions: Vec<_> = leases.filter_map(|(_, id)| look.topology.ip_leases().get(id)).collect();
+        let retentions: Vec<_> = leases.filter_map(|(_, id)| look.topology.ip_leases().get(&id)).collect();
         let of_this = |lease: &std::sync::Arc<IpLease>| {
             IpRetention::of(lease).into_iter().find(|of| of.ip_retention_container_uuid == container.uuid)
         };
