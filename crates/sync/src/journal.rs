@@ -20,10 +20,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use topology::{Change, Object, Revision, Topology};
 
 use crate::file;
-use crate::pki::digest;
+use crate::pki::hexadecimal;
 use crate::replica::{self, Replica, Written};
 
 /// A log shorter than this stays a log, however small the file is, in bytes: a new file costs as much as some such records.
@@ -93,7 +94,8 @@ impl Kept {
         let Some(body) = body(&self.replica.topology, &newest.topology, most) else { return Ok(None) };
         self.log_bytes += body.len();
         self.digest = chain(&self.digest, &body);
-        self.log.write_all(format!("{} {}\n{body}", self.digest, body.len()).as_bytes())?;
+        self.log.write_all(format!("{} {}\n", self.digest, body.len()).as_bytes())?;
+        self.log.write_all(body.as_bytes())?;
         self.log.sync_data()?;
         self.replica = newest.clone();
         Ok(Some(self))
@@ -127,7 +129,7 @@ pub(crate) fn log_of(path: &Path) -> PathBuf {
 }
 
 fn chain(before: &str, body: &str) -> String {
-    digest(&[before.as_bytes(), body.as_bytes()].concat())
+    hexadecimal(&Sha256::new().chain_update(before).chain_update(body).finalize())
 }
 
 /// Brings what a file holds to what its log says, as far as that can be read.
