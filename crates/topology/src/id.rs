@@ -83,12 +83,14 @@ fn rest(bytes: &[u8; SHORT], place: usize) -> (u64, u64) {
 }
 
 impl Ord for Text {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.compare(other, 0)
     }
 }
 
 impl PartialOrd for Text {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
