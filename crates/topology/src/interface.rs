@@ -151,7 +151,7 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// What an attribute is, as JSON, that is not there when the interface is read.
+    /// What an attribute is, as JSON, that is not there when the interface is read. Stores rely on it: it stays as it is.
     pub(crate) const USUAL: [(&str, &str); 6] = [
         ("admin_state", r#""up""#),
         ("enable_routing", "false"),

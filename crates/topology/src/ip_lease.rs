@@ -111,7 +111,7 @@ pub struct IpLease {
 }
 
 impl IpLease {
-    /// What an attribute is, as JSON, that is not there when the lease is read.
+    /// What an attribute is, as JSON, that is not there when the lease is read. Stores rely on it: it stays as it is.
     pub(crate) const USUAL: [(&str, &str); 1] = [("enable_routing", "false")];
 }
 
