@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use sync::pki::Identity;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use topology::NodeId;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::prelude::*;
 use vna::settings::Options;
+use web::log::{self, LogFormat};
 
 /// The OpenVNet agent: makes this host's Open vSwitch equal to the topology.
 #[derive(Parser)]
@@ -24,16 +23,6 @@ struct Arguments {
     /// The form of the log on standard error
     #[arg(long, global = true, value_enum, default_value_t)]
     log_format: LogFormat,
-}
-
-/// The form of the log.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum LogFormat {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 #[derive(Subcommand)]
@@ -60,7 +49,7 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    log(arguments.log_format);
+    log::start(arguments.log_format);
     let of_file = Options::of_file(arguments.config.as_deref())?;
     match arguments.command {
         Command::Join { options, node_id, token_file } => {
@@ -70,17 +59,6 @@ async fn main() -> anyhow::Result<()> {
             let settings = options.or(of_file).settings()?;
             vna::run(settings, shutdown()?).await
         }
-    }
-}
-
-fn log(format: LogFormat) {
-    let filter = std::env::var("RUST_LOG").ok().and_then(|said| said.parse::<Targets>().ok());
-    let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    let log = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
-    let log = log.with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => log.finish().with(filter).init(),
-        LogFormat::Json => log.json().finish().with(filter).init(),
     }
 }
 

@@ -6,11 +6,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use store::SqliteStore;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::prelude::*;
 use vnmgr::manager::{Manager, store_path};
+use web::log;
 
-use crate::settings::{LogFormat, Settings};
+use crate::settings::Settings;
 
 /// The Virtual Network Manager: keeps the topology, serves the Web API and the agents.
 #[derive(Parser)]
@@ -96,7 +95,7 @@ async fn revision(store: &SqliteStore) -> anyhow::Result<store::Revision> {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    start_log(settings.log_format.unwrap_or_default());
+    log::start(settings.log_format.unwrap_or_default());
     let options = settings.options();
     if !options.api_listen.ip().is_loopback() {
         tracing::warn!(
@@ -115,15 +114,4 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     tracing::info!("stopping");
     Ok(manager.stop().await?)
-}
-
-fn start_log(format: LogFormat) {
-    let filter = std::env::var("RUST_LOG").ok().and_then(|said| said.parse::<Targets>().ok());
-    let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    let log = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
-    let log = log.with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => log.finish().with(filter).init(),
-        LogFormat::Json => log.json().finish().with(filter).init(),
-    }
 }

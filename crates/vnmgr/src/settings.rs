@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Deserialize;
 use vnmgr::manager::Options;
+use web::log::LogFormat;
 
 /// Where state is kept unless told otherwise: the Filesystem Hierarchy Standard's place for it.
 const STATE_DIR: &str = "/var/lib/openvnet/vnmgr";
@@ -33,17 +34,6 @@ pub(crate) struct Settings {
     /// The form of the log on standard error [default: text]
     #[arg(long)]
     pub(crate) log_format: Option<LogFormat>,
-}
-
-/// The form of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Settings {
