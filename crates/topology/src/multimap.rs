@@ -17,9 +17,9 @@ pub(crate) trait Kept {
     fn back(kept: &Self::As) -> Self;
 }
 
-/// Keeps types as the one that they consist of.
+/// Keeps a type as the one that it consists of.
 macro_rules! kept_as {
-    ($($outer:path => $inner:ty),* $(,)?) => {$(
+    ($outer:ident => $inner:ty) => {
         impl $crate::multimap::Kept for $outer {
             type As = $inner;
 
@@ -35,7 +35,7 @@ macro_rules! kept_as {
                 $outer(kept.clone())
             }
         }
-    )*};
+    };
 }
 pub(crate) use kept_as;
 

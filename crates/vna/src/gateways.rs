@@ -89,13 +89,11 @@ fn announce(topology: &Topology, domain: &DomainId, key: DomainKey) -> Vec<Effec
 }
 
 fn senders(topology: &Topology, domain: &DomainId, leg: &Interface) -> Vec<Sender> {
-    let leases = topology.mac_leases_of_interface(&leg.uuid).into_iter();
-    let leases = leases.filter_map(|lease| topology.mac_leases().get(&lease));
-    let here = leases.filter(|lease| topology.domain_of_mac_lease(lease) == Some(domain));
-    here.flat_map(|mac_lease| {
-        let leases = topology.ip_leases_of_mac_lease(&mac_lease.uuid).into_iter();
+    let here = topology.attachments_of_interface(&leg.uuid).filter(|(.., of)| *of == domain);
+    here.flat_map(|(mac_lease, mac, _)| {
+        let leases = topology.ip_leases_of_mac_lease(mac_lease).into_iter();
         let addresses = leases.filter_map(|lease| topology.ip_leases().get(&lease).map(|of| of.address.ip()));
-        addresses.map(|address| Sender { mac: mac_lease.mac_address.0, address }).collect::<Vec<_>>()
+        addresses.map(|address| Sender { mac: mac.0, address }).collect::<Vec<_>>()
     })
     .collect()
 }

@@ -118,8 +118,7 @@ impl From<AllowedAddress> for String {
 impl Topology {
     /// Where an interface's allowed addresses hold: in the domain of its first MAC lease that has one.
     pub fn domain_of_allowed(&self, interface: &InterfaceId) -> Option<DomainId> {
-        let leases = self.mac_leases_of_interface(interface);
-        leases.iter().find_map(|lease| self.domain_of_mac_lease(self.mac_leases().get(lease)?)).cloned()
+        self.attachments_of_interface(interface).next().map(|(.., domain)| domain.clone())
     }
 
     /// Another interface than `except` that is allowed an address of a domain.

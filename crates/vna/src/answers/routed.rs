@@ -103,7 +103,7 @@ fn is_link_local(address: IpAddr) -> bool {
 /// A router's MAC address on the sender's wire: that of the interface itself, unless the packet has gone further.
 fn router_mac(by: &Interface, domain: &DomainId, topology: &Topology) -> Option<MacAddr> {
     let legs = topology.simulated_in_domain(domain);
-    let leases = std::iter::once(&by.uuid).chain(&legs).flat_map(|leg| topology.mac_leases_of_interface(leg));
-    let mut leases = leases.filter_map(|lease| topology.mac_leases().get(&lease).cloned());
-    leases.find(|lease| topology.domain_of_mac_lease(lease) == Some(domain)).map(|lease| lease.mac_address)
+    let mut attachments =
+        std::iter::once(&by.uuid).chain(&legs).flat_map(|leg| topology.attachments_of_interface(leg));
+    attachments.find(|(.., of)| *of == domain).map(|(_, mac, _)| mac)
 }

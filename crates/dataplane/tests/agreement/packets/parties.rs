@@ -25,15 +25,13 @@ pub(super) fn parties(topology: &Topology) -> Vec<Party> {
         if !is_simulated && host_of(&interface.uuid).is_none() {
             continue;
         }
-        for id in topology.mac_leases_of_interface(&interface.uuid) {
-            let Some(lease) = topology.mac_leases().get(&id) else { continue };
-            let Some(domain) = topology.domain_of_mac_lease(lease) else { continue };
-            let leases = topology.ip_leases_of_mac_lease(&id).into_iter();
+        for (id, mac, domain) in topology.attachments_of_interface(&interface.uuid) {
+            let leases = topology.ip_leases_of_mac_lease(id).into_iter();
             let leases = leases.filter_map(|id| topology.ip_leases().get(&id).cloned());
             let mut addresses: Vec<_> = leases.map(|lease| lease.address.ip()).collect();
             addresses.extend(interface.allowed_addresses.iter().filter_map(|allowed| allowed.single()));
-            let (interface, mac) = (interface.uuid.clone(), lease.mac_address);
-            parties.push(Party { interface, domain: domain.clone(), mac, addresses, is_simulated });
+            let (interface, domain) = (interface.uuid.clone(), domain.clone());
+            parties.push(Party { interface, domain, mac, addresses, is_simulated });
         }
     }
     parties
