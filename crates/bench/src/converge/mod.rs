@@ -7,7 +7,7 @@
 //!
 //! # Ratios
 //! Of times, `…_vs_peer` says how many times faster than the peer; of costs (processor, memory, flows, bytes), how much of
-//! the peer's. `converge_vs_floor` is our time by the floor's.
+//! the peer's. `converge_vs_floor` and `single_change_p50_vs_floor` are our times by the floor's.
 
 mod floor;
 mod hosts;
@@ -160,8 +160,10 @@ fn measure_ours(workload: &Workload) -> anyhow::Result<Figures> {
     let figures = measure(&site, system, workload, Duration::MAX, prepare)?;
     let mut figures = figures.context("it has all the time it wants")?;
     site.lab.hosts().iter().for_each(|host| host.vna().kill());
-    let floor = floor.context("the switches were read")?.measure(&site.lab)?;
-    figures.set("floor_seconds", floor.as_secs_f64());
+    let (filled, changes) =
+        floor.context("the switches were read")?.measure(&site.lab, workload.changes().count())?;
+    figures.set("floor_seconds", filled.as_secs_f64());
+    figures.set("change_floor_p50_seconds", changes.percentile(50));
     Ok(figures)
 }
 

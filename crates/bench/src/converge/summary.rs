@@ -11,12 +11,13 @@ use crate::report::{self, Figures};
 const JUDGED: usize = 1000;
 
 /// Figures in the order of the table.
-const ROWS: [&str; 24] = [
+const ROWS: [&str; 25] = [
     "converge_seconds",
     "said_seconds",
     "floor_seconds",
     "single_change_p50_seconds",
     "single_change_p99_seconds",
+    "change_floor_p50_seconds",
     "add_p50_seconds",
     "add_p99_seconds",
     "rule_p50_seconds",
@@ -48,6 +49,12 @@ const FASTER: [(&str, &str); 6] = [
     ("move_p50_vs_peer", "move_p50_seconds"),
 ];
 
+/// Ratios of our times to what the switches take alone.
+const FLOORS: [(&str, &str, &str); 2] = [
+    ("converge_vs_floor", "converge_seconds", "floor_seconds"),
+    ("single_change_p50_vs_floor", "single_change_p50_seconds", "change_floor_p50_seconds"),
+];
+
 /// Ratios of costs: how much of the peer's.
 const SHARE: [(&str, &str); 6] = [
     ("cpu_vs_peer", "cpu_seconds"),
@@ -77,7 +84,9 @@ pub(crate) fn compare(ours: &Figures, peer: &Figures) -> Figures {
         cells.set_ratio(cell, ours.get(figure), peer.get(figure));
     }
     cells.set_ratio("converge_vs_peer_said", peer.get("said_seconds"), ours.get("converge_seconds"));
-    cells.set_ratio("converge_vs_floor", ours.get("converge_seconds"), ours.get("floor_seconds"));
+    for (cell, figure, floor) in FLOORS {
+        cells.set_ratio(cell, ours.get(figure), ours.get(floor));
+    }
     cells
 }
 
@@ -97,8 +106,12 @@ pub(crate) fn cells(all: &[Measured]) -> Figures {
     {
         cells.set_ratio(cell, per_port(last, figure), per_port(first, figure));
     }
-    let change = |measured: &Measured| measured.ours.get("single_change_p50_seconds");
-    cells.set_ratio("single_change_p50_growth", change(last), change(first));
+    for (cell, figure) in [
+        ("single_change_p50_growth", "single_change_p50_seconds"),
+        ("change_floor_p50_growth", "change_floor_p50_seconds"),
+    ] {
+        cells.set_ratio(cell, last.ours.get(figure), first.ours.get(figure));
+    }
     cells
 }
 
@@ -126,8 +139,8 @@ pub(crate) fn draw(all: &[Measured], folder: &Path) -> anyhow::Result<()> {
             line("OpenVNet", &|measured| measured.ours.get(figure)),
             line("OVN", &|measured| measured.peer.get(figure)),
         ];
-        if file == "converge" {
-            lines.push(line("floor", &|measured| measured.ours.get("floor_seconds")));
+        if let Some((.., floor)) = FLOORS.iter().find(|(_, of, _)| *of == figure) {
+            lines.push(line("floor", &|measured| measured.ours.get(floor)));
         }
         let chart = Chart { title, size: "ports", unit, lines };
         fs::write(folder.join(format!("{file}.svg")), chart.svg())?;
