@@ -102,9 +102,14 @@ pub enum ConnectError {
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// A request on its way to the task.
+/// Bytes on their way to the task.
 struct Submission {
     bytes: Vec<u8>,
+    request: Option<Request>,
+}
+
+/// What answers what a submission asks, and who waits for it.
+struct Request {
     xid: Xid,
     covered: Covered,
     deadline: Instant,
@@ -212,21 +217,37 @@ impl Connection {
         messages: &[Message],
     ) -> Result<Vec<(usize, crate::ErrorMessage)>, RequestError> {
         let count = u32::try_from(messages.len()).map_err(|_| RequestError::TooLong)?;
-        let first = self.reserve(count.saturating_add(1));
-        self.fence(first, messages).await
+        let covered = Covered { first: self.reserve(count.saturating_add(1)).0, count };
+        let bytes = Message::encode_all(messages.iter(), Xid(covered.first)).map_err(|(_, error)| error)?;
+        self.fence(bytes, covered).await
     }
 
-    /// Sends messages with the transactions from `first` on, and a barrier after them.
+    /// Sends messages that have no reply, after all that was sent before, and does not wait. What the switch refuses comes as
+    /// [`Event::Error`].
+    ///
+    /// # Errors
+    /// If one of them cannot be sent, or the connection has ended.
+    pub async fn post(&self, messages: &[Message]) -> Result<(), RequestError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let count = u32::try_from(messages.len()).map_err(|_| RequestError::TooLong)?;
+        let bytes = Message::encode_all(messages.iter(), self.reserve(count)).map_err(|(_, error)| error)?;
+        match self.submissions.send(Submission { bytes, request: None }).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(RequestError::Closed(self.closed().await)),
+        }
+    }
+
+    /// Sends messages and a barrier after them, and returns the errors of those that failed, as [`Connection::send_all`].
     pub(crate) async fn fence(
         &self,
-        first: Xid,
-        messages: &[Message],
+        mut messages: Vec<u8>,
+        covered: Covered,
     ) -> Result<Vec<(usize, crate::ErrorMessage)>, RequestError> {
-        let count = u32::try_from(messages.len()).map_err(|_| RequestError::TooLong)?;
-        let mut bytes = Message::encode_all(messages, first)?;
         let barrier = self.reserve(1);
-        bytes.extend(Message::BarrierRequest.encode(barrier)?);
-        let answer = self.submit(bytes, barrier, Covered { first: first.0, count }).await;
+        messages.extend(Message::BarrierRequest.encode(barrier)?);
+        let answer = self.submit(messages, barrier, covered).await;
         match answer.map_err(|(error, _)| error)? {
             Answer { messages, errors } if messages == [Message::BarrierReply] => Ok(errors),
             _ => Err(RequestError::Unexpected),
@@ -244,7 +265,8 @@ impl Connection {
     pub(crate) async fn submit(&self, bytes: Vec<u8>, xid: Xid, covered: Covered) -> Outcome {
         let (reply, answer) = oneshot::channel();
         let deadline = Instant::now() + self.request_timeout;
-        let submission = Submission { bytes, xid, covered, deadline, reply };
+        let request = Some(Request { xid, covered, deadline, reply });
+        let submission = Submission { bytes, request };
         // A submission that was not taken comes back with its reply's sender, which must not be waited for.
         let taken = self.submissions.send(submission).await.is_ok();
         match if taken { answer.await.ok() } else { None } {
@@ -381,9 +403,15 @@ impl Task {
         }
     }
 
-    fn on_request(&mut self, request: Submission) {
-        self.session.expect(request.xid, request.covered, request.deadline, request.reply);
-        self.unwritten.extend(request.bytes);
+    fn on_request(&mut self, Submission { bytes, request }: Submission) {
+        if let Some(Request { xid, covered, deadline, reply }) = request {
+            self.session.expect(xid, covered, deadline, reply);
+        }
+        if self.unwritten.is_empty() {
+            self.unwritten = bytes;
+        } else {
+            self.unwritten.extend(bytes);
+        }
     }
 
     fn perform(&mut self, outputs: Vec<Output<oneshot::Sender<Outcome>>>) -> Result<(), CloseReason> {

@@ -1,5 +1,7 @@
 //! The messages of OpenFlow 1.5, typed.
 
+use std::borrow::Borrow;
+
 use crate::codec::{Reader, Writer, message};
 use crate::{
     BundleId, CtFlush, DecodeError, Dpid, EncodeError, ErrorMessage, FlowMod, FlowRemoved, GroupMod,
@@ -12,6 +14,9 @@ pub const VERSION: u8 = 0x06;
 pub const HEADER_BYTES: usize = 8;
 /// Largest message: its length has 16 bits.
 pub const MAX_MESSAGE_BYTES: usize = 0xffff;
+
+/// What a flow in a bundle takes, about.
+const USUAL_BYTES: usize = 144;
 
 /// A message and the transaction it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,16 +145,22 @@ impl Message {
         writer.finish()
     }
 
-    /// Writes messages one after the other, with transactions from `first` on.
-    pub(crate) fn encode_all<'a>(
-        messages: impl IntoIterator<Item = &'a Self>,
+    /// Writes messages one after the other, with transactions from `first` on. One that cannot be written is named by its
+    /// number.
+    pub(crate) fn encode_all(
+        messages: impl ExactSizeIterator<Item: Borrow<Self>>,
         first: Xid,
-    ) -> Result<Vec<u8>, EncodeError> {
-        let mut writer = Writer::default();
-        for (number, message) in (0..).zip(messages) {
-            message::write(&mut writer, Xid(first.0.wrapping_add(number)), message);
+    ) -> Result<Vec<u8>, (usize, EncodeError)> {
+        let mut writer = Writer::with_capacity(messages.len() * USUAL_BYTES);
+        let mut last = 0;
+        for (index, (number, message)) in (0..).zip(messages).enumerate() {
+            last = index;
+            message::write(&mut writer, Xid(first.0.wrapping_add(number)), message.borrow());
+            if writer.has_failed() {
+                break;
+            }
         }
-        writer.finish()
+        writer.finish().map_err(|error| (last, error))
     }
 }
 

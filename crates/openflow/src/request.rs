@@ -1,5 +1,7 @@
 //! Questions and commands in one call each.
 
+use std::vec::IntoIter;
+
 use thiserror::Error;
 
 use crate::connection::Connection;
@@ -212,7 +214,7 @@ impl Connection {
     /// # Errors
     /// The first item that the switch refused, or why the bundle as a whole failed.
     pub async fn bundle(&self, items: Vec<BundleItem>) -> Result<(), BundleError> {
-        self.bundle_in_two(items, Vec::new()).await
+        self.bundle_but(items, 0).await
     }
 
     /// As [`Connection::bundle`], and commits with the last items: the switch wakes up once for both. Should it refuse an
@@ -220,24 +222,20 @@ impl Connection {
     ///
     /// # Errors
     /// As for [`Connection::bundle`].
-    pub async fn bundle_at_once(&self, mut items: Vec<BundleItem>) -> Result<(), BundleError> {
-        let last = items.split_off(items.len().saturating_sub(BUNDLE_CHUNK));
-        self.bundle_in_two(items, last).await
+    pub async fn bundle_at_once(&self, items: Vec<BundleItem>) -> Result<(), BundleError> {
+        self.bundle_but(items, BUNDLE_CHUNK).await
     }
 
-    /// Waits until the switch has taken the first items, before it sends the last ones and commits.
-    async fn bundle_in_two(&self, items: Vec<BundleItem>, last: Vec<BundleItem>) -> Result<(), BundleError> {
-        let count = u32::try_from(items.len() + last.len()).map_err(|_| RequestError::TooLong)?;
+    /// Waits until the switch has taken all but the last items, before it sends these and commits.
+    async fn bundle_but(&self, items: Vec<BundleItem>, last: usize) -> Result<(), BundleError> {
+        let count = u32::try_from(items.len()).map_err(|_| RequestError::TooLong)?;
         if count == 0 {
             return Ok(());
         }
-        let covered = Covered { first: self.reserve(count).0, count };
         // The first item opens it.
-        let bundle = BundleId(covered.first);
-        let done = match self.fill_bundle(bundle, covered.first, items).await {
-            Ok(sent) => self.commit_bundle(bundle, last, sent, covered).await,
-            Err(error) => Err(error),
-        };
+        let all = Covered { first: self.reserve(count).0, count };
+        let bundle = BundleId(all.first);
+        let done = self.fill_and_commit(bundle, items.into_iter(), last, all).await;
         if done.is_err() {
             // If it is still there, it is of no use any more. If the connection is gone, so is the bundle.
             let discard = BundleControlKind::DiscardRequest;
@@ -246,43 +244,22 @@ impl Connection {
         done
     }
 
-    /// Sends items, waits until the switch has taken them, and gives how many they are.
-    async fn fill_bundle(
+    /// A switch commits what it has taken, whatever it has refused.
+    async fn fill_and_commit(
         &self,
         bundle: BundleId,
-        first: u32,
-        items: Vec<BundleItem>,
-    ) -> Result<u32, BundleError> {
-        let mut items = items.into_iter();
-        let mut done = 0;
-        loop {
-            let chunk: Vec<Message> =
-                items.by_ref().take(BUNDLE_CHUNK).map(|item| bundled(bundle, item.into())).collect();
-            let Ok(length) = u32::try_from(chunk.len()) else { return Err(RequestError::TooLong.into()) };
-            if length == 0 {
-                return Ok(done);
-            }
-            let xid = Xid(first.wrapping_add(done));
-            let errors = self.fence(xid, &chunk).await.map_err(|error| unsendable(error, &chunk, done))?;
-            if let Some((index, error)) = errors.into_iter().next() {
-                return Err(BundleError::Item { index: index.saturating_add(place(done)), error });
-            }
-            done += length;
-        }
-    }
-
-    /// Sends the last items, after `done` others, and commits. A switch commits what it has taken, whatever it has refused.
-    async fn commit_bundle(
-        &self,
-        bundle: BundleId,
-        last: Vec<BundleItem>,
-        done: u32,
-        covered: Covered,
+        mut items: IntoIter<BundleItem>,
+        last: usize,
+        all: Covered,
     ) -> Result<(), BundleError> {
-        let last: Vec<_> = last.into_iter().map(|item| bundled(bundle, item.into())).collect();
-        let bytes = Message::encode_all(&last, Xid(covered.first.wrapping_add(done)))
-            .map_err(|error| unsendable(error.into(), &last, done))?;
-        self.bundle_control(bundle, BundleControlKind::CommitRequest, bytes, covered).await
+        while let more @ 1.. = items.len().saturating_sub(last) {
+            let messages = bundled(bundle, &mut items, more.min(BUNDLE_CHUNK), all)?;
+            if let Some((index, error)) = self.fence(messages, all).await?.into_iter().next() {
+                return Err(BundleError::Item { index, error });
+            }
+        }
+        let messages = bundled(bundle, &mut items, last, all)?;
+        self.bundle_control(bundle, BundleControlKind::CommitRequest, messages, all).await
     }
 
     /// Sends a request about a bundle, right after other bytes.
@@ -307,19 +284,22 @@ impl Connection {
     }
 }
 
-fn bundled(bundle: BundleId, message: Message) -> Message {
-    Message::BundleAdd { bundle, flags: BundleFlags::ATOMIC_ORDERED, message: Box::new(message) }
-}
-
-fn place(done: u32) -> usize {
-    usize::try_from(done).unwrap_or(usize::MAX)
-}
-
-/// Finds the item that does not fit a message.
-fn unsendable(error: RequestError, chunk: &[Message], done: u32) -> BundleError {
-    let RequestError::Encode(error) = error else {
-        return BundleError::Whole(error);
+/// Writes the next items, at most so many.
+fn bundled(
+    bundle: BundleId,
+    items: &mut IntoIter<BundleItem>,
+    most: usize,
+    all: Covered,
+) -> Result<Vec<u8>, BundleError> {
+    let left = u32::try_from(items.len()).map_err(|_| RequestError::TooLong)?;
+    let done = all.count.saturating_sub(left);
+    let message = |item| {
+        let message = Box::new(Message::from(item));
+        Message::BundleAdd { bundle, flags: BundleFlags::ATOMIC_ORDERED, message }
     };
-    let index = chunk.iter().position(|message| message.encode(Xid(0)).is_err()).unwrap_or_default();
-    BundleError::Encode { index: index.saturating_add(place(done)), error }
+    let messages = items.take(most).map(message);
+    Message::encode_all(messages, Xid(all.first.wrapping_add(done))).map_err(|(index, error)| {
+        let done = usize::try_from(done).unwrap_or(usize::MAX);
+        BundleError::Encode { index: done.saturating_add(index), error }
+    })
 }

@@ -6,7 +6,10 @@ use std::mem::discriminant;
 
 use foldhash::quality::{FixedState, FoldHasher};
 
-use crate::{Action, BundleItem, CtZone, Field, Flow, FlowMod, Group, GroupMod, Instructions, Match, OfPort};
+use crate::{
+    Action, BundleItem, CtZone, Field, Flow, FlowMod, Group, GroupMod, Instructions, Match, Meter, MeterMod,
+    OfPort,
+};
 
 /// What changes have in common of which a switch takes all or none, as far as their own form is concerned: a group or a
 /// meter that one of them names may be missing, or a table full.
@@ -25,6 +28,23 @@ impl BundleItem {
                 Self::Flow(command) => flow_mod(command, hasher),
                 Self::Group(command) => group_mod(command, hasher),
                 Self::PacketOut(packet) => packet.hash(hasher),
+            }
+        })
+    }
+}
+
+impl MeterMod {
+    /// Its shape.
+    pub fn shape(&self) -> Shape {
+        Shape::of(|hasher| {
+            ("meter", discriminant(self)).hash(hasher);
+            match self {
+                Self::Add(Meter { unit, stats, burst, bands, .. })
+                | Self::Modify(Meter { unit, stats, burst, bands, .. }) => {
+                    (unit, stats, burst, bands.len()).hash(hasher);
+                    bands.iter().for_each(|band| band.kind.hash(hasher));
+                }
+                Self::Delete(_) => {}
             }
         })
     }
@@ -153,7 +173,7 @@ fn action(action: &Action, hasher: &mut impl Hasher) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bucket, BucketId, GroupId, GroupType, TableId};
+    use crate::{Band, BandKind, Bucket, BucketId, GroupId, GroupType, MeterId, MeterUnit, TableId};
 
     fn add(matching: Match, actions: Vec<Action>) -> Shape {
         BundleItem::Flow(FlowMod::Add(Flow::new(TableId(1), 7, matching, actions))).shape()
@@ -200,6 +220,27 @@ mod tests {
             .shape(),
         ] {
             assert_ne!(other, plain);
+        }
+    }
+
+    #[test]
+    fn meters_are_alike_whatever_their_rates() {
+        let meter = |id, unit, bands: &[(BandKind, u32)]| {
+            let bands =
+                bands.iter().map(|(kind, rate)| Band { kind: *kind, rate: *rate, burst: 5 }).collect();
+            Meter { id: MeterId(id), unit, stats: true, burst: true, bands }
+        };
+        let plain = meter(1, MeterUnit::Pktps, &[(BandKind::Drop, 10)]);
+        let same = meter(2, MeterUnit::Pktps, &[(BandKind::Drop, 20)]);
+        assert_eq!(MeterMod::Add(plain.clone()).shape(), MeterMod::Add(same).shape());
+        for other in [
+            MeterMod::Modify(plain.clone()),
+            MeterMod::Delete(plain.id),
+            MeterMod::Add(meter(1, MeterUnit::Kbps, &[(BandKind::Drop, 10)])),
+            MeterMod::Add(meter(1, MeterUnit::Pktps, &[(BandKind::DscpRemark(1), 10)])),
+            MeterMod::Add(meter(1, MeterUnit::Pktps, &[(BandKind::Drop, 10), (BandKind::Drop, 20)])),
+        ] {
+            assert_ne!(other.shape(), MeterMod::Add(plain.clone()).shape());
         }
     }
 }

@@ -669,6 +669,26 @@ async fn errors_of_commands_without_reply_name_the_command() {
 }
 
 #[tokio::test]
+async fn what_is_posted_is_done_and_what_is_refused_of_it_is_an_event() {
+    let switch = Switch::start();
+    let (connection, mut events) = switch.connect().await;
+    let bands = vec![Band { kind: BandKind::Drop, rate: 10, burst: 5 }];
+    let meter = Meter { id: MeterId(1), unit: MeterUnit::Pktps, stats: true, burst: true, bands };
+    let metered = Flow::new(TableId(0), 1, m(), vec![Action::Meter(meter.id), Action::output(OfPort(1))]);
+    let add = Message::MeterMod(MeterMod::Add(meter.clone()));
+    connection.post(&[add.clone(), add]).await.expect("sent");
+    let Some(Event::Error(_, error)) = events.next().await else { panic!("no error") };
+    assert!(error.is("METER_MOD_FAILED", "METER_EXISTS"), "{error}");
+    connection.bundle(add_all(&[metered])).await.expect("the meter is there");
+    connection.post(&[Message::MeterMod(MeterMod::Delete(meter.id))]).await.expect("sent");
+    assert_eq!(read(&connection).await, BTreeSet::new(), "it takes its flow along");
+    connection.post(&[]).await.expect("nothing to send");
+    drop(switch);
+    let reason = connection.closed().await;
+    assert_eq!(connection.post(&[Message::BarrierRequest]).await, Err(RequestError::Closed(reason)));
+}
+
+#[tokio::test]
 async fn twenty_thousand_flows_go_in_one_bundle_and_read_back() {
     let switch = Switch::start();
     let (connection, _events) = switch.connect().await;

@@ -2,9 +2,9 @@
 //!
 //! # Whole or not at all
 //! A switch that refuses one item of a bundle commits the others when it is told to. So it is waited for before it is, unless
-//! it has taken the like of every item on this connection: then the commit comes with the items, and the switch wakes up once
-//! instead of twice. What it may still refuse is a flow of a group or meter that somebody else has taken away, and with
-//! it the flows that used it: such a switch is read anew, as after every refusal.
+//! it has taken the like of every item on this connection, and of every meter: then meters, items and commit are written
+//! together, and the switch wakes up once for them. What it may still refuse is a flow of a group or meter that somebody else
+//! has taken away, and with it the flows that used it: such a switch is read anew, as after every refusal.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -199,39 +199,47 @@ impl Switch {
     }
 
     /// Makes a difference, all flows and groups of it and the mark at once, and waits until the tables have it, as the answer
-    /// to the commit says. A bundle takes no meters: new ones are there before it, old ones go after it.
+    /// to the commit says. A bundle takes no meters: new ones are there before it. Old ones go after it, and nobody waits for
+    /// that.
     ///
     /// # Errors
     /// The switch refuses a part of it, and is to be read.
     pub async fn apply(&mut self, difference: &Delta, mark: Mark) -> Result<(), SwitchError> {
-        let add = difference.add_meters.iter().cloned().map(MeterMod::Add);
-        let modify = difference.modify_meters.iter().cloned().map(MeterMod::Modify);
-        self.change_meters(add.chain(modify).collect()).await?;
         let items = || {
             let mut items = difference.items();
             items.push(BundleItem::Flow(FlowMod::Add(mark.flow())));
             items
         };
         let blamed = |error| SwitchError::Bundle { item: blame(&items(), &error), error };
-        self.bundle(items()).await.map_err(blamed)?;
-        self.change_meters(difference.delete_meters.iter().copied().map(MeterMod::Delete).collect()).await
-    }
-
-    async fn bundle(&mut self, items: Vec<BundleItem>) -> Result<(), BundleError> {
-        let shapes = items.iter().map(BundleItem::shape);
+        let add = difference.add_meters.iter().cloned().map(MeterMod::Add);
+        let meters: Vec<_> =
+            add.chain(difference.modify_meters.iter().cloned().map(MeterMod::Modify)).collect();
+        let bundle = items();
+        let shapes = meters.iter().map(MeterMod::shape).chain(bundle.iter().map(BundleItem::shape));
         let new: HashSet<_> = shapes.filter(|shape| !self.shapes.contains(shape)).collect();
         if new.is_empty() {
-            return self.connection.bundle_at_once(items).await;
+            // Which are written together.
+            let metered = self.change_meters(&meters);
+            let (metered, bundled) = tokio::join!(biased; metered, self.connection.bundle_at_once(bundle));
+            metered?;
+            bundled.map_err(blamed)?;
+        } else {
+            self.change_meters(&meters).await?;
+            self.connection.bundle(bundle).await.map_err(blamed)?;
+            self.remember(new);
         }
-        self.connection.bundle(items).await?;
+        let gone = difference.delete_meters.iter().copied().map(MeterMod::Delete).map(Message::MeterMod);
+        Ok(self.connection.post(&gone.collect::<Vec<_>>()).await?)
+    }
+
+    fn remember(&mut self, new: HashSet<Shape>) {
         if self.shapes.len() + new.len() > MOST_SHAPES {
             self.shapes.clear();
         }
         self.shapes.extend(new);
-        Ok(())
     }
 
-    async fn change_meters(&self, changes: Vec<MeterMod>) -> Result<(), SwitchError> {
+    async fn change_meters(&self, changes: &[MeterMod]) -> Result<(), SwitchError> {
         if changes.is_empty() {
             return Ok(());
         }

@@ -47,6 +47,14 @@ pub(crate) struct Mark {
 }
 
 impl Writer {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), error: None }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
     pub(crate) fn finish(self) -> Result<Vec<u8>, EncodeError> {
         match self.error {
             None => Ok(self.bytes),
