@@ -65,6 +65,19 @@ const SHARE: [(&str, &str); 6] = [
     ("changes_wire_vs_peer", "changes_wire_bytes"),
 ];
 
+/// How what a port costs grows with their number.
+const PORT_GROWTHS: [(&str, &str); 3] = [
+    ("cost_per_port_growth", "converge_seconds"),
+    ("floor_per_port_growth", "floor_seconds"),
+    ("cpu_per_port_growth", "cpu_seconds"),
+];
+
+/// How what a change costs grows with the number of ports.
+const CHANGE_GROWTHS: [(&str, &str); 2] = [
+    ("single_change_p50_growth", "single_change_p50_seconds"),
+    ("change_floor_p50_growth", "change_floor_p50_seconds"),
+];
+
 /// What is drawn: the file, the title, the figure and its unit.
 const CHARTS: [(&str, &str, &str, &str); 5] = [
     ("converge", "Until every host has the topology", "converge_seconds", "seconds"),
@@ -101,15 +114,10 @@ pub(crate) fn cells(all: &[Measured]) -> Figures {
         return cells;
     }
     let per_port = |measured: &Measured, figure| Some(measured.ours.get(figure)? / measured.ports as f64);
-    for (cell, figure) in
-        [("cost_per_port_growth", "converge_seconds"), ("cpu_per_port_growth", "cpu_seconds")]
-    {
+    for (cell, figure) in PORT_GROWTHS {
         cells.set_ratio(cell, per_port(last, figure), per_port(first, figure));
     }
-    for (cell, figure) in [
-        ("single_change_p50_growth", "single_change_p50_seconds"),
-        ("change_floor_p50_growth", "change_floor_p50_seconds"),
-    ] {
+    for (cell, figure) in CHANGE_GROWTHS {
         cells.set_ratio(cell, last.ours.get(figure), first.ours.get(figure));
     }
     cells
@@ -176,6 +184,7 @@ mod tests {
     fn growth_is_that_of_the_cost_of_a_port() {
         let cells = cells(&[measured(100, 1.0), measured(1000, 1.0), measured(10_000, 12.0)]);
         assert_eq!(cells.get("cost_per_port_growth"), Some(1.2));
+        assert_eq!(cells.get("floor_per_port_growth"), Some(0.1));
         assert_eq!(cells.get("judged_ports"), Some(1000.0));
     }
 
