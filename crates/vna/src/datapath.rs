@@ -31,6 +31,12 @@
 //! cache does not have, nothing of before the change is left or to come, and no pass need be waited for. Where others
 //! look up, too, what they found before the change may come into the cache after it was emptied: there the passes come
 //! first. Such are threads that poll ports (DPDK), and those that the kernel's datapath asks, if a switch has both kinds.
+//!
+//! # Between changes
+//! In each of its turns `ovs-vswitchd` looks up to ten times whether a conversation goes on (`run_connection` of Open vSwitch), and
+//! to begin one costs it more than to answer a question. So it is kept from one change to the next. Where the thread that takes
+//! changes also polls ports, packets pay for what it does in its turns: there the conversation ends once no change has come for a
+//! while. What the process was found to be is remembered, and not asked again.
 
 use std::convert::Infallible;
 use std::io::{Error, ErrorKind, Read, Write};
@@ -59,6 +65,9 @@ const APART: Duration = Duration::from_millis(5);
 /// Time after which a pass is begun again. It doubles each time, so that a large cache is not passed over in vain more
 /// often than it is waited for.
 const LONG_PASS: Duration = Duration::from_millis(60);
+
+/// How long a conversation is kept without a change where it costs packets time.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// How long the passes may take together.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -99,9 +108,53 @@ pub enum DatapathError {
 #[derive(Clone, Debug)]
 pub struct Datapath {
     rundir: PathBuf,
-    /// What nobody waits in. Kept from one change to the next: to accept a connection costs the switch more than to answer
-    /// a question.
-    idle: Arc<Mutex<Option<Conversation>>>,
+    idle: Arc<Mutex<Idle>>,
+}
+
+/// What there is between changes.
+#[derive(Debug, Default)]
+enum Idle {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// It is known whom to ask.
+    Known(Process),
+    /// A conversation in which nobody waits.
+    Open(Conversation),
+}
+
+impl Idle {
+    /// The conversation if there is one, and not with a process that is no more; or else what is known.
+    fn conversation(self) -> Result<Conversation, Option<Process>> {
+        match self {
+            Self::Unknown => Err(None),
+            Self::Known(process) => Err(Some(process)),
+            Self::Open(mut conversation) => match conversation.look() {
+                Ok(()) => Ok(conversation),
+                Err(_) => Err(None),
+            },
+        }
+    }
+}
+
+/// What an `ovs-vswitchd` was found to be.
+#[derive(Clone, Debug)]
+struct Process {
+    /// Its control socket, which has its number in its name.
+    socket: PathBuf,
+    /// Whether flows of the cache are taken for others.
+    takes_flows_for_others: bool,
+    /// Whether the kernel's datapath is there as well, for which other threads look up.
+    has_kernel: bool,
+    /// Whether threads of their own polled ports when the cache was last emptied.
+    has_pollers: bool,
+}
+
+impl Process {
+    /// Whether it is enough to empty the cache.
+    fn empties_alone(&self) -> bool {
+        self.takes_flows_for_others && !self.has_kernel && !self.has_pollers
+    }
 }
 
 /// Who begins the pass that is waited for.
@@ -122,11 +175,28 @@ impl Datapath {
     /// Says that a change of the tables is about to be sent: [`Datapath::follows`] will sooner be over.
     pub fn expect(&self) {
         let mut idle = self.idle();
-        if let Some(conversation) = idle.as_mut()
-            && !conversation.empties_alone()
+        if let Idle::Open(conversation) = &mut *idle
+            && !conversation.process.empties_alone()
             && conversation.ensure_asked().is_err()
         {
-            *idle = None;
+            *idle = Idle::Unknown;
+        }
+    }
+
+    /// Ends the conversation after a while, if it costs packets time, and goes on for ever. To be dropped when there is a
+    /// change.
+    pub async fn rest(&self) -> Infallible {
+        sleep(QUIET).await;
+        self.hang_up();
+        std::future::pending().await
+    }
+
+    fn hang_up(&self) {
+        let mut idle = self.idle();
+        if let Idle::Open(Conversation { process, .. }) = &*idle
+            && process.empties_alone()
+        {
+            *idle = Idle::Known(process.clone());
         }
     }
 
@@ -136,33 +206,31 @@ impl Datapath {
     /// # Errors
     /// It cannot be known.
     pub async fn follows(&self, switch: &Connection, sent: Option<Instant>) -> Result<(), DatapathError> {
-        let conversation = self.idle().take();
-        let conversation = timeout(LIMIT, self.catch_up(conversation, switch, sent))
+        let idle = std::mem::take(&mut *self.idle());
+        let conversation = timeout(LIMIT, self.catch_up(idle, switch, sent))
             .await
             .map_err(|_| DatapathError::TimedOut)??;
-        *self.idle() = Some(conversation);
+        *self.idle() = Idle::Open(conversation);
         Ok(())
     }
 
-    fn idle(&self) -> MutexGuard<'_, Option<Conversation>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn catch_up(
         &self,
-        idle: Option<Conversation>,
+        idle: Idle,
         switch: &Connection,
         sent: Option<Instant>,
     ) -> Result<Conversation, DatapathError> {
-        let usable = idle.and_then(|mut idle| idle.look().ok().map(|()| idle));
-        let mut conversation = match usable {
-            Some(conversation) => conversation,
-            // There was none, or it was with a process that is no more.
-            None => Conversation::begin(&self.rundir).await?,
+        let mut conversation = match idle.conversation() {
+            Ok(conversation) => conversation,
+            Err(known) => Conversation::begin(&self.rundir, known).await?,
         };
-        if conversation.empties_alone() {
+        if conversation.process.empties_alone() {
             conversation.purge().await?;
-            if conversation.empties_alone() {
+            if conversation.process.empties_alone() {
                 return Ok(conversation);
             }
         }
@@ -171,7 +239,7 @@ impl Datapath {
         conversation.pass(switch, if is_begun { Begun::Already } else { Begun::Now }).await?;
         conversation.ensure_asked()?;
         conversation.pass(switch, Begun::Now).await?;
-        if conversation.takes_flows_for_others {
+        if conversation.process.takes_flows_for_others {
             conversation.purge().await?;
         }
         Ok(conversation)
@@ -187,43 +255,34 @@ struct Conversation {
     inbound: Scanner,
     /// Since when the end of a pass is asked for that was not told of.
     asked: Option<Instant>,
-    /// Whether flows of the cache are taken for others.
-    takes_flows_for_others: bool,
-    /// Whether the kernel's datapath is there as well, for which other threads look up.
-    has_kernel: bool,
-    /// Whether threads of their own polled ports when the cache was last emptied.
-    has_pollers: bool,
+    process: Process,
 }
 
 impl Conversation {
-    /// Begins one.
-    async fn begin(rundir: &Path) -> Result<Self, DatapathError> {
-        let socket = UnixStream::connect(control::socket(rundir).await?).await?.into_std()?;
+    /// Begins one, and asks what the process is unless that is known of it.
+    async fn begin(rundir: &Path, known: Option<Process>) -> Result<Self, DatapathError> {
+        let path = control::socket(rundir).await?;
+        let socket = UnixStream::connect(&path).await?.into_std()?;
         let stream = UnixStream::from_std(socket.try_clone()?)?;
-        let mut conversation = Self {
-            stream,
-            socket,
-            inbound: Scanner::with_limit(LARGEST),
-            asked: None,
-            takes_flows_for_others: false,
-            has_kernel: false,
-            has_pollers: false,
-        };
-        let [version, datapaths] = conversation.ask(["version", "dpctl/dump-dps"]).await?;
-        conversation.takes_flows_for_others = takes_flows_for_others(&version, &datapaths);
-        conversation.has_kernel = datapaths.lines().any(is_kernel);
+        let known = known.filter(|known| known.socket == path);
+        let is_known = known.is_some();
+        let unknown =
+            Process { socket: path, takes_flows_for_others: false, has_kernel: false, has_pollers: false };
+        let process = known.unwrap_or(unknown);
+        let inbound = Scanner::with_limit(LARGEST);
+        let mut conversation = Self { stream, socket, inbound, asked: None, process };
+        if !is_known {
+            let [version, datapaths] = conversation.ask(["version", "dpctl/dump-dps"]).await?;
+            conversation.process.takes_flows_for_others = takes_flows_for_others(&version, &datapaths);
+            conversation.process.has_kernel = datapaths.lines().any(is_kernel);
+        }
         Ok(conversation)
-    }
-
-    /// Whether it is enough to empty the cache.
-    fn empties_alone(&self) -> bool {
-        self.takes_flows_for_others && !self.has_kernel && !self.has_pollers
     }
 
     /// Empties the cache, and looks who fills it.
     async fn purge(&mut self) -> Result<(), DatapathError> {
         let [_, pollers] = self.ask([PURGE, POLLERS]).await?;
-        self.has_pollers = pollers.contains("pmd thread");
+        self.process.has_pollers = pollers.contains("pmd thread");
         Ok(())
     }
 
@@ -375,14 +434,14 @@ mod tests {
             assert_eq!(answer(&end, &[DEBIAN, datapaths]), ["version", "dpctl/dump-dps"]);
             end
         });
-        let conversation = Conversation::begin(rundir.path()).await.expect("begun");
+        let conversation = Conversation::begin(rundir.path(), None).await.expect("begun");
         (conversation, end.await.expect("answered"))
     }
 
     #[tokio::test]
     async fn what_is_asked_and_not_answered_is_not_asked_again() {
         let (mut conversation, end) = begun("system@ovs-system\n").await;
-        assert!(!conversation.empties_alone());
+        assert!(!conversation.process.empties_alone());
         let asked = conversation.ensure_asked().expect("asked");
         assert_eq!(conversation.ensure_asked().expect("asked"), asked);
         assert_eq!(answer(&end, &[""]), [WAIT]);
@@ -395,7 +454,7 @@ mod tests {
     #[tokio::test]
     async fn a_cache_that_others_fill_is_not_only_emptied() {
         let (mut conversation, end) = begun("netdev@ovs-netdev\n").await;
-        assert!(conversation.empties_alone());
+        assert!(conversation.process.empties_alone());
         for (pollers, alone) in [
             ("Displaying last 60 seconds pmd usage %\n", true),
             ("Displaying last 60 seconds pmd usage %\npmd thread numa_id 0 core_id 1:\n", false),
@@ -404,15 +463,47 @@ mod tests {
             let (purged, asked) = tokio::join!(conversation.purge(), async { answer(&end, &["", pollers]) });
             purged.expect("emptied");
             assert_eq!(asked, [PURGE, POLLERS]);
-            assert_eq!(conversation.empties_alone(), alone, "{pollers}");
+            assert_eq!(conversation.process.empties_alone(), alone, "{pollers}");
         }
     }
 
     #[tokio::test]
     async fn beside_the_kernels_a_cache_is_not_only_emptied() {
         let (conversation, _end) = begun("system@ovs-system\nnetdev@ovs-netdev\n").await;
-        assert!(conversation.takes_flows_for_others);
-        assert!(!conversation.empties_alone());
+        assert!(conversation.process.takes_flows_for_others);
+        assert!(!conversation.process.empties_alone());
+    }
+
+    #[tokio::test]
+    async fn a_conversation_that_costs_packets_time_ends_and_begins_again_without_questions() {
+        let (rundir, listener) = process();
+        let datapath = Datapath::new(rundir.path().to_owned());
+        let (conversation, _end) = begun("netdev@ovs-netdev\n").await;
+        *datapath.idle() = Idle::Open(conversation);
+        datapath.hang_up();
+        let Idle::Known(known) = std::mem::take(&mut *datapath.idle()) else { panic!("it goes on") };
+        let known = Process { socket: rundir.path().join("ovs-vswitchd.7.ctl"), ..known };
+        // Nobody answers here.
+        let again = Conversation::begin(rundir.path(), Some(known)).await.expect("begun");
+        assert!(again.process.empties_alone());
+        drop(listener);
+        let (conversation, _end) = begun("system@ovs-system\n").await;
+        *datapath.idle() = Idle::Open(conversation);
+        datapath.hang_up();
+        assert!(matches!(*datapath.idle(), Idle::Open(_)));
+    }
+
+    #[tokio::test]
+    async fn another_process_is_asked_what_it_is() {
+        let (conversation, _end) = begun("netdev@ovs-netdev\n").await;
+        let (rundir, listener) = process();
+        let end = spawn_blocking(move || {
+            let (end, _) = listener.accept().expect("a connection");
+            answer(&end, &[DEBIAN, "system@ovs-system\n"])
+        });
+        let other = Conversation::begin(rundir.path(), Some(conversation.process)).await.expect("begun");
+        assert_eq!(end.await.expect("answered"), ["version", "dpctl/dump-dps"]);
+        assert!(!other.process.empties_alone());
     }
 
     #[tokio::test]
@@ -444,6 +535,6 @@ mod tests {
         let (rundir, _listener) = process();
         let datapath = Datapath::new(rundir.path().to_owned());
         datapath.expect();
-        assert!(datapath.idle().is_none());
+        assert!(matches!(*datapath.idle(), Idle::Unknown));
     }
 }

@@ -279,7 +279,14 @@ async fn realize(
     realized: watch::Sender<Option<Arc<Replica>>>,
 ) {
     let mut followed = None;
-    while installed.changed().await.is_ok() {
+    loop {
+        let changed = tokio::select! {
+            changed = installed.changed() => changed,
+            never = datapath.rest() => match never {},
+        };
+        if changed.is_err() {
+            return;
+        }
         let Some(Installed { replica, switch, tables, sent }) = installed.borrow_and_update().clone() else {
             continue;
         };
