@@ -138,7 +138,7 @@ impl Idle {
 }
 
 /// What an `ovs-vswitchd` was found to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Process {
     /// Its control socket, which has its number in its name.
     socket: PathBuf,
@@ -266,9 +266,7 @@ impl Conversation {
         let stream = UnixStream::from_std(socket.try_clone()?)?;
         let known = known.filter(|known| known.socket == path);
         let is_known = known.is_some();
-        let unknown =
-            Process { socket: path, takes_flows_for_others: false, has_kernel: false, has_pollers: false };
-        let process = known.unwrap_or(unknown);
+        let process = known.unwrap_or_else(|| Process { socket: path, ..Process::default() });
         let inbound = Scanner::with_limit(LARGEST);
         let mut conversation = Self { stream, socket, inbound, asked: None, process };
         if !is_known {

@@ -3,8 +3,9 @@
 //! # Whole or not at all
 //! A switch that refuses one item of a bundle commits the others when it is told to. So it is waited for before it is, unless
 //! it has taken the like of every item on this connection, and of every meter: then meters, items and commit are written
-//! together, and the switch wakes up once for them. What it may still refuse is a flow of a group or meter that somebody else
-//! has taken away, and with it the flows that used it: such a switch is read anew, as after every refusal.
+//! together, and the switch wakes up once for them. What it may still refuse is a meter for which it has no more room, and a flow
+//! of a group or meter that is not there, as when somebody else has taken it away and with it the flows that used it: such a
+//! switch is read anew, as after every refusal.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -218,7 +219,7 @@ impl Switch {
         let shapes = meters.iter().map(MeterMod::shape).chain(bundle.iter().map(BundleItem::shape));
         let new: HashSet<_> = shapes.filter(|shape| !self.shapes.contains(shape)).collect();
         if new.is_empty() {
-            // Which are written together.
+            // Written together, the meters first.
             let metered = self.change_meters(&meters);
             let (metered, bundled) = tokio::join!(biased; metered, self.connection.bundle_at_once(bundle));
             metered?;
