@@ -1,15 +1,16 @@
 //! Nothing of a lab outlives it, however it ends, and labs do not disturb each other.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lab::{Guest, GuestSpec, Lab, MacAddr, Result, wait_until};
+use lab::{Guest, GuestSpec, Lab, MacAddr, Process, Result, wait_until};
 
 /// Time that the kernel gets to end what was killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,31 +28,67 @@ fn small_lab(mac: MacAddr) -> Result<(Lab, Guest, Guest)> {
     Ok((lab, one, two))
 }
 
-/// The namespaces of a lab, as the kernel names them: `net:[4026532301]`.
-fn namespaces(lab: &Lab, guests: &[&Guest]) -> Vec<String> {
+/// Where the namespaces of a lab are found while `probes`, a process in each guest, run.
+fn namespaces(lab: &Lab, probes: &[Process]) -> Vec<String> {
     let first = ["pid", "mnt", "net"].map(|kind| format!("/proc/{}/ns/{kind}", lab.pid()));
-    let probes =
-        guests.iter().map(|guest| guest.spawn("sleep", ["sleep", "1000"]).expect("a process in a guest"));
-    let probes: Vec<_> = probes.collect();
     let of_guests = probes.iter().map(|probe| format!("/proc/{}/ns/net", probe.pid()));
-    first.into_iter().chain(of_guests).map(|link| read_link(link).expect("a namespace")).collect()
+    first.into_iter().chain(of_guests).collect()
+}
+
+fn probes(guests: &[&Guest]) -> Vec<Process> {
+    guests
+        .iter()
+        .map(|guest| guest.spawn("sleep", ["sleep", "1000"]).expect("a process in a guest"))
+        .collect()
+}
+
+/// The namespaces of a lab that runs.
+fn watched(lab: &Lab, guests: &[&Guest]) -> Vec<Watched> {
+    Watched::all(&namespaces(lab, &probes(guests)))
+}
+
+/// A namespace, which is not freed while it is watched: the kernel gives the number of one that is gone to the next that
+/// anybody makes.
+struct Watched {
+    /// As the kernel names it: `net:[4026532301]`.
+    name: String,
+    file: File,
+}
+
+impl Watched {
+    fn all(links: &[String]) -> Vec<Self> {
+        let watch = |link: &String| {
+            let file = File::open(link).expect("a namespace");
+            // Of the file, not of the link: whose process ended in between may have another by now.
+            Self { name: read_link(file_of_this_process(&file)).expect("a namespace"), file }
+        };
+        links.iter().map(watch).collect()
+    }
+}
+
+fn file_of_this_process(file: &File) -> PathBuf {
+    Path::new("/proc/self/fd").join(file.as_raw_fd().to_string())
 }
 
 fn read_link(path: impl AsRef<Path>) -> Option<String> {
     Some(fs::read_link(path).ok()?.to_string_lossy().into_owned())
 }
 
-/// Whatever still holds one of the namespaces: a process in it, or an open file of this process.
-fn holders(namespaces: &[String]) -> Vec<String> {
+/// Whatever else still holds one of the namespaces: a process in it, or an open file of this process.
+fn holders(namespaces: &[Watched]) -> Vec<String> {
+    let own: Vec<_> = namespaces.iter().map(|watched| file_of_this_process(&watched.file)).collect();
     let processes = fs::read_dir("/proc").expect("proc").flatten().map(|entry| entry.path());
     let links = processes.flat_map(|process| ["pid", "mnt", "net"].map(|kind| process.join("ns").join(kind)));
     let files = fs::read_dir("/proc/self/fd").expect("proc").flatten().map(|entry| entry.path());
-    let holds = |path: &std::path::PathBuf| read_link(path).is_some_and(|link| namespaces.contains(&link));
+    let holds = |path: &PathBuf| {
+        let held = read_link(path);
+        !own.contains(path) && namespaces.iter().any(|watched| held.as_ref() == Some(&watched.name))
+    };
     links.chain(files).filter(holds).map(|path| path.display().to_string()).collect()
 }
 
 #[track_caller]
-fn check_nothing_left(namespaces: &[String]) {
+fn check_nothing_left(namespaces: &[Watched]) {
     let gone = wait_until("the lab to be gone", PATIENCE, || match holders(namespaces) {
         left if left.is_empty() => Ok(()),
         left => Err(left.join("\n")),
@@ -62,7 +99,7 @@ fn check_nothing_left(namespaces: &[String]) {
 #[test]
 fn nothing_is_left_when_a_lab_is_dropped() -> Result<()> {
     let (lab, one, two) = small_lab(MacAddr([2, 0, 0, 0, 0, 1]))?;
-    let names = namespaces(&lab, &[&one, &two]);
+    let names = watched(&lab, &[&one, &two]);
     assert!(!holders(&names).is_empty());
     let pinging = two.start_ping([10, 0, 0, 1].into(), Duration::from_millis(50))?;
     // Guests that outlive their lab keep nothing running.
@@ -81,7 +118,7 @@ fn nothing_is_left_after_a_panic() {
     let mut names = Vec::new();
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let (lab, one, two) = small_lab(MacAddr([2, 0, 0, 0, 0, 1])).expect("a lab");
-        names = namespaces(&lab, &[&one, &two]);
+        names = watched(&lab, &[&one, &two]);
         panic!("as a failed assertion would");
     }));
     assert!(ended.is_err());
@@ -105,8 +142,8 @@ fn nothing_is_left_when_the_owner_is_killed() -> Result<()> {
         .map_while(|line| line.ok())
         .find(|line| line.contains("lab:"))
         .expect("an announcement");
-    let names = line.split_once("lab:").map_or("", |(_, names)| names).split_whitespace().map(str::to_owned);
-    let names: Vec<String> = names.collect();
+    let links = line.split_once("lab:").map_or("", |(_, links)| links).split_whitespace().map(str::to_owned);
+    let names = Watched::all(&links.collect::<Vec<_>>());
     assert!(!holders(&names).is_empty());
     owner.kill().expect("an owner that runs");
     owner.wait().expect("an owner that was killed");
@@ -117,7 +154,8 @@ fn nothing_is_left_when_the_owner_is_killed() -> Result<()> {
 fn own_a_lab_until_killed() -> Result<()> {
     let (lab, one, two) = small_lab(MacAddr([2, 0, 0, 0, 0, 1]))?;
     let _pinging = one.start_ping([10, 0, 0, 2].into(), Duration::from_millis(50))?;
-    println!("lab: {}", namespaces(&lab, &[&one, &two]).join(" "));
+    let probes = probes(&[&one, &two]);
+    println!("lab: {}", namespaces(&lab, &probes).join(" "));
     io::stdout().flush().expect("a reader");
     // Blocks: whoever started this program writes nothing.
     let _ = io::stdin().read(&mut [0]);
