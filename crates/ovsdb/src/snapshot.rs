@@ -14,14 +14,55 @@ use imbl::OrdMap;
 
 use crate::monitor::{RowUpdate, TableUpdates};
 use crate::schema::DatabaseSchema;
-use crate::value::{Datum, Row, Uuid};
+use crate::value::{Atom, Datum, Row, Uuid};
 
 /// The monitored rows of a database, as of one transaction. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     schema: Arc<DatabaseSchema>,
-    tables: OrdMap<Arc<str>, OrdMap<Uuid, Arc<Row>>>,
+    tables: OrdMap<Arc<str>, Table>,
     transaction: Option<Uuid>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Table {
+    rows: OrdMap<Uuid, Arc<Row>>,
+    /// The rows that have a `name`, by it. The tables of `Open_vSwitch` that have such a column have an index on it.
+    named: OrdMap<Arc<str>, Uuid>,
+}
+
+impl Table {
+    fn put(&mut self, uuid: Uuid, row: Arc<Row>) {
+        let name = name(&row).cloned();
+        let before = self.rows.insert(uuid, row);
+        if before.as_ref().and_then(|row| self::name(row)) != name.as_ref() {
+            self.forget_name(uuid, before.as_deref());
+            self.named.extend(name.map(|name| (name, uuid)));
+        }
+    }
+
+    /// Takes a row away, if it is there.
+    fn remove(&mut self, uuid: Uuid) -> Option<Arc<Row>> {
+        let row = self.rows.remove(&uuid)?;
+        self.forget_name(uuid, Some(&row));
+        Some(row)
+    }
+
+    /// Another row of the same transaction may have taken the name already.
+    fn forget_name(&mut self, uuid: Uuid, row: Option<&Row>) {
+        if let Some(name) = row.and_then(name)
+            && self.named.get(name) == Some(&uuid)
+        {
+            self.named.remove(name);
+        }
+    }
+}
+
+fn name(row: &Row) -> Option<&Arc<str>> {
+    match row.get("name")?.scalar()? {
+        Atom::String(name) => Some(name),
+        _ => None,
+    }
 }
 
 /// An update does not fit the rows it is about: the replica has missed something.
@@ -66,19 +107,39 @@ impl Snapshot {
 
     /// The rows of a table, by UUID. None for a table that is not monitored.
     pub fn rows(&self, table: &str) -> impl Iterator<Item = (Uuid, &Arc<Row>)> {
-        self.tables.get(table).into_iter().flatten().map(|(uuid, row)| (*uuid, row))
+        let rows = self.tables.get(table).into_iter().flat_map(|table| &table.rows);
+        rows.map(|(uuid, row)| (*uuid, row))
     }
 
     /// One row.
     #[must_use]
     pub fn row(&self, table: &str, uuid: Uuid) -> Option<&Arc<Row>> {
-        self.tables.get(table)?.get(&uuid)
+        self.tables.get(table)?.rows.get(&uuid)
+    }
+
+    /// The row whose column `name` is this.
+    #[must_use]
+    pub fn row_named(&self, table: &str, name: &str) -> Option<(Uuid, &Arc<Row>)> {
+        let table = self.tables.get(table)?;
+        table.rows.get_key_value(table.named.get(name)?).map(|(uuid, row)| (*uuid, row))
+    }
+
+    /// The rows that a column of one row refers to. None where there is no such row or column.
+    pub fn references(&self, table: &str, uuid: Uuid, column: &str) -> impl Iterator<Item = Uuid> {
+        let elements = match self.row(table, uuid).and_then(|row| row.get(column)) {
+            Some(Datum::Set(elements)) => Some(elements),
+            _ => None,
+        };
+        elements.into_iter().flatten().filter_map(|element| match element {
+            Atom::Uuid(uuid) => Some(*uuid),
+            _ => None,
+        })
     }
 
     /// How many rows a table has.
     #[must_use]
     pub fn count(&self, table: &str) -> usize {
-        self.tables.get(table).map_or(0, OrdMap::len)
+        self.tables.get(table).map_or(0, |table| table.rows.len())
     }
 
     /// Takes an update in.
@@ -101,17 +162,17 @@ impl Snapshot {
     fn apply_row(&mut self, table: Arc<str>, uuid: Uuid, update: RowUpdate) -> Result<(), InconsistentError> {
         let rows = self.tables.entry(table.clone()).or_default();
         match update {
-            RowUpdate::Present(row) => {
-                rows.insert(uuid, Arc::new(row));
-            }
+            RowUpdate::Present(row) => rows.put(uuid, Arc::new(row)),
             RowUpdate::Gone => {
-                rows.remove(&uuid).ok_or(InconsistentError::UnknownRow { table, uuid })?;
+                rows.remove(uuid).ok_or(InconsistentError::UnknownRow { table, uuid })?;
             }
             RowUpdate::Changed(changes) => {
-                let Some(row) = rows.get_mut(&uuid) else {
+                let Some(row) = rows.rows.get(&uuid) else {
                     return Err(InconsistentError::UnknownRow { table, uuid });
                 };
-                change_row(Arc::make_mut(row), &changes, &table, &self.schema)?;
+                let mut row = Row::clone(row);
+                change_row(&mut row, &changes, &table, &self.schema)?;
+                rows.put(uuid, Arc::new(row));
             }
         }
         Ok(())
@@ -239,6 +300,33 @@ mod tests {
     #[test]
     fn rows_go_away() {
         check(&[json!({"initial": {}}), json!({"delete": null})], Ok(None));
+    }
+
+    #[test]
+    fn a_row_is_found_by_its_name_whatever_the_order_within_a_transaction() {
+        let schema = json!({"name": "d", "version": "1.0.0", "tables": {"t": {"columns": {
+            "name": {"type": {"key": "string", "min": 0, "max": 1}},
+        }}}});
+        let schema = Arc::new(DatabaseSchema::from_json(&schema).expect("the test's own schema"));
+        let mut snapshot = Snapshot::empty(schema.clone());
+        let (named, gone) = (|name: &str| RowUpdate::Present(Row::new().with("name", name)), RowUpdate::Gone);
+        let renamed = |name: &str| RowUpdate::Changed(Row::new().with("name", name));
+        let mut check = |updates: &[(u128, RowUpdate)], expected: [Option<u128>; 2]| {
+            let rows =
+                updates.iter().map(|(row, update)| ("t".into(), Uuid::from_u128(*row), update.clone()));
+            let update = TableUpdates { rows: rows.collect(), transaction: None };
+            snapshot.apply(update).expect("an update that fits");
+            let found = ["a", "b"].map(|name| snapshot.row_named("t", name).map(|(uuid, _)| uuid));
+            assert_eq!(found, expected.map(|row| row.map(Uuid::from_u128)), "{updates:?}");
+        };
+        check(&[(1, named("a"))], [Some(1), None]);
+        check(&[(2, named("a")), (1, gone.clone())], [Some(2), None]);
+        check(&[(2, gone.clone()), (3, named("a"))], [Some(3), None]);
+        check(&[(4, named("b"))], [Some(3), Some(4)]);
+        check(&[(3, renamed("b")), (4, renamed("a"))], [Some(4), Some(3)]);
+        check(&[(3, RowUpdate::Changed(Row::new()))], [Some(4), Some(3)]);
+        check(&[(3, RowUpdate::Present(Row::new()))], [Some(4), None]);
+        check(&[(4, gone)], [None, None]);
     }
 
     #[test]

@@ -300,7 +300,7 @@ impl Agent {
 
     fn speak(&mut self, host: &Host, network: &mut Network, random: &mut Random) -> bool {
         let registration = self.view.dpid.map(|dpid| host.registration(dpid));
-        let mut ports = self.view.seen();
+        let mut ports: Vec<_> = self.view.seen().into_iter().map(Arc::unwrap_or_clone).collect();
         let Some(link) = self.link.as_mut().filter(|link| link.is_welcome) else { return false };
         if self.mutant == Some(Mutant::ClaimKept) {
             let gone = self.kept.iter().filter(|kept| !ports.iter().any(|port| port.name == kept.name));

@@ -211,7 +211,8 @@ fn implied(host: &Host, topology: &Topology) -> BTreeMap<InterfaceId, Claim> {
             None => named(topology, &port.name, host, datapath),
         };
         if let Some(interface) = interface {
-            let (datapath_uuid, port_name, instance) = (datapath.clone(), port.name, port.instance);
+            let (port_name, instance) = (port.name.clone(), port.instance.clone());
+            let datapath_uuid = datapath.clone();
             claims.entry(interface.uuid.clone()).or_insert(Claim { datapath_uuid, port_name, instance });
         }
     }

@@ -110,7 +110,7 @@ impl Host {
             asks: false,
         };
         let number = is_ready.then_some(number);
-        self.database.ports.insert(name.to_owned(), HostPort { seen, number });
+        self.database.ports.insert(name.to_owned(), HostPort { seen: seen.into(), number });
     }
 
     /// The switch gives every port its number.

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use store::Store;
 use topology::Revision;
 use topology::interface::InterfaceMode;
+use vna::host::HostPort;
 use vnmgr::plan::Task;
 
 use crate::agent::{Agent, Deed};
@@ -442,10 +443,9 @@ impl World {
         });
         let Some(id) = random.pick(free.map(|of| of.uuid.clone())) else { return Ok(()) };
         let to = random.below(self.hosts.len());
-        self.hosts[to]
-            .database
-            .ports
-            .retain(|_, port| port.seen.iface_id.as_deref() != Some(id.to_string().as_str()));
+        let ports = &mut self.hosts[to].database.ports;
+        let named = |port: &HostPort| port.seen.iface_id.as_deref() == Some(id.to_string().as_str());
+        *ports = std::mem::take(ports).into_iter().filter(|(_, port)| !named(port)).collect();
         self.hosts[to].plug("moved", Some(id.to_string()), true);
         self.tell(|_| format!("h{}: plugs {id}, which is to live there", to + 1));
         self.settle(random)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ovsdb::vswitch::{self, EnsureError, Interface};
+use ovsdb::vswitch::{self, EnsureError, Interface, TypedRow};
 use ovsdb::{Operation, Snapshot};
 use tokio::sync::watch;
 use topology::NodeId;
@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::host::{self, HostView, Wanted};
 use crate::monitors;
+use crate::reader::Reader;
 use crate::settings::Settings;
 
 /// How long the switch may take for what the database asks of it.
@@ -28,19 +29,20 @@ pub async fn keep(
     host: watch::Sender<Arc<HostView>>,
 ) {
     let mut views = database.watch();
+    let mut reader = Reader::default();
     loop {
         let view = views.borrow_and_update().clone();
         let wanted = ports.borrow_and_update().clone();
         if let Some(snapshot) = &view.snapshot {
-            let shown = HostView::of(snapshot, &settings.bridge);
+            let shown = reader.read(snapshot, &settings.bridge);
             host.send_if_modified(|old| {
-                let is_new = **old != shown;
+                let is_new = **old != *shown;
                 if is_new {
-                    *old = Arc::new(shown);
+                    *old = Arc::new(shown.clone());
                 }
                 is_new
             });
-            let repaired = match repair(snapshot, &settings, &node, &wanted) {
+            let repaired = match repair(snapshot, shown, &settings, &node, &wanted) {
                 Ok(None) => Ok(()),
                 Ok(Some(operations)) if view.client.is_some() => {
                     info!(bridge = settings.bridge, operations = operations.len(), "changing the bridge");
@@ -66,6 +68,7 @@ pub async fn keep(
 /// The next operations towards what is wanted, bridge first.
 fn repair(
     snapshot: &Snapshot,
+    shown: &HostView,
     settings: &Settings,
     node: &NodeId,
     wanted: &Wanted,
@@ -78,7 +81,7 @@ fn repair(
     let monitor = |(of, path): (&_, &_)| monitors::port(&settings.bridge, *of, *path, wanted.passage);
     let mut changes = Vec::new();
     for port in tunnels.chain(wanted.monitors.iter().map(monitor)) {
-        let is_new = Interface::named(snapshot, &port.name)?.is_none();
+        let is_new = snapshot.row_named(Interface::TABLE, &port.name).is_none();
         let port = vswitch::ensure_port(snapshot, &port)?;
         if is_new && port.is_some() {
             return Ok(port);
@@ -89,8 +92,8 @@ fn repair(
     if !changes.is_empty() {
         return Ok(Some(changes));
     }
-    for name in host::stale_ports(snapshot, &settings.bridge, wanted) {
-        let port = vswitch::remove_port(snapshot, &settings.bridge, &name)?;
+    for name in shown.stale_ports(wanted) {
+        let port = vswitch::remove_port(snapshot, &settings.bridge, name)?;
         if port.is_some() {
             return Ok(port);
         }

@@ -100,6 +100,7 @@ fn senders(topology: &Topology, domain: &DomainId, leg: &Interface) -> Vec<Sende
 
 #[cfg(test)]
 mod tests {
+    use imbl::OrdSet;
     use openflow::OfPort;
     use serde_json::json;
     use topology::binding::{SeenPort, SeenPorts};
@@ -158,7 +159,8 @@ mod tests {
 
     /// What the switch of the second gateway shows, if the first is watched.
     fn view(first: Option<bool>) -> HostView {
-        let ports = [("nic".to_owned(), HostPort { seen: nic(1), number: Some(OfPort(1)) })].into();
+        let port = HostPort { seen: nic(1).into(), number: Some(OfPort(1)) };
+        let ports = [("nic".to_owned(), port)].into_iter().collect();
         let monitor = |is_alive| (HostKey(1), Monitor { port: OfPort(9), is_alive });
         HostView { ports, monitors: first.map(monitor).into_iter().collect(), ..HostView::default() }
     }
@@ -201,7 +203,7 @@ mod tests {
     #[test]
     fn a_gateway_without_carrier_announces_nothing_and_yields_only_to_another() {
         let (mut topology, now) = (topology(), Instant::now());
-        let dark = HostView { dark: ["nic".to_owned()].into(), ..view(Some(false)) };
+        let dark = HostView { dark: OrdSet::unit("nic".to_owned()), ..view(Some(false)) };
         let check = |topology: &Topology, host: &HostView, yields, announcements: usize| {
             let mut gateways = Gateways::default();
             let announced = gateways.turn(topology, &datapath(1), host, now).len();

@@ -1,14 +1,16 @@
 //! What the host's switch shows, read from its database, and what follows from it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dataplane::Local;
+use imbl::{OrdMap, OrdSet};
 use openflow::OfPort;
 use ovsdb::Snapshot;
-use ovsdb::vswitch::{self, Bridge, BridgeSpec, Interface, LinkState, PortSpec};
+use ovsdb::vswitch::{Bridge, BridgeSpec, PortSpec};
 use sha2::{Digest, Sha256};
 use sync::Replica;
-use topology::binding::{LOCAL_PORT, SeenPort};
+use topology::binding::SeenPort;
 use topology::datapath::Encapsulation;
 use topology::host_pair::HostPair;
 use topology::id::Id;
@@ -19,75 +21,58 @@ use crate::monitors::{self, Flows, Monitor, Passage};
 use crate::settings::Settings;
 
 /// Marks the tunnel ports that an agent has made, by encapsulation.
-const TUNNEL_MARK: &str = "openvnet-tunnel";
+pub(crate) const TUNNEL_MARK: &str = "openvnet-tunnel";
 
 /// A port of the bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
     /// What the manager is told of it.
-    pub seen: SeenPort,
+    pub seen: Arc<SeenPort>,
     /// Its number; `None` until the switch has made the port, or if it could not.
     pub number: Option<OfPort>,
 }
 
-/// The bridge as the database shows it.
+/// The bridge as the database shows it. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostView {
     /// Its datapath id, once the switch has made it.
     pub dpid: Option<Dpid>,
     /// Ports that are no tunnels, by name.
-    pub ports: BTreeMap<String, HostPort>,
+    pub ports: OrdMap<String, HostPort>,
     /// Tunnel ports that are ready.
     pub tunnels: BTreeMap<Encapsulation, OfPort>,
     /// Monitors that are ready, by the host they watch.
     pub monitors: BTreeMap<HostKey, Monitor>,
     /// Names of the ports that have no carrier.
-    pub dark: BTreeSet<String>,
+    pub dark: OrdSet<String>,
+    /// Ports that an agent has made, by name, whether or not they are ready.
+    pub made: BTreeMap<String, Made>,
+}
+
+/// What an agent has made a port for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// To send with an encapsulation; `None` if it is one that this version does not know.
+    Tunnel(Option<Encapsulation>),
+    /// To watch a host.
+    Monitor(HostKey),
 }
 
 impl HostView {
-    /// Reads the bridge. Rows that do not read are passed over: they are no ports of ours.
-    pub fn of(snapshot: &Snapshot, bridge: &str) -> Self {
-        let Ok(Some(bridge)) = Bridge::named(snapshot, bridge) else { return Self::default() };
-        let mut view = Self { dpid: bridge.datapath_id.map(|id| Dpid(id.0)), ..Self::default() };
-        for interface in interfaces(snapshot, &bridge) {
-            view.add(&bridge, &interface);
-        }
-        view
-    }
-
-    fn add(&mut self, bridge: &Bridge, interface: &Interface) {
-        let number = interface.ofport.map(|port| OfPort(u32::from(port.0)));
-        let number = if interface.name == bridge.name { Some(OfPort::LOCAL) } else { number };
-        if let Some(mark) = interface.external_ids.get(TUNNEL_MARK) {
-            if let (Ok(encapsulation), Some(number)) = (mark.parse(), number) {
-                self.tunnels.insert(encapsulation, number);
-            }
-            return;
-        }
-        if let Some(host) = monitors::of_interface(interface) {
-            let monitor = number.map(|port| (host, monitors::state(interface, port)));
-            self.monitors.extend(monitor);
-            return;
-        }
-        let name = if number == Some(OfPort::LOCAL) { LOCAL_PORT.to_owned() } else { interface.name.clone() };
-        let seen = SeenPort {
-            name: name.clone(),
-            instance: interface.uuid.to_string(),
-            iface_id: interface.external_ids.get("iface-id").cloned(),
-            error: interface.error.clone(),
-            asks: false,
-        };
-        if interface.link_state == Some(LinkState::Down) {
-            self.dark.insert(name.clone());
-        }
-        self.ports.insert(name, HostPort { seen, number });
-    }
-
     /// What the manager is told: ports that the switch has made, or has failed to make.
-    pub fn seen(&self) -> Vec<SeenPort> {
+    pub fn seen(&self) -> Vec<Arc<SeenPort>> {
         let settled = |port: &&HostPort| port.number.is_some() || port.seen.error.is_some();
         self.ports.values().filter(settled).map(|port| port.seen.clone()).collect()
+    }
+
+    /// Names of the ports that an agent has made and nobody wants any more.
+    pub fn stale_ports(&self, wanted: &Wanted) -> Vec<&str> {
+        let Tunnels::Exactly(tunnels) = &wanted.tunnels else { return Vec::new() };
+        let is_stale = |made: &Made| match made {
+            Made::Tunnel(encapsulation) => encapsulation.is_none_or(|of| !tunnels.contains(&of)),
+            Made::Monitor(host) => !wanted.monitors.contains_key(host),
+        };
+        self.made.iter().filter(|(_, made)| is_stale(made)).map(|(name, _)| name.as_str()).collect()
     }
 
     /// Whether every tunnel port is there that this host and its peers send with. Without one, the tables are as
@@ -159,13 +144,6 @@ impl HostView {
         let by_iface_id = || self.ports.values().find(names);
         very.or_else(by_iface_id).or(of_name)
     }
-}
-
-fn interfaces(snapshot: &Snapshot, bridge: &Bridge) -> Vec<Interface> {
-    let ports =
-        bridge.ports.iter().filter_map(|id| vswitch::row::<vswitch::Port>(snapshot, *id).ok().flatten());
-    let interfaces = ports.flat_map(|port| port.interfaces);
-    interfaces.filter_map(|id| vswitch::row::<Interface>(snapshot, id).ok().flatten()).collect()
 }
 
 /// The bridge as the agent wants it. What an operator has chosen by hand stays.
@@ -293,15 +271,4 @@ pub fn tunnel_port(bridge: &str, encapsulation: Encapsulation) -> PortSpec {
         bfd: BTreeMap::new(),
         external_ids: BTreeMap::from([option(TUNNEL_MARK, &encapsulation.to_string())]),
     }
-}
-
-/// Names of ports on the bridge that an agent has made and nobody wants any more.
-pub fn stale_ports(snapshot: &Snapshot, bridge: &str, wanted: &Wanted) -> Vec<String> {
-    let Tunnels::Exactly(tunnels) = &wanted.tunnels else { return Vec::new() };
-    let Ok(Some(bridge)) = Bridge::named(snapshot, bridge) else { return Vec::new() };
-    let stale = |interface: &Interface| match interface.external_ids.get(TUNNEL_MARK) {
-        Some(mark) => mark.parse().map_or(true, |encapsulation| !tunnels.contains(&encapsulation)),
-        None => monitors::of_interface(interface).is_some_and(|host| !wanted.monitors.contains_key(&host)),
-    };
-    interfaces(snapshot, &bridge).into_iter().filter(stale).map(|interface| interface.name).collect()
 }

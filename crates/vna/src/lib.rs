@@ -39,6 +39,7 @@ pub mod metrics;
 pub mod monitors;
 pub mod neighbours;
 pub mod questions;
+pub mod reader;
 pub mod reconciler;
 pub mod settings;
 pub mod status;
@@ -205,7 +206,7 @@ async fn synchronize(
             None => tokio::time::sleep(UNDERLAY_PAUSE).await,
         }
     };
-    ports_out.send_replace(Some(first.seen()));
+    ports_out.send_replace(Some(first.seen().into_iter().map(Arc::unwrap_or_clone).collect()));
     let (registration_out, registration_in) = watch::channel(registration);
     let managers = settings.managers.iter().filter_map(|manager| manager.parse().ok()).collect();
     let inputs = Inputs { registration: registration_in, ports, realized, questions: asked };
@@ -239,7 +240,7 @@ async fn synchronize(
             _ = look.tick() => look_up_mtus(&settings, &mut mtus).await,
         }
         let view = host.borrow_and_update().clone();
-        let mut seen = view.seen();
+        let mut seen: Vec<_> = view.seen().into_iter().map(Arc::unwrap_or_clone).collect();
         asking.borrow_and_update().show(&mut seen, Instant::now());
         let seen = Some(seen);
         ports_out.send_if_modified(|old| std::mem::replace(old, seen.clone()) != seen);

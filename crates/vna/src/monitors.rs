@@ -19,7 +19,7 @@ use topology::datapath::Encapsulation;
 use topology::{DatapathId, HostKey, Topology};
 
 /// Marks the ports that an agent has made, by the key of the host.
-const MARK: &str = "openvnet-monitor";
+pub(crate) const MARK: &str = "openvnet-monitor";
 
 /// The key of the tunnels: domains have others.
 const KEY: &str = "0";

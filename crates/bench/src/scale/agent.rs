@@ -89,7 +89,7 @@ impl Running {
         let (asked, questions) = mpsc::channel(QUESTIONS);
         let inputs = Inputs {
             registration: watch::channel(registration).1,
-            ports: watch::channel(Some(view.seen())).1,
+            ports: watch::channel(Some(view.seen().into_iter().map(Arc::unwrap_or_clone).collect())).1,
             realized,
             questions: asked,
         };
@@ -186,7 +186,7 @@ fn view(host: usize, ports: &[String]) -> HostView {
             error: None,
             asks: false,
         };
-        (seen.name.clone(), HostPort { seen, number: Some(OfPort(number)) })
+        (seen.name.clone(), HostPort { seen: seen.into(), number: Some(OfPort(number)) })
     };
     HostView {
         dpid: Some(dpid(host)),

@@ -7,7 +7,7 @@ use ovsdb::scan::Scanner;
 use ovsdb::vswitch::{self, Bridge, BridgeSpec, Interface, OpenVswitch, Port, TypedRow};
 use ovsdb::{DatabaseSchema, Snapshot, TableUpdates};
 use serde_json::{Value, json};
-use vna::host::HostView;
+use vna::reader::Reader;
 
 use crate::memory::Limit;
 use crate::target::{Target, as_it_is};
@@ -143,6 +143,7 @@ fn initial() -> &'static Snapshot {
 
 fn run(stream: &[u8]) -> bool {
     let (mut scanner, mut snapshot) = (Scanner::default(), initial().clone());
+    let mut reader = Reader::default();
     let (mut rest, mut understood) = (stream, false);
     for size in PIECES.into_iter().cycle() {
         let (piece, after) = rest.split_at(size.min(rest.len()));
@@ -150,7 +151,7 @@ fn run(stream: &[u8]) -> bool {
         rest = after;
         while let Ok(Some(frame)) = scanner.next_frame() {
             let Ok(message) = serde_json::from_slice(&frame) else { return understood };
-            understood |= on_message(&message, &mut snapshot);
+            understood |= on_message(&message, &mut snapshot, &mut reader);
         }
         if rest.is_empty() {
             break;
@@ -161,7 +162,7 @@ fn run(stream: &[u8]) -> bool {
 }
 
 /// Reads a message as all that it might be.
-fn on_message(message: &Value, snapshot: &mut Snapshot) -> bool {
+fn on_message(message: &Value, snapshot: &mut Snapshot, reader: &mut Reader) -> bool {
     let result = message.get("result").cloned().unwrap_or_default();
     let schema = DatabaseSchema::from_json(&result);
     // A request follows the schema of the server that it goes to.
@@ -171,15 +172,15 @@ fn on_message(message: &Value, snapshot: &mut Snapshot) -> bool {
     let updates = TableUpdates::from_json(&update, None, &vswitch::monitor_request(), &self::schema());
     let applied = updates.is_ok_and(|updates| snapshot.apply(updates).is_ok());
     if applied {
-        look(snapshot);
+        look(snapshot, reader);
     }
     schema.is_ok() || results.is_ok() || applied
 }
 
 /// Reads what an agent reads of its switch, and works out what it would do to it.
-fn look(snapshot: &Snapshot) {
+fn look(snapshot: &Snapshot, reader: &mut Reader) {
     let _ = vswitch::rows::<OpenVswitch>(snapshot).count() + vswitch::rows::<Bridge>(snapshot).count();
     let _ = vswitch::rows::<Port>(snapshot).count() + vswitch::rows::<Interface>(snapshot).count();
     let _ = vswitch::ensure_bridge(snapshot, &BridgeSpec::secure("br-int", "netdev"));
-    let _ = HostView::of(snapshot, "br-int");
+    reader.read(snapshot, "br-int");
 }

@@ -9,7 +9,7 @@ use lab::{Host, Result, wait_until};
 use ovsdb::vswitch;
 use tokio::time::timeout;
 use topology::Revision;
-use vna::host::HostView;
+use vna::reader::Reader;
 use vna::switch::Switch;
 
 use crate::api::Head;
@@ -54,7 +54,8 @@ async fn compare(database: &str, state: &Path, head: &Head) -> Result<(), String
     let mut views = rows.watch();
     let view =
         views.wait_for(|view| view.snapshot.is_some()).await.map_err(|error| error.to_string())?.clone();
-    let host = view.snapshot.map(|snapshot| HostView::of(&snapshot, "br-int")).unwrap_or_default();
+    let host =
+        view.snapshot.map(|snapshot| Reader::default().read(&snapshot, "br-int").clone()).unwrap_or_default();
     let local = host.local(&replica.topology, replica.datapath);
     let compiler = Compiler::new(replica.topology, local);
     let switch = Switch::connect(&bridge).await.map_err(|error| error.to_string())?;

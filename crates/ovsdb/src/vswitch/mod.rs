@@ -80,9 +80,8 @@ pub fn row<T: TypedRow>(snapshot: &Snapshot, uuid: Uuid) -> Result<Option<T>, Ro
     snapshot.row(T::TABLE, uuid).map(|row| T::read(&Columns { table: T::TABLE, uuid, row })).transpose()
 }
 
-/// The row whose `name` is `name`. The tables with names have an index on it: there is at most one.
+/// The row with this name.
 fn row_named<T: TypedRow>(snapshot: &Snapshot, name: &str) -> Result<Option<T>, RowError> {
-    let columns = snapshot.rows(T::TABLE).map(|(uuid, row)| Columns { table: T::TABLE, uuid, row });
-    let mut named = columns.filter(|columns| columns.string("name").is_ok_and(|found| found == name));
-    named.next().map(|columns| T::read(&columns)).transpose()
+    let named = snapshot.row_named(T::TABLE, name);
+    named.map(|(uuid, row)| T::read(&Columns { table: T::TABLE, uuid, row })).transpose()
 }

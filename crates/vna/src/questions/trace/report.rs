@@ -277,7 +277,7 @@ mod tests {
                 error: None,
                 asks: false,
             };
-            host.ports.insert(name.to_owned(), HostPort { seen, number: Some(OfPort(number)) });
+            host.ports.insert(name.to_owned(), HostPort { seen: seen.into(), number: Some(OfPort(number)) });
         }
         host.tunnels.insert(Encapsulation::Geneve, OfPort(9));
         host
