@@ -128,6 +128,12 @@ impl Workload {
         })
     }
 
+    /// The ports that are plugged in after the changes, one by one: what is wanted is known by then, and a guest starts.
+    pub(crate) fn plugged(&self) -> impl Iterator<Item = Port> {
+        let each_kind = self.changes.div_ceil(3);
+        (each_kind..2 * each_kind).map(|nth| self.added(nth))
+    }
+
     /// Whether a port is moved later: until then, it belongs on its first host only.
     pub(crate) fn is_moved(&self, port: Port) -> bool {
         self.changes().any(|change| change == Change::Move(port))
@@ -138,7 +144,7 @@ impl Workload {
         (port.host + 1) % self.hosts
     }
 
-    /// The port that is added as the `nth`: one more in a network, beyond its hundred.
+    /// The port that comes as the `nth`: one more in a network, beyond its hundred.
     fn added(&self, nth: usize) -> Port {
         let networks = self.networks().len();
         let beyond = NETWORK_SIZE + 1 + nth / networks;
@@ -170,8 +176,8 @@ mod tests {
             Change::Add(port) => Some(port),
             _ => None,
         });
-        let all: Vec<_> = WORKLOAD.ports().chain(added).collect();
-        assert_eq!(all.len(), 250 + 17);
+        let all: Vec<_> = WORKLOAD.ports().chain(added).chain(WORKLOAD.plugged()).collect();
+        assert_eq!(all.len(), 250 + 17 + 17);
         assert_eq!(all.iter().map(|port| port.address()).collect::<BTreeSet<_>>().len(), all.len());
         assert_eq!(all.iter().map(|port| port.mac()).collect::<BTreeSet<_>>().len(), all.len());
     }

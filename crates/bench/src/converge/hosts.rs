@@ -49,6 +49,11 @@ impl Site {
         made.into_iter().collect()
     }
 
+    /// Gives a host's switch a port.
+    pub(crate) fn plug(&self, port: Port) -> anyhow::Result<()> {
+        add_ports(self.lab.host(port.host), &[port])
+    }
+
     /// Bytes that the centre has sent and received, headers and retransmissions included.
     pub(crate) fn wire_bytes(&self) -> anyhow::Result<f64> {
         let shown = self.centre().exec(["ip", "-json", "-stats", "link", "show", "dev", MANAGEMENT])?;

@@ -16,7 +16,7 @@ mod peer;
 mod summary;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::json;
@@ -28,7 +28,7 @@ use self::peer::Peer;
 use crate::figures::Times;
 use crate::machine::Used;
 use crate::report::{self, Figures};
-use crate::workload::{Change, MAX_PORTS, NETWORK_SIZE, Workload};
+use crate::workload::{Change, MAX_PORTS, NETWORK_SIZE, Port, Workload};
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -76,6 +76,12 @@ trait System {
 
     /// Makes one change, and tells how long it took until every host concerned had it.
     fn change(&mut self, workload: &Workload, change: Change) -> anyhow::Result<Duration>;
+
+    /// Makes known a port that no switch has yet.
+    fn expect(&mut self, workload: &Workload, port: Port) -> anyhow::Result<()>;
+
+    /// Returns once every host concerned has the port, which its switch has now.
+    fn await_plugged(&mut self, port: Port) -> anyhow::Result<()>;
 
     /// What the central parts have used.
     fn centre(&self) -> anyhow::Result<Used>;
@@ -192,10 +198,39 @@ fn measure(
     let after = Spent::so_far(site, &system)?;
     after.since(before).tell("changes_", &mut figures);
     tell_changes(&made, &mut figures);
+    plug(site, &mut system, workload, &mut figures)?;
+    let after = Spent::so_far(site, &system)?;
     figures.set("memory_bytes", after.centre.peak_bytes + after.agents.peak_bytes);
     figures.set("centre_memory_bytes", after.centre.peak_bytes);
     figures.set("agent_memory_bytes", after.agents.peak_bytes / workload.hosts as f64);
     Ok(Some(figures))
+}
+
+/// Plugs ports in, and tells how long each takes from the command that does, `ovs-vsctl`, until every host concerned has it,
+/// and what it costs.
+fn plug(
+    site: &Site,
+    system: &mut impl System,
+    workload: &Workload,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    for port in workload.plugged() {
+        system.expect(workload, port)?;
+    }
+    let before = Spent::so_far(site, system)?;
+    let one = |port: Port| {
+        let started = Instant::now();
+        site.plug(port)?;
+        system.await_plugged(port)?;
+        Ok(started.elapsed())
+    };
+    let times: Vec<_> = workload.plugged().map(one).collect::<anyhow::Result<_>>()?;
+    let spent = Spent::so_far(site, system)?.since(before);
+    let each = |all: f64| all / times.len() as f64;
+    figures.set("plug_cpu_seconds", each(spent.centre.cpu_seconds + spent.agents.cpu_seconds));
+    figures.set("plug_wire_bytes", each(spent.wire_bytes));
+    figures.set("plug_p50_seconds", times.iter().copied().collect::<Times>().percentile(50));
+    Ok(())
 }
 
 /// What a system has cost.

@@ -1,5 +1,6 @@
 //! OpenVNet: a manager, an agent for each host, and a user of the Web API.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -83,6 +84,17 @@ impl System for Ours<'_> {
         Ok(started.elapsed())
     }
 
+    fn expect(&mut self, workload: &Workload, port: Port) -> anyhow::Result<()> {
+        self.web.post(&format!("interfaces?{REALIZED}"), &interface(workload, port)).map(drop)
+    }
+
+    fn await_plugged(&mut self, port: Port) -> anyhow::Result<()> {
+        let path = format!("interfaces/{}", port.name());
+        await_quickly("the port to be bound", || Ok(self.web.get(&path)?["status"]["state"] == "active"))?;
+        // Every network is on every host, so the binding concerns all of them.
+        await_quickly("every host to have it", || Ok(self.sum("lag")? == 0))
+    }
+
     fn centre(&self) -> anyhow::Result<Used> {
         Used::of_all(self.site.lab.manager().pid())
     }
@@ -90,6 +102,16 @@ impl System for Ours<'_> {
     fn agents(&self) -> anyhow::Result<Used> {
         Used::of_all(self.site.lab.hosts().iter().filter_map(|host| host.vna().pid()))
     }
+}
+
+/// Looks every millisecond.
+fn await_quickly(what: &str, mut is_there: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while !is_there()? {
+        ensure!(Instant::now() < end, "waited {PATIENCE:?} for {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// A network with its ports, and a way to all others.

@@ -77,6 +77,16 @@ impl System for Peer {
         Ok(started.elapsed())
     }
 
+    fn expect(&mut self, _workload: &Workload, port: Port) -> anyhow::Result<()> {
+        self.ovn.nbctl(&[vec!["--wait=hv".to_owned()], joined([logical_port(port)])].concat())
+    }
+
+    fn await_plugged(&mut self, port: Port) -> anyhow::Result<()> {
+        let name = port.name();
+        self.ovn.nbctl(&["wait-until", "logical_switch_port", &name, "up=true"].map(str::to_owned))?;
+        self.ovn.nbctl(&["--wait=hv", "sync"].map(str::to_owned))
+    }
+
     fn centre(&self) -> anyhow::Result<Used> {
         Used::of_all(self.ovn.centre())
     }

@@ -11,7 +11,7 @@ use crate::report::{self, Figures};
 const JUDGED: usize = 1000;
 
 /// Figures in the order of the table.
-const ROWS: [&str; 25] = [
+const ROWS: [&str; 28] = [
     "converge_seconds",
     "said_seconds",
     "floor_seconds",
@@ -37,16 +37,20 @@ const ROWS: [&str; 25] = [
     "wire_bytes",
     "changes_wire_bytes",
     "changes_centre_cpu_seconds",
+    "plug_p50_seconds",
+    "plug_cpu_seconds",
+    "plug_wire_bytes",
 ];
 
 /// Ratios of times: how many times faster than the peer.
-const FASTER: [(&str, &str); 6] = [
+const FASTER: [(&str, &str); 7] = [
     ("converge_vs_peer", "converge_seconds"),
     ("single_change_p50_vs_peer", "single_change_p50_seconds"),
     ("single_change_p99_vs_peer", "single_change_p99_seconds"),
     ("add_p50_vs_peer", "add_p50_seconds"),
     ("rule_p50_vs_peer", "rule_p50_seconds"),
     ("move_p50_vs_peer", "move_p50_seconds"),
+    ("plug_p50_vs_peer", "plug_p50_seconds"),
 ];
 
 /// Ratios of our times to what the switches take alone.
@@ -56,9 +60,10 @@ const FLOORS: [(&str, &str, &str); 2] = [
 ];
 
 /// Ratios of costs: how much of the peer's.
-const SHARE: [(&str, &str); 6] = [
+const SHARE: [(&str, &str); 7] = [
     ("cpu_vs_peer", "cpu_seconds"),
     ("changes_cpu_vs_peer", "changes_cpu_seconds"),
+    ("plug_cpu_vs_peer", "plug_cpu_seconds"),
     ("memory_vs_peer", "memory_bytes"),
     ("flows_vs_peer", "flows_per_host"),
     ("wire_vs_peer", "wire_bytes"),
@@ -73,9 +78,10 @@ const PORT_GROWTHS: [(&str, &str); 3] = [
 ];
 
 /// How what a change costs grows with the number of ports.
-const CHANGE_GROWTHS: [(&str, &str); 2] = [
+const CHANGE_GROWTHS: [(&str, &str); 3] = [
     ("single_change_p50_growth", "single_change_p50_seconds"),
     ("change_floor_p50_growth", "change_floor_p50_seconds"),
+    ("plug_cpu_growth", "plug_cpu_seconds"),
 ];
 
 /// What is drawn: the file, the title, the figure and its unit.
