@@ -506,7 +506,7 @@ fn local(host: u8, seen: &SeenPorts) -> Local {
         Some((id, OfPort(number)))
     };
     let tunnels = Encapsulation::ALL.into_iter().zip([OfPort(1), OfPort(2), OfPort(3)]).collect();
-    let ports = seen.of(&host_id(host)).iter().filter_map(port).collect::<BTreeMap<_, _>>();
+    let ports = seen.of(&host_id(host)).filter_map(|seen| port(seen)).collect::<BTreeMap<_, _>>();
     // Those that are there depend on the time of day.
     let monitors = (1..=ports.len()).filter_map(|key| u32::try_from(key).ok());
     let monitors = monitors.map(|key| (HostKey(key), OfPort(100 + key))).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dataplane::Delta;
 use sync::Replica;
-use sync::machines::{Inbox, Part, Told};
+use sync::machines::{Inbox, Part, Told, ToldPorts};
 use topology::Revision;
 use topology::binding::SeenPort;
 use topology::datapath::Registration;
@@ -71,18 +71,20 @@ pub(crate) struct Agent {
     anew: bool,
     mutant: Option<Mutant>,
     /// Ports that a mutant cannot forget.
-    kept: Vec<SeenPort>,
+    kept: Vec<Arc<SeenPort>>,
+    /// What a mutant has said of ports on any stream.
+    assumed: Option<ToldPorts>,
 }
 
 /// The agent's end of a stream.
 struct Link {
     id: ConnectionId,
     inbox: Inbox,
-    is_welcome: bool,
+    /// What has been said of ports, once it is welcome.
+    ports: Option<ToldPorts>,
     /// The replica is what the manager has.
     is_current: bool,
     registration: Registration,
-    ports: Option<Vec<SeenPort>>,
     realized: Option<Revision>,
 }
 
@@ -105,6 +107,7 @@ impl Agent {
             anew: false,
             mutant,
             kept: Vec::new(),
+            assumed: None,
         }
     }
 
@@ -242,15 +245,7 @@ impl Agent {
             connection.up.push_back(Said::Hello { registration: registration.clone(), resume });
         }
         let inbox = Inbox::new(replica);
-        self.link = Some(Link {
-            id,
-            inbox,
-            is_welcome: false,
-            is_current: false,
-            registration,
-            ports: None,
-            realized: None,
-        });
+        self.link = Some(Link { id, inbox, ports: None, is_current: false, registration, realized: None });
         true
     }
 
@@ -266,7 +261,10 @@ impl Agent {
             (Some(Mutant::DeltaIgnored), Told::Part(part), _) if random.percent(30) => ignore(part),
             _ => {}
         }
-        link.is_welcome = true;
+        if let Told::Welcome(welcome) = &told {
+            let assumed = self.assumed.clone().filter(|_| self.mutant == Some(Mutant::ReportAssumed));
+            link.ports = Some(assumed.unwrap_or_else(|| ToldPorts::new(welcome)));
+        }
         match link.inbox.on_message(Some(told)) {
             Ok(None) => {}
             Ok(Some(replica)) => {
@@ -300,8 +298,9 @@ impl Agent {
 
     fn speak(&mut self, host: &Host, network: &mut Network, random: &mut Random) -> bool {
         let registration = self.view.dpid.map(|dpid| host.registration(dpid));
-        let mut ports: Vec<_> = self.view.seen().into_iter().map(Arc::unwrap_or_clone).collect();
-        let Some(link) = self.link.as_mut().filter(|link| link.is_welcome) else { return false };
+        let mut ports = self.view.seen();
+        let Some(link) = &mut self.link else { return false };
+        let Some(mut told) = link.ports.clone() else { return false };
         if self.mutant == Some(Mutant::ClaimKept) {
             let gone = self.kept.iter().filter(|kept| !ports.iter().any(|port| port.name == kept.name));
             ports.extend(gone.cloned().collect::<Vec<_>>());
@@ -311,8 +310,9 @@ impl Agent {
         if let Some(registration) = registration.filter(|registration| *registration != link.registration) {
             news.push(Said::Hello { registration, resume: None });
         }
-        if self.view.dpid.is_some() && link.ports.as_ref() != Some(&ports) {
-            news.push(Said::Ports(ports));
+        if self.view.dpid.is_some() {
+            let report = told.report(ports);
+            news.extend(report.map(Said::Ports));
         }
         // Of another store than the manager's nothing is said.
         let realized = self.realized.as_deref().zip(self.replica.as_deref()).filter(|_| link.is_current);
@@ -325,7 +325,10 @@ impl Agent {
         let Some(said) = random.pick(news) else { return false };
         match &said {
             Said::Hello { registration, .. } => link.registration = registration.clone(),
-            Said::Ports(ports) => link.ports = Some(ports.clone()),
+            Said::Ports(_) => {
+                self.assumed = Some(told.clone());
+                link.ports = Some(told);
+            }
             Said::Realized { revision, .. } => link.realized = Some(*revision),
         }
         // While the host is cut off, it waits; it is lost only with its connection.

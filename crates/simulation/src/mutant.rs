@@ -11,6 +11,8 @@ pub enum Mutant {
     ResumeMissed,
     /// A port that is gone is still reported.
     ClaimKept,
+    /// An agent takes what it said of ports on an earlier stream for said.
+    ReportAssumed,
     /// An agent reports a revision when it hears of it, not when its switch has it.
     RealizedEarly,
     /// An agent takes its replica from disk for the manager's newest word.
@@ -19,11 +21,12 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::DeltaIgnored,
         Self::DeltasSwapped,
         Self::ResumeMissed,
         Self::ClaimKept,
+        Self::ReportAssumed,
         Self::RealizedEarly,
         Self::DiskTrusted,
     ];

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sync::machines::Told;
-use topology::binding::SeenPort;
+use topology::binding::PortReport;
 use topology::datapath::Registration;
 use topology::{DatapathId, Revision};
 
@@ -18,7 +18,7 @@ pub(crate) struct ConnectionId(pub(crate) u64);
 #[derive(Clone, Debug)]
 pub(crate) enum Said {
     Hello { registration: Registration, resume: Option<Resume> },
-    Ports(Vec<SeenPort>),
+    Ports(PortReport),
     Realized { revision: Revision, truth: Truth },
 }
 

@@ -4,7 +4,8 @@
 //! who it is, which ports its host has and which revision it has realized. There are no events to lose, only state to
 //! catch up with: whatever either side missed, the next message holds the difference.
 //!
-//! - Both ends: [`pki`] holds the keys they prove themselves with, `wire` the messages.
+//! - Both ends: [`pki`] holds the keys they prove themselves with, `wire` the messages; `ports` is how a host's ports are said,
+//!   all of them once and then what changes.
 //! - The manager's end: [`manager`] is what a manager provides and [`manager::serve`] the server. Behind it `history`
 //!   remembers heads, `feed` decides what an agent is sent next, `session` carries one agent's stream.
 //! - The agent's end: [`agent`] keeps a [`Replica`] up to date. `inbox` puts it together from what the
@@ -30,6 +31,7 @@ mod listener;
 pub mod machines;
 pub mod manager;
 pub mod pki;
+mod ports;
 pub mod question;
 pub mod replica;
 mod service;

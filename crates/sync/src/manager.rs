@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use topology::binding::SeenPort;
+use topology::binding::PortReport;
 use topology::datapath::Registration;
 use topology::{Change, DatapathId, NodeId, Revision, Topology};
 
@@ -74,8 +74,8 @@ pub trait Manager: Send + Sync + 'static {
     /// The connection has ended.
     fn disconnected(&self, datapath: DatapathId, session: SessionId);
 
-    /// Takes the full list of the host's ports in place of the last one.
-    fn ports(&self, datapath: DatapathId, ports: Vec<SeenPort>) -> BoxFuture<'_, ()>;
+    /// Takes what the host says of its ports: once it is connected all of them, and from then on what has changed.
+    fn ports(&self, datapath: DatapathId, report: PortReport) -> BoxFuture<'_, ()>;
 
     /// The host's switch does what the topology says, up to this revision, which the agent has been sent.
     fn realized(&self, datapath: DatapathId, revision: Revision);

@@ -9,7 +9,7 @@
 //! that reads nothing for [`STALL`] is dropped. Dead connections are found by HTTP/2 keep-alives: see `service`.
 //!
 //! # Agents that talk without end
-//! A registration and a list of ports may each cost a commit. An agent may say them in a burst of [`BURST`] and from then
+//! A registration and a report of ports may each cost a commit. An agent may say them in a burst of [`BURST`] and from then
 //! on once a [`PACE`]; what comes faster waits in the connection, and an agent that means well says only the newest.
 
 use std::sync::Arc;
@@ -22,7 +22,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use topology::binding::{MAX_PORTS_SEEN, SeenPort};
 use topology::datapath::Registration;
 use topology::{DatapathId, Revision};
 
@@ -31,9 +30,10 @@ use crate::history::{Entry, History};
 use crate::line::{Ask, Line, Waiting};
 use crate::manager::{Manager, RegisterError, SessionId};
 use crate::pki::Peer;
+use crate::ports::HeardPorts;
 use crate::sessions::{Seat, Sessions};
 use crate::values::Values;
-use crate::wire::{AgentMessage, Hello, ManagerMessage, PROTOCOL, Ports, Resume, Said, Told, Welcome};
+use crate::wire::{AgentMessage, Hello, ManagerMessage, PROTOCOL, Resume, Said, Told, Welcome};
 
 /// Messages that wait to be sent to one agent.
 pub(crate) const ROOM: usize = 2;
@@ -58,9 +58,6 @@ pub(crate) const BURST: Duration = Duration::from_secs(3);
 
 /// How long an agent is given to take the reason for which its stream ends.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Longest description of a port, in bytes. What is longer names no interface. [`take_ports`] says so in words.
-const MAX_PORT: usize = 4096;
 
 /// Messages on their way to one agent.
 pub(crate) type Outbound = mpsc::Sender<Result<ManagerMessage, Status>>;
@@ -156,7 +153,7 @@ impl Session {
     where
         S: Stream<Item = Result<AgentMessage, Status>> + Unpin,
     {
-        let (mut ports, mut pace) = (Vec::new(), Instant::now());
+        let (mut ports, mut pace) = (HeardPorts::default(), Instant::now());
         while let Some(message) = inbound.next().await.transpose()? {
             match message.said {
                 Some(Said::Hello(hello)) => {
@@ -164,11 +161,9 @@ impl Session {
                     self.register_again(&hello, seat).await?;
                 }
                 Some(Said::Ports(part)) => {
-                    let last = part.last;
-                    take_ports(&mut ports, part)?;
-                    if last {
+                    if let Some(report) = ports.take(part)? {
                         turn(&mut pace).await;
-                        self.manager.ports(seat.datapath().clone(), std::mem::take(&mut ports)).await;
+                        self.manager.ports(seat.datapath().clone(), report).await;
                     }
                 }
                 // What the agent was not told it cannot have: it would be another store's.
@@ -197,7 +192,7 @@ impl Session {
             .filter(|resume| resume.datapath == datapath.to_string())
             .and_then(|resume| self.history.at(&resume.store_id, Revision(resume.revision)));
         let feed = Feed::new(datapath.clone(), store_id.clone(), resumed);
-        let welcome = Welcome { store_id, datapath: datapath.to_string() };
+        let welcome = Welcome { store_id, datapath: datapath.to_string(), takes_port_changes: true };
         send(outbound, Told::Welcome(welcome)).await?;
         Ok(feed)
     }
@@ -303,19 +298,4 @@ fn stalled() -> Status {
 
 fn gone() -> Status {
     Status::cancelled("the agent is gone")
-}
-
-/// Takes a part of the list of ports. Ports beyond [`MAX_PORTS_SEEN`] are left out, as the manager would, and so are
-/// those beyond 4 KiB.
-///
-/// # Errors
-/// A port is malformed: the stream ends.
-pub fn take_ports(ports: &mut Vec<SeenPort>, part: Ports) -> Result<(), Status> {
-    let room = MAX_PORTS_SEEN.saturating_sub(ports.len());
-    for port in part.ports.iter().filter(|port| port.len() <= MAX_PORT).take(room) {
-        let port = serde_json::from_slice(port)
-            .map_err(|error| Status::invalid_argument(format!("a port is malformed: {error}")))?;
-        ports.push(port);
-    }
-    Ok(())
 }

@@ -132,15 +132,22 @@ pub struct Resume {
     pub revision: u64,
 }
 
-/// A part of the list of all ports.
+/// A part of a report of ports: of the list of all, or of what has changed since the last report of the stream.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Ports {
     /// `topology::binding::SeenPort`, JSON.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub ports: Vec<Vec<u8>>,
-    /// The list is whole with this part.
+    /// The report is whole with this part.
     #[prost(bool, tag = "2")]
     pub last: bool,
+    /// It says what has changed: ports that are not in it stay as they are. The same in all parts. Only to those that take it,
+    /// see [`Welcome::takes_port_changes`], and not before all ports have been said on this stream.
+    #[prost(bool, tag = "3")]
+    pub changes: bool,
+    /// Names of ports that are gone, if it says what has changed.
+    #[prost(string, repeated, tag = "4")]
+    pub gone: Vec<String>,
 }
 
 /// The host's switch does what the topology says up to this revision.
@@ -213,6 +220,9 @@ pub struct Welcome {
     /// `topology::DatapathId`, as text.
     #[prost(string, tag = "2")]
     pub datapath: String,
+    /// Once it has been told all ports, it takes what has changed: see [`Ports::changes`].
+    #[prost(bool, tag = "3")]
+    pub takes_port_changes: bool,
 }
 
 /// A part of what takes an agent's replica from one revision to another.

@@ -7,10 +7,17 @@
 //! not fight over it, and both are on record.
 //!
 //! A host that does not carry the interface's network claims nothing: see [`crate::placement`].
+//!
+//! # One port of many
+//! Of the ports of a host mostly one comes or goes. What that costs does not grow with the ports that stay: hosts say what has
+//! changed ([`PortReport`]), and only the interfaces that these ports are about are bound anew ([`SeenPorts::bind_ports`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod report;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::edit::Edit;
@@ -21,6 +28,8 @@ use crate::lease_policy::LeasePolicy;
 use crate::meta::{Meta, MetaSpec};
 use crate::multimap::MultiMap;
 use crate::object::ObjectRef;
+
+pub use report::{PortChange, PortReport};
 
 /// Most hosts that can claim an interface at once; the oldest claims beyond that are forgotten.
 pub const MAX_CLAIMS: usize = 8;
@@ -130,13 +139,16 @@ impl Binding {
     }
 }
 
-/// What every host last said of its ports.
+/// What every host last said of its ports. Clones share it: a host that reports copies no other's ports, and of its own those
+/// that change.
 #[derive(Clone, Default)]
 pub struct SeenPorts {
-    /// Each host's ports, in its own order. Shared by clones: a host that reports copies no other's.
-    hosts: BTreeMap<DatapathId, Arc<[SeenPort]>>,
-    /// The ports of a name, or with an `iface-id`, each by its host and its place there: where to look when a record changes.
-    by_text: MultiMap<String, (DatapathId, usize)>,
+    /// Each host's ports, by their names.
+    hosts: OrdMap<DatapathId, OrdMap<String, Arc<SeenPort>>>,
+    /// The hosts that have a port of a name: where to look when a record changes.
+    by_name: MultiMap<String, DatapathId>,
+    /// The ports that name an interface by their `iface-id`, each by its host and its name.
+    by_interface: MultiMap<InterfaceId, (DatapathId, String)>,
 }
 
 /// Why a port that names an interface does not bind it.
@@ -149,26 +161,71 @@ pub struct Refusal {
 }
 
 impl SeenPorts {
-    /// Takes a host's report in place of its last one. Ports beyond [`MAX_PORTS_SEEN`] are left out.
-    pub fn report(&mut self, datapath: DatapathId, mut ports: Vec<SeenPort>) {
-        ports.truncate(MAX_PORTS_SEEN);
-        self.forget(&datapath);
-        for (place, port) in ports.iter().enumerate() {
-            texts(port).for_each(|text| self.by_text.insert(text, (datapath.clone(), place)));
+    /// Takes in what a host says, and says what that changes. Ports beyond [`MAX_PORTS_SEEN`] are left out. What has changed
+    /// since nobody knows what changes nothing.
+    pub fn report(&mut self, datapath: DatapathId, report: PortReport) -> Vec<PortChange> {
+        let (ports, gone) = match report {
+            PortReport::All(mut ports) => {
+                ports.truncate(MAX_PORTS_SEEN);
+                if !self.hosts.contains_key(&datapath) {
+                    self.hosts.insert(datapath.clone(), OrdMap::new());
+                }
+                report::difference(self.of(&datapath), &ports)
+            }
+            PortReport::Since { ports, gone } => (ports, gone),
+        };
+        // Those that go make room.
+        let gone = gone.into_iter().map(|name| (name, None));
+        let news = ports.into_iter().map(|port| (port.name.clone(), Some(port)));
+        gone.chain(news).filter_map(|(name, after)| self.change(&datapath, name, after)).collect()
+    }
+
+    /// Puts a port in the place of the one of its name. Gives back what that changes, if anything.
+    fn change(
+        &mut self,
+        datapath: &DatapathId,
+        name: String,
+        after: Option<Arc<SeenPort>>,
+    ) -> Option<PortChange> {
+        let own = self.hosts.get(datapath)?;
+        let before = own.get(&name).cloned();
+        let is_excess = before.is_none() && own.len() >= MAX_PORTS_SEEN;
+        if before == after || is_excess {
+            return None;
         }
-        self.hosts.insert(datapath, ports.into());
+        before.iter().for_each(|port| self.unlist(datapath, port));
+        after.iter().for_each(|port| self.list(datapath, port));
+        let own = self.hosts.get_mut(datapath)?;
+        match &after {
+            Some(port) => drop(own.insert(name, port.clone())),
+            None => drop(own.remove(&name)),
+        }
+        Some(PortChange { before, after })
+    }
+
+    fn list(&mut self, datapath: &DatapathId, port: &SeenPort) {
+        match port.named_interface() {
+            Some(interface) => self.by_interface.insert(interface, (datapath.clone(), port.name.clone())),
+            None => self.by_name.insert(port.name.clone(), datapath.clone()),
+        }
+    }
+
+    fn unlist(&mut self, datapath: &DatapathId, port: &SeenPort) {
+        match port.named_interface() {
+            Some(interface) => self.by_interface.remove(&interface, &(datapath.clone(), port.name.clone())),
+            None => self.by_name.remove(&port.name, datapath),
+        }
     }
 
     /// Forgets a host. Its claims stay: a host that cannot be heard still forwards.
     pub fn forget(&mut self, datapath: &DatapathId) {
-        for (place, port) in self.hosts.remove(datapath).iter().flat_map(|ports| ports.iter().enumerate()) {
-            texts(port).for_each(|text| self.by_text.remove(&text, &(datapath.clone(), place)));
-        }
+        let own = self.hosts.remove(datapath).unwrap_or_default();
+        own.values().for_each(|port| self.unlist(datapath, port));
     }
 
-    /// The ports of one host.
-    pub fn of(&self, datapath: &DatapathId) -> &[SeenPort] {
-        self.hosts.get(datapath).map_or(&[], |ports| ports)
+    /// The ports of one host, by their names.
+    pub fn of(&self, datapath: &DatapathId) -> impl Iterator<Item = &Arc<SeenPort>> {
+        self.hosts.get(datapath).into_iter().flat_map(OrdMap::values)
     }
 
     /// The hosts that have reported.
@@ -178,15 +235,20 @@ impl SeenPorts {
 
     /// Brings the bindings of one host's interfaces in line with what it shows, and gives addresses to those whose guests ask.
     pub fn bind(&self, datapath: &DatapathId, edit: &mut Edit) {
-        let shown = self.of(datapath).iter().filter_map(|port| bound_by(edit.topology(), datapath, port));
+        let shown = self.of(datapath).filter_map(|port| bound_by(edit.topology(), datapath, port));
         let claimed = edit.topology().interfaces_claimed_by(datapath);
         let interfaces: BTreeSet<_> = shown.chain(claimed).collect();
         interfaces.iter().for_each(|interface| self.bind_one(datapath, interface, edit));
-        let asking = self.of(datapath).iter().filter(|port| port.asks);
-        let asking = asking.filter_map(|port| bound_by(edit.topology(), datapath, port));
-        let is_here = |id: &InterfaceId| edit.topology().host_of_interface(id) == Some(datapath);
-        let asking: Vec<_> = asking.filter(is_here).collect();
-        asking.iter().for_each(|interface| LeasePolicy::answer(edit, interface));
+        answer(datapath, self.of(datapath), edit);
+    }
+
+    /// As [`SeenPorts::bind`], where these ports have changed and all else was in line before.
+    pub fn bind_ports(&self, datapath: &DatapathId, changes: &[PortChange], edit: &mut Edit) {
+        let ports = changes.iter().flat_map(|change| [&change.before, &change.after]).flatten();
+        let touched = ports.flat_map(|port| touched_by(edit.topology(), datapath, port));
+        let interfaces: BTreeSet<_> = touched.collect();
+        interfaces.iter().for_each(|interface| self.bind_one(datapath, interface, edit));
+        answer(datapath, changes.iter().filter_map(|change| change.after.as_ref()), edit);
     }
 
     /// Brings bindings in line with the interfaces and datapaths that an edit has changed, so that a record which
@@ -229,9 +291,9 @@ impl SeenPorts {
         if !self.hosts.contains_key(datapath) || !topology.datapaths().contains_key(datapath) {
             return;
         }
-        let mut own = self.shown(topology, interface).into_iter().filter(|(host, _)| *host == datapath);
-        let port = own.find(|(_, port)| bound_by(topology, datapath, port).as_ref() == Some(interface));
-        let claim = port.map(|(_, port)| Claim {
+        let mut own = self.shown_on(topology, datapath, interface).into_iter();
+        let port = own.find(|port| bound_by(topology, datapath, port).as_ref() == Some(interface));
+        let claim = port.map(|port| Claim {
             datapath_uuid: datapath.clone(),
             port_name: port.name.clone(),
             instance: port.instance.clone(),
@@ -246,7 +308,7 @@ impl SeenPorts {
 
     /// The ports of one host that name an interface and do not bind it.
     pub fn refusals_on(&self, topology: &Topology, datapath: &DatapathId) -> Vec<Refusal> {
-        self.of(datapath).iter().filter_map(|port| Self::refusal(topology, datapath, port)).collect()
+        self.of(datapath).filter_map(|port| Self::refusal(topology, datapath, port)).collect()
     }
 
     /// Why a port of a host does not bind the interface that it names, if so.
@@ -262,24 +324,59 @@ impl SeenPorts {
         refusals.find(|refusal| refusal.interface == *interface)
     }
 
-    /// The ports that may be an interface's, in the order of hosts and theirs: those of its id and of its ports' names, and
-    /// the bridges' own of hosts that it names.
+    /// The ports that may be an interface's, by hosts and names.
     fn shown(&self, topology: &Topology, interface: &InterfaceId) -> Vec<(&DatapathId, &SeenPort)> {
         let ports = topology.interfaces().get(interface).map_or(&[][..], |of| of.ports.as_slice());
-        let names = ports.iter().filter_map(|port| port.port_name.clone()).chain([interface.to_string()]);
-        let named = names.flat_map(|text| self.by_text.collect(&text));
-        let bridges = ports.iter().filter_map(|port| {
-            let host = port.datapath_uuid.as_ref()?;
-            let place = self.of(host).iter().position(|seen| seen.name == LOCAL_PORT)?;
-            Some((host.clone(), place))
-        });
-        let places: BTreeSet<_> = named.chain(bridges).collect();
-        let port = |(host, place)| {
-            let (host, ports) = self.hosts.get_key_value(&host)?;
-            Some((host, ports.get(place)?))
-        };
-        places.into_iter().filter_map(port).collect()
+        let names = ports.iter().filter_map(|port| port.port_name.as_ref());
+        let by_name = names.flat_map(|name| self.by_name.iter(name));
+        let by_id = self.by_interface.iter(interface).map(|(host, _)| host);
+        let bridges = ports.iter().filter_map(|port| port.datapath_uuid.clone());
+        let hosts: BTreeSet<_> = by_name.chain(by_id).chain(bridges).collect();
+        let known = hosts.iter().filter_map(|host| self.hosts.get_key_value(host));
+        known
+            .flat_map(|(host, _)| {
+                let own = self.shown_on(topology, host, interface).into_iter();
+                own.map(move |port| (host, port))
+            })
+            .collect()
     }
+
+    /// The ports of one host that may be an interface's, by their names: those of its id and of its ports' names, and the
+    /// bridge's own if it names the host.
+    fn shown_on(&self, topology: &Topology, host: &DatapathId, interface: &InterfaceId) -> Vec<&SeenPort> {
+        let Some(own) = self.hosts.get(host) else { return Vec::new() };
+        let ports = topology.interfaces().get(interface).map_or(&[][..], |of| of.ports.as_slice());
+        let by_name = ports.iter().filter_map(|port| port.port_name.clone());
+        let by_id = self.by_interface.iter(interface).filter(|(at, _)| at == host).map(|(_, name)| name);
+        let is_named = ports.iter().any(|port| port.datapath_uuid.as_ref() == Some(host));
+        let bridge = is_named.then(|| LOCAL_PORT.to_owned());
+        let names: BTreeSet<_> = by_name.chain(by_id).chain(bridge).collect();
+        names.iter().filter_map(|name| Some(own.get(name)?.as_ref())).collect()
+    }
+}
+
+/// Gives addresses to the interfaces of those of a host's ports whose guests ask.
+fn answer<'a>(datapath: &DatapathId, ports: impl Iterator<Item = &'a Arc<SeenPort>>, edit: &mut Edit) {
+    let asking = ports.filter(|port| port.asks);
+    let asking = asking.filter_map(|port| bound_by(edit.topology(), datapath, port));
+    let is_here = |id: &InterfaceId| edit.topology().host_of_interface(id) == Some(datapath);
+    let asking: Vec<_> = asking.filter(is_here).collect();
+    asking.iter().for_each(|interface| LeasePolicy::answer(edit, interface));
+}
+
+/// The interfaces that a host may have to bind otherwise when a port comes, changes or goes: the one that the port binds, and
+/// those that it names and that the host claims. The record that it bound may have changed since; of those of its name
+/// there may be too many to look at each.
+fn touched_by(topology: &Topology, datapath: &DatapathId, port: &SeenPort) -> BTreeSet<InterfaceId> {
+    let is_claimed = |id: &InterfaceId| {
+        let claims = topology.bindings().get(id).map(|binding| binding.claims.as_slice());
+        claims.unwrap_or_default().iter().any(|claim| claim.datapath_uuid == *datapath)
+    };
+    let named = match port.named_interface() {
+        Some(id) => vec![id],
+        None => named_by(topology, datapath, port),
+    };
+    named.into_iter().filter(is_claimed).chain(bound_by(topology, datapath, port)).collect()
 }
 
 /// The interfaces that hosts may have come to carry, or no more, with a record: by topologies that have their networks, or
@@ -311,10 +408,6 @@ fn placed_by(record: &ObjectRef, edit: &Edit) -> BTreeSet<InterfaceId> {
     [edit.base(), edit.topology()].into_iter().flat_map(of).collect()
 }
 
-fn texts(port: &SeenPort) -> impl Iterator<Item = String> + use<> {
-    [Some(port.name.clone()), port.iface_id.clone()].into_iter().flatten()
-}
-
 /// The interface that a port on a host binds.
 fn bound_by(topology: &Topology, datapath: &DatapathId, port: &SeenPort) -> Option<InterfaceId> {
     match_port(topology, datapath, port).ok().flatten()
@@ -331,10 +424,7 @@ fn match_port(
         let Some(interface) = topology.interfaces().get(&id) else { return Ok(None) };
         return admit(topology, datapath, interface, port).map(|()| Some(id));
     }
-    let candidates: BTreeSet<_> = match port.name.as_str() {
-        LOCAL_PORT => topology.interfaces_of_datapath_port(datapath).into_iter().collect(),
-        name => topology.interfaces_of_port_name(name).into_iter().collect(),
-    };
+    let candidates: BTreeSet<_> = named_by(topology, datapath, port).into_iter().collect();
     let mut refusal = None;
     let mut anywhere = None;
     for id in candidates {
@@ -352,6 +442,14 @@ fn match_port(
         (Some(id), _) => Ok(Some(id)),
         (None, Some(refusal)) => Err(refusal),
         (None, None) => Ok(None),
+    }
+}
+
+/// The interfaces whose records name a port of a host by its name.
+fn named_by(topology: &Topology, datapath: &DatapathId, port: &SeenPort) -> Vec<InterfaceId> {
+    match port.name.as_str() {
+        LOCAL_PORT => topology.interfaces_of_datapath_port(datapath),
+        name => topology.interfaces_of_port_name(name),
     }
 }
 

@@ -150,7 +150,7 @@ fn gateways_are_ordered_by_priority_and_then_by_the_age_of_their_hosts() {
             asks: false,
         };
         let datapath: DatapathId = format!("dp-host{host}").parse().expect("an id");
-        seen.report(datapath.clone(), vec![nic]);
+        seen.report(datapath.clone(), vec![nic].into());
         let mut edit = Edit::new(&topology, jiff::Timestamp::UNIX_EPOCH, 0);
         seen.bind(&datapath, &mut edit);
         topology.commit(topology.revision().next(), &edit.into_changes());

@@ -101,7 +101,7 @@ impl World {
                 error: None,
                 asks: false,
             };
-            self.seen.report(datapath(if guest == "a" { 1 } else { 2 }), vec![port]);
+            self.seen.report(datapath(if guest == "a" { 1 } else { 2 }), vec![port].into());
         }
         let mut edit = self.edit();
         self.seen.bind(&datapath(1), &mut edit);

@@ -53,7 +53,7 @@ impl World {
             error: None,
             asks: false,
         };
-        self.seen.report(datapath(host), vec![port]);
+        self.seen.report(datapath(host), vec![port].into());
         let mut edit = self.edit();
         self.seen.bind(&datapath(host), &mut edit);
         self.commit(edit);

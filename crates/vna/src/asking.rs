@@ -2,6 +2,7 @@
 //! them one. A guest that goes on asking is shown again after a while, since there may be a free address by then. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use topology::binding::SeenPort;
@@ -24,10 +25,13 @@ impl Asking {
         is_news
     }
 
-    /// What the manager is told of ports.
-    pub fn show(&self, ports: &mut [SeenPort], now: Instant) {
-        for port in ports {
-            port.asks = self.0.get(&port.name).is_some_and(|since| is_shown(*since, now));
+    /// Says of ports, which are sorted by name, what the manager is told.
+    pub fn show(&self, ports: &mut [Arc<SeenPort>], now: Instant) {
+        for (name, _) in self.0.iter().filter(|(_, since)| is_shown(**since, now)) {
+            let place = ports.binary_search_by(|port| port.name.cmp(name)).ok();
+            if let Some(port) = place.and_then(|place| ports.get_mut(place)) {
+                Arc::make_mut(port).asks = true;
+            }
         }
     }
 
@@ -55,7 +59,7 @@ mod tests {
         assert!(asking.ask("tap1", after(9)));
         let shown = |asking: &Asking, seconds| {
             let mut ports = ["tap0", "tap1", "tap2"]
-                .map(|name| SeenPort { name: name.to_owned(), ..SeenPort::default() });
+                .map(|name| Arc::new(SeenPort { name: name.to_owned(), ..SeenPort::default() }));
             asking.show(&mut ports, after(seconds));
             ports.map(|port| port.asks)
         };

@@ -151,7 +151,7 @@ mod tests {
         execute(&mut topology, requests);
         let mut seen = SeenPorts::default();
         for host in 0..2 {
-            seen.report(datapath(host), vec![nic(host)]);
+            seen.report(datapath(host), vec![nic(host)].into());
             edit(&mut topology, |edit| seen.bind(&datapath(host), edit));
         }
         topology

@@ -206,7 +206,7 @@ async fn synchronize(
             None => tokio::time::sleep(UNDERLAY_PAUSE).await,
         }
     };
-    ports_out.send_replace(Some(first.seen().into_iter().map(Arc::unwrap_or_clone).collect()));
+    ports_out.send_replace(Some(first.seen()));
     let (registration_out, registration_in) = watch::channel(registration);
     let managers = settings.managers.iter().filter_map(|manager| manager.parse().ok()).collect();
     let inputs = Inputs { registration: registration_in, ports, realized, questions: asked };
@@ -240,14 +240,23 @@ async fn synchronize(
             _ = look.tick() => look_up_mtus(&settings, &mut mtus).await,
         }
         let view = host.borrow_and_update().clone();
-        let mut seen: Vec<_> = view.seen().into_iter().map(Arc::unwrap_or_clone).collect();
+        let mut seen = view.seen();
         asking.borrow_and_update().show(&mut seen, Instant::now());
-        let seen = Some(seen);
-        ports_out.send_if_modified(|old| std::mem::replace(old, seen.clone()) != seen);
+        replace_if_new(&ports_out, Some(seen));
         if let Some(now) = self::registration(&settings, &node, &view, &mtus) {
-            registration_out.send_if_modified(|old| std::mem::replace(old, now.clone()) != now);
+            replace_if_new(&registration_out, now);
         }
     }
+}
+
+fn replace_if_new<T: PartialEq>(place: &watch::Sender<T>, new: T) {
+    place.send_if_modified(|old| {
+        let is_new = *old != new;
+        if is_new {
+            *old = new;
+        }
+        is_new
+    });
 }
 
 /// What the devices with the underlay addresses take, as far as is known.
@@ -339,7 +348,7 @@ async fn want_ports(
         let Some(replica) = replica.borrow().clone() else { continue };
         let wanted = Wanted::of(&settings, Some(&replica), tunnels);
         let wanted = wanted.with_passage(&replica, &host.borrow(), *flows.borrow());
-        ports.send_if_modified(|old| std::mem::replace(old, wanted.clone()) != wanted);
+        replace_if_new(&ports, wanted);
     }
 }
 

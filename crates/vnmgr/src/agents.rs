@@ -1,5 +1,6 @@
 //! Agents: what the protocol between manager and agents needs of the manager.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 use sync::Line;
 use sync::manager::{Head, JoinError, Manager, RegisterError, SessionId};
 use tokio::sync::watch;
-use topology::binding::{Refusal, SeenPort};
+use topology::binding::{PortChange, PortReport, Refusal, SeenPort, SeenPorts};
 use topology::datapath::Registration;
 use topology::underlay::UnderlayAddress;
 use topology::{DatapathId, Error, NodeId, ObjectRef, Revision};
@@ -33,10 +34,19 @@ pub struct Agents {
 }
 
 impl Agents {
-    /// What a host shows and may not.
-    fn refusals(&self, datapath: &DatapathId) -> Vec<Refusal> {
-        let (head, seen) = (self.head.borrow().clone(), self.hosts.read().seen());
-        seen.refusals_on(&head.topology, datapath)
+    /// Warns of what a host shows now and may not, once.
+    fn warn_of_refusals(&self, datapath: &DatapathId, changes: &[PortChange]) {
+        let topology = self.head.borrow().topology.clone();
+        let refusal = |port: &Arc<SeenPort>| SeenPorts::refusal(&topology, datapath, port);
+        let before = changes.iter().filter_map(|change| refusal(change.before.as_ref()?));
+        let known: BTreeSet<_> = before.map(|refusal| refusal.interface).collect();
+        for change in changes {
+            if let Some(Refusal { interface, reason }) = change.after.as_ref().and_then(refusal)
+                && !known.contains(&interface)
+            {
+                tracing::warn!(%datapath, %interface, reason, "a host shows a port that is refused");
+            }
+        }
     }
 
     /// A host that was installed anew takes the address of its former self over; one that is connected is not its former
@@ -105,19 +115,26 @@ impl Manager for Agents {
         tracing::info!(%datapath, session = session.0, "an agent is disconnected");
         self.lines.closed(&datapath, session.0);
         self.hosts.disconnected(&datapath, session.0, Timestamp::now());
+        // While it was connected, it was kept though its datapath may have been deleted.
+        let head = self.head.borrow().clone();
+        let exists = |datapath: &DatapathId| head.topology.datapaths().contains_key(datapath);
+        if !exists(&datapath) {
+            self.hosts.retain(exists);
+        }
     }
 
-    fn ports(&self, datapath: DatapathId, ports: Vec<SeenPort>) -> BoxFuture<'_, ()> {
+    fn ports(&self, datapath: DatapathId, report: PortReport) -> BoxFuture<'_, ()> {
         async move {
-            let before = self.refusals(&datapath);
-            self.hosts.report(&datapath, ports, Timestamp::now());
-            for Refusal { interface, reason } in self.refusals(&datapath) {
-                if !before.iter().any(|known| known.interface == interface) {
-                    tracing::warn!(%datapath, %interface, reason, "a host shows a port that is refused");
-                }
-            }
+            let is_whole = matches!(report, PortReport::All(_));
+            let changes = self.hosts.report(&datapath, report, Timestamp::now());
+            self.warn_of_refusals(&datapath, &changes);
+            // Whoever says all may have said it before, to a manager that did not come to store the bindings.
+            let task = match is_whole {
+                true => Task::Bind(datapath.clone()),
+                false => Task::BindPorts(datapath.clone(), changes),
+            };
             // When the store does not take the bindings, the writer tries again by itself.
-            if let Err(error) = self.writer.submit(Task::Bind(datapath.clone())).await {
+            if let Err(error) = self.writer.submit(task).await {
                 tracing::warn!(%datapath, %error, "bindings wait to be stored");
             }
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
-use topology::binding::{SeenPort, SeenPorts};
+use topology::binding::{PortChange, PortReport, SeenPorts};
 use topology::{DatapathId, Revision};
 
 /// What one host's agent was last heard to say.
@@ -101,11 +101,11 @@ impl Hosts {
         }
     }
 
-    /// A host shows these ports, and no others.
-    pub fn report(&self, datapath: &DatapathId, ports: Vec<SeenPort>, now: Timestamp) {
+    /// Takes in what a host says of its ports, and says what that changes.
+    pub fn report(&self, datapath: &DatapathId, report: PortReport, now: Timestamp) -> Vec<PortChange> {
         let mut state = self.write();
-        Arc::make_mut(&mut state.seen).report(datapath.clone(), ports);
         state.live.entry(datapath.clone()).or_default().last_seen = Some(now);
+        Arc::make_mut(&mut state.seen).report(datapath.clone(), report)
     }
 
     /// A host has realized a revision. One beyond `head` is of another history and says nothing.
@@ -121,10 +121,14 @@ impl Hosts {
     }
 
     /// Forgets the hosts that `exists` denies, so that hosts that come and go do not fill the memory.
+    ///
+    /// Not those that are connected: a datapath may be deleted and made again before its stream ends, and the agent, which
+    /// has said all its ports on it, says only what changes.
     pub fn retain(&self, exists: impl Fn(&DatapathId) -> bool) {
         let mut state = self.write();
-        state.live.retain(|datapath, _| exists(datapath));
-        let gone: Vec<_> = state.seen.hosts().filter(|datapath| !exists(datapath)).cloned().collect();
+        state.live.retain(|datapath, live| live.connection.is_some() || exists(datapath));
+        let stays = |datapath: &DatapathId| state.is_connected(datapath) || exists(datapath);
+        let gone: Vec<_> = state.seen.hosts().filter(|datapath| !stays(datapath)).cloned().collect();
         gone.iter().for_each(|datapath| Arc::make_mut(&mut state.seen).forget(datapath));
         drop(state);
         self.progress.send_replace(());

@@ -198,16 +198,22 @@ impl Desk {
     }
 
     /// Plans jobs from the front, each on the result of those before it, as many as one append takes.
-    fn plan(&self, jobs: &mut VecDeque<Job>) -> Group {
+    fn plan(&mut self, jobs: &mut VecDeque<Job>) -> Group {
         let mut newest = self.head.borrow().topology.clone();
         let seen = self.hosts.read().seen();
         let mut group = Group::default();
-        while let Some(job) = jobs.pop_front() {
+        while let Some(mut job) = jobs.pop_front() {
+            if let Task::BindPorts(datapath, _) = &job.task
+                && self.unbound.contains(datapath)
+            {
+                // The host's other ports are not in line.
+                job.task = Task::Bind(datapath.clone());
+            }
             let plan = Plan::make(&newest, &seen, &job.task, Timestamp::now(), rand::random());
             let commit = plan.and_then(|plan| plan.commit().map(|commit| (plan, commit)));
             commit.as_ref().err().inspect(|_| self.metrics.refused());
             match commit {
-                Err(refused) if group.commits.is_empty() => answer(job, Err(refused.into())),
+                Err(refused) if group.commits.is_empty() => self.answer(job, Err(refused.into())),
                 // What it was refused for may be among what comes before it and is not yet real.
                 Err(refused) => group.planned.push((job, Err(refused))),
                 Ok((plan, None)) => group.planned.push((job, Ok(plan))),
@@ -255,10 +261,7 @@ impl Desk {
             }
         }
         for (job, plan) in group.planned {
-            if let Task::Bind(datapath) = &job.task {
-                self.unbound.remove(datapath);
-            }
-            answer(job, plan.map_err(WriteError::from));
+            self.answer(job, plan.map_err(WriteError::from));
         }
         None
     }
@@ -313,11 +316,19 @@ impl Desk {
 
     fn answer_all(&mut self, jobs: VecDeque<Job>, reason: &str) {
         for job in jobs {
-            if let Task::Bind(datapath) = &job.task {
-                self.unbound.insert(datapath.clone());
-            }
-            answer(job, Err(WriteError::Unavailable(reason.to_owned())));
+            self.answer(job, Err(WriteError::Unavailable(reason.to_owned())));
         }
+    }
+
+    /// Says what has become of a task, and keeps in mind whose bindings are in line.
+    fn answer(&mut self, job: Job, result: Result<Plan, WriteError>) {
+        match (&job.task, &result) {
+            (Task::Bind(datapath), Ok(_)) => drop(self.unbound.remove(datapath)),
+            (task, Err(_)) => self.unbound.extend(task.binds().cloned()),
+            _ => {}
+        }
+        // Whoever asked may have gone.
+        let _ = job.answer.send(result);
     }
 }
 
@@ -341,9 +352,4 @@ impl Group {
 fn together<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<Change> {
     let last: BTreeMap<_, _> = changes.map(|change| (change.reference(), change)).collect();
     last.into_values().cloned().collect()
-}
-
-fn answer(job: Job, result: Result<Plan, WriteError>) {
-    // Whoever asked may have gone.
-    let _ = job.answer.send(result);
 }

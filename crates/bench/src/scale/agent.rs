@@ -89,7 +89,7 @@ impl Running {
         let (asked, questions) = mpsc::channel(QUESTIONS);
         let inputs = Inputs {
             registration: watch::channel(registration).1,
-            ports: watch::channel(Some(view.seen().into_iter().map(Arc::unwrap_or_clone).collect())).1,
+            ports: watch::channel(Some(view.seen())).1,
             realized,
             questions: asked,
         };

@@ -182,7 +182,7 @@ impl Draft {
         };
         let ports = self.ports.entry(host).or_default();
         ports.push(port);
-        self.seen.report(host_id(host), ports.clone());
+        self.seen.report(host_id(host), ports.clone().into());
         self.edit(|edit, seen| {
             seen.bind(&host_id(host), edit);
             true

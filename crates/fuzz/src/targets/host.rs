@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use ::topology::binding::SeenPorts;
+use ::topology::binding::{PortReport, SeenPorts};
 use ::topology::datapath::{Datapath, Registration};
 use ::topology::{DatapathId, Edit, NodeId};
 use jiff::Timestamp;
 use prost::Message as _;
-use sync::machines::{AgentMessage, Answer, Hello, Ports, Realized, Refused, Resume, Said, take_ports};
+use sync::machines::{AgentMessage, Answer, HeardPorts, Hello, Ports, Realized, Refused, Resume, Said};
 use sync::pki::Authority;
 use sync::question::{FlowRow, KINDS};
 
@@ -87,7 +87,7 @@ const FLOW: &str = r#"{"table":"peer","table_number":60,"priority":100,"owner":{
 
 fn messages() -> Vec<Vec<u8>> {
     let registration = serde_json::to_vec(&world::registration()).expect("JSON");
-    let ports = world::ports().iter().map(|port| serde_json::to_vec(port).expect("JSON")).collect();
+    let ports: Vec<_> = world::ports().iter().map(|port| serde_json::to_vec(port).expect("JSON")).collect();
     let resume = Resume { store_id: "store-1".to_owned(), datapath: "dp-a".to_owned(), revision: 7 };
     let said = [
         Said::Hello(Hello {
@@ -102,8 +102,10 @@ fn messages() -> Vec<Vec<u8>> {
             resume: None,
             answers: KINDS.map(str::to_owned).into(),
         }),
-        Said::Ports(Ports { ports, last: true }),
-        Said::Ports(Ports { ports: Vec::new(), last: false }),
+        Said::Ports(Ports { ports: ports.clone(), last: true, ..Ports::default() }),
+        Said::Ports(Ports { gone: vec!["p1".to_owned()], changes: true, ..Ports::default() }),
+        Said::Ports(Ports { ports, changes: true, last: true, ..Ports::default() }),
+        Said::Ports(Ports::default()),
         Said::Realized(Realized { revision: 7 }),
         Said::Answer(Answer { id: 1, items: vec![FLOW.into()], last: true, total: 3, refusal: None }),
         Said::Answer(Answer {
@@ -123,7 +125,7 @@ fn messages() -> Vec<Vec<u8>> {
 fn listen(mut bytes: &[u8]) -> bool {
     let before = world::topology();
     let mut edit = Edit::new(before, Timestamp::UNIX_EPOCH, 1);
-    let (mut seen, mut ports) = (SeenPorts::default(), Vec::new());
+    let (mut seen, mut ports) = (SeenPorts::default(), HeardPorts::default());
     let mut datapath: Option<DatapathId> = None;
     let mut understood = false;
     while let Ok(message) = AgentMessage::decode_length_delimited(&mut bytes) {
@@ -138,14 +140,15 @@ fn listen(mut bytes: &[u8]) -> bool {
                 datapath = Some(registered);
             }
             Some(Said::Ports(part)) => {
-                let last = part.last;
-                if take_ports(&mut ports, part).is_err() {
-                    break;
-                }
+                let Ok(report) = ports.take(part) else { break };
                 let of = datapath.clone().unwrap_or_else(|| "dp-a".parse().expect("an id"));
-                if last {
-                    seen.report(of.clone(), std::mem::take(&mut ports));
-                    seen.bind(&of, &mut edit);
+                if let Some(report) = report {
+                    let is_whole = matches!(report, PortReport::All(_));
+                    let changes = seen.report(of.clone(), report);
+                    match is_whole {
+                        true => seen.bind(&of, &mut edit),
+                        false => seen.bind_ports(&of, &changes, &mut edit),
+                    }
                 }
             }
             Some(Said::Answer(part)) => {

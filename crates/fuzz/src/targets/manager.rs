@@ -44,7 +44,11 @@ fn replica() -> Replica {
 }
 
 fn welcome() -> Told {
-    Told::Welcome(Welcome { store_id: "store-1".to_owned(), datapath: "dp-a".to_owned() })
+    Told::Welcome(Welcome {
+        store_id: "store-1".to_owned(),
+        datapath: "dp-a".to_owned(),
+        ..Welcome::default()
+    })
 }
 
 fn messages() -> Vec<Vec<u8>> {

@@ -116,7 +116,7 @@ fn made() -> Topology {
     }
     let datapath = Datapath::register(&mut edit, registration()).expect("it makes sense");
     let mut seen = SeenPorts::default();
-    seen.report(datapath.clone(), ports());
+    seen.report(datapath.clone(), ports().into());
     seen.bind(&datapath, &mut edit);
     committed(&Topology::default(), edit)
 }

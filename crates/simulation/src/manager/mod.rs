@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use store::Store;
 use sync::Head;
 use sync::machines::{Feed, History, Next, Part, Told, Update, Values, Welcome};
+use topology::binding::PortReport;
 use topology::{DatapathId, ObjectRef, Revision};
 use vnmgr::hosts::Hosts;
 use vnmgr::plan::{Plan, Task};
@@ -157,11 +158,16 @@ impl Manager {
                 self.queue.push_back(Job { task: Task::Register(registration), asker: Asker::Stream(id) });
                 None
             }
-            Said::Ports(ports) => {
+            Said::Ports(report) => {
                 let Some(datapath) = session.state.datapath().cloned() else { return (true, None) };
                 session.busy = true;
-                self.hosts.report(&datapath, ports, now);
-                self.queue.push_back(Job { task: Task::Bind(datapath), asker: Asker::Stream(id) });
+                let is_whole = matches!(report, PortReport::All(_));
+                let changes = self.hosts.report(&datapath, report, now);
+                let task = match is_whole {
+                    true => Task::Bind(datapath),
+                    false => Task::BindPorts(datapath, changes),
+                };
+                self.queue.push_back(Job { task, asker: Asker::Stream(id) });
                 None
             }
             Said::Realized { revision, truth } => {
@@ -196,7 +202,11 @@ impl Manager {
             let store_id = self.followed.store_id.clone();
             let resume = resume.as_ref().filter(|resume| resume.datapath == *datapath);
             let resumed = resume.and_then(|resume| self.history.at(&resume.store_id, resume.revision));
-            let welcome = Welcome { store_id: store_id.clone(), datapath: datapath.to_string() };
+            let welcome = Welcome {
+                store_id: store_id.clone(),
+                datapath: datapath.to_string(),
+                takes_port_changes: true,
+            };
             connection.down.push_back(Told::Welcome(welcome));
             let feed = Box::new(Feed::new(datapath.clone(), store_id, resumed));
             session.state = State::Open { datapath: datapath.clone(), feed, behind: false };
@@ -248,6 +258,10 @@ impl Manager {
         let Some(session) = self.sessions.remove(&id) else { return false };
         if let Some(datapath) = session.state.datapath() {
             self.hosts.disconnected(datapath, id.0, now);
+            let exists = |datapath: &DatapathId| self.head.topology.datapaths().contains_key(datapath);
+            if !exists(datapath) {
+                self.hosts.retain(exists);
+            }
         }
         true
     }

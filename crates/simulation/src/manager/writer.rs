@@ -59,7 +59,12 @@ impl Manager {
         let mut newest = self.head.topology.clone();
         let seen = self.hosts.read().seen();
         let (mut planned, mut commits) = (Vec::new(), Vec::new());
-        for job in jobs {
+        for mut job in jobs {
+            if let Task::BindPorts(datapath, _) = &job.task
+                && self.unbound.contains(datapath)
+            {
+                job.task = Task::Bind(datapath.clone());
+            }
             let plan = Plan::make(&newest, &seen, &job.task, now, random.number());
             let plan = plan.and_then(|plan| plan.commit().map(|commit| (plan, commit)));
             planned.push((
@@ -135,9 +140,7 @@ impl Manager {
     }
 
     fn refuse(&mut self, job: Job, network: &mut Network, now: Timestamp) {
-        if let Task::Bind(datapath) = &job.task {
-            self.unbound.insert(datapath.clone());
-        }
+        self.unbound.extend(job.task.binds().cloned());
         if let Asker::Stream(id) = job.asker {
             self.resume(id, None, &job.task, network, now);
         }
@@ -150,8 +153,10 @@ impl Manager {
         network: &mut Network,
         now: Timestamp,
     ) -> Option<Acknowledged> {
-        if let Task::Bind(datapath) = &job.task {
-            self.unbound.remove(datapath);
+        match (&job.task, &plan) {
+            (Task::Bind(datapath), Ok(_)) => drop(self.unbound.remove(datapath)),
+            (task, Err(_)) => self.unbound.extend(task.binds().cloned()),
+            _ => {}
         }
         if let Asker::Stream(id) = job.asker {
             self.resume(id, plan.as_ref().ok(), &job.task, network, now);

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Uri;
 use tonic::{Status, Streaming};
 use topology::Revision;
-use topology::binding::SeenPort;
+use topology::binding::PortReport;
 use topology::datapath::Registration;
 
 use super::backoff::{Backoff, Failure};
@@ -27,11 +27,11 @@ use crate::client::Client;
 use crate::inbox::{Fault, Inbox};
 use crate::line::MAX_QUESTIONS;
 use crate::pki::Identity;
+use crate::ports::{ToldPorts, parts};
 use crate::question;
 use crate::replica::Replica;
 use crate::wire::{
-    AgentMessage, Hello, ManagerMessage, PROTOCOL, Ports, Question, Realized, RenewRequest, Resume, Said,
-    Told, cut,
+    AgentMessage, Hello, ManagerMessage, PROTOCOL, Question, Realized, RenewRequest, Resume, Said, Told,
 };
 
 /// How long a manager may take to answer a stream, and then to welcome the host, which may need a commit.
@@ -130,7 +130,7 @@ impl Link {
     /// Carries one connection to its end.
     async fn converse(&mut self, manager: Uri) -> Ended {
         match self.open(manager).await {
-            Ok((client, outbound, inbound, mut inbox)) => {
+            Ok(Open { client, outbound, inbound, mut inbox, ports }) => {
                 let since = Timestamp::now();
                 self.connection.send_replace(Connection::Connected { since });
                 let current = CancellationToken::new();
@@ -143,7 +143,7 @@ impl Link {
                 let ended = tokio::select! {
                     ended = receive(inbound, &mut inbox, publish, realized, &asked) => ended,
                     () = questions::answer(questions, self.inputs.questions.clone(), &outbound) => Ended::Closed,
-                    ended = speak(self.inputs.clone(), self.replica.subscribe(), &outbound, &current) => ended,
+                    ended = speak(self.inputs.clone(), ports, self.replica.subscribe(), &outbound, &current) => ended,
                     () = renew(&mut self.identity, client) => Ended::Closed,
                 };
                 // It may be long before a manager says it again.
@@ -165,15 +165,27 @@ impl Link {
         let welcome = async {
             let mut inbound = client.stream(ReceiverStream::new(messages)).await?;
             let first = inbound.message().await?.ok_or(Ended::Closed)?;
+            let ports = match &first.told {
+                Some(Told::Welcome(welcome)) => ToldPorts::new(welcome),
+                _ => ToldPorts::default(),
+            };
             inbox.on_message(first.told)?;
-            Ok::<_, Ended>(inbound)
+            Ok::<_, Ended>((inbound, ports))
         };
-        let inbound = timeout(WELCOME, welcome).await.map_err(|_| Ended::Silent)??;
-        Ok((client, outbound, inbound, inbox))
+        let (inbound, ports) = timeout(WELCOME, welcome).await.map_err(|_| Ended::Silent)??;
+        Ok(Open { client, outbound, inbound, inbox, ports })
     }
 }
 
-type Open = (Client, mpsc::Sender<AgentMessage>, Streaming<ManagerMessage>, Inbox);
+/// A stream on which the agent is welcome.
+struct Open {
+    client: Client,
+    outbound: mpsc::Sender<AgentMessage>,
+    inbound: Streaming<ManagerMessage>,
+    inbox: Inbox,
+    /// What has been said of ports.
+    ports: ToldPorts,
+}
 
 /// Takes what the manager sends. While the switch is being changed, news wait for each other: to install what all of them
 /// lead to costs less than to install each.
@@ -225,6 +237,7 @@ async fn receive(
 /// Says what the host knows: all of it once, then what changes.
 async fn speak(
     mut inputs: Inputs,
+    mut told: ToldPorts,
     replica: watch::Receiver<Option<Arc<Replica>>>,
     outbound: &mpsc::Sender<AgentMessage>,
     current: &CancellationToken,
@@ -234,7 +247,9 @@ async fn speak(
     loop {
         let sent = tokio::select! {
             registration = newest(&mut inputs.registration) => send(outbound, hello(&registration, None)).await,
-            ports = newest(&mut inputs.ports) => send_ports(outbound, ports).await,
+            ports = newest(&mut inputs.ports) => {
+                send_ports(outbound, ports.and_then(|ports| told.report(ports))).await
+            }
             revision = realized(&mut inputs.realized, &replica, current) => {
                 send(outbound, Said::Realized(Realized { revision: revision.0 })).await
             }
@@ -272,14 +287,9 @@ async fn newest<T: Clone>(input: &mut watch::Receiver<T>) -> T {
     input.borrow_and_update().clone()
 }
 
-async fn send_ports(
-    outbound: &mpsc::Sender<AgentMessage>,
-    ports: Option<Vec<SeenPort>>,
-) -> Result<(), Ended> {
-    let Some(ports) = ports else { return Ok(()) };
-    let encoded = ports.into_iter().map(|port| serde_json::to_vec(&port).expect("ports have only texts"));
-    for (ports, last) in cut(encoded, Vec::len) {
-        send(outbound, Said::Ports(Ports { ports, last })).await?;
+async fn send_ports(outbound: &mpsc::Sender<AgentMessage>, report: Option<PortReport>) -> Result<(), Ended> {
+    for part in report.into_iter().flat_map(parts) {
+        send(outbound, Said::Ports(part)).await?;
     }
     Ok(())
 }

@@ -32,8 +32,8 @@ use link::Link;
 pub struct Inputs {
     /// Who it is. The node id must be the certificate's.
     pub registration: watch::Receiver<Registration>,
-    /// All its ports, once they are known.
-    pub ports: watch::Receiver<Option<Vec<SeenPort>>>,
+    /// All its ports by name, once they are known.
+    pub ports: watch::Receiver<Option<Vec<Arc<SeenPort>>>>,
     /// The replica that its switch has realized.
     pub realized: watch::Receiver<Option<Arc<Replica>>>,
     /// Takes what a manager asks.

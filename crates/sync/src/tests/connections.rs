@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
+use topology::binding::{PortReport, SeenPort};
 use topology::{DatapathId, Revision};
 
 use super::manager::{DEADLINE, Heard, Host, Served, TestAgent, populate, port, registration};
@@ -29,7 +30,7 @@ async fn an_agent_reports_its_ports_gets_what_they_need_and_says_when_it_is_real
     let test = TestAgent::start(&served, &host, None);
     test.replica(|replica| replica.topology.interfaces().is_empty()).await;
     test.connection(is_connected).await;
-    test.ports.send_replace(Some(vec![port("p1")]));
+    test.ports.send_replace(Some(vec![port("p1").into()]));
     let replica = test.replica(|replica| replica.topology.interfaces().len() == 2).await;
     assert_eq!((replica.store_id.as_str(), &replica.datapath), ("store-1", &datapath(&served)));
     let revision = replica.topology.revision();
@@ -44,15 +45,15 @@ async fn an_agent_comes_back_by_itself_with_all_that_changed_meanwhile() {
     let served = Served::start().await;
     let host = served.join("host1").await;
     let test = TestAgent::start(&served, &host, None);
-    test.ports.send_replace(Some(vec![port("p1")]));
-    served.manager.heard(&Heard::Ports(datapath_of(&test).await, vec![port("p1")])).await;
+    test.ports.send_replace(Some(vec![port("p1").into()]));
+    served.manager.heard(&Heard::Ports(datapath_of(&test).await, vec![port("p1")].into())).await;
     let (manager, dir, address) = served.stop().await;
     test.connection(|connection| !is_connected(connection)).await;
     populate(&manager, &["p1"]);
-    test.ports.send_replace(Some(vec![port("p1"), port("p2")]));
+    test.ports.send_replace(Some(vec![port("p1").into(), port("p2").into()]));
     let served = Served::start_with(manager, dir, address).await;
     test.replica(|replica| replica.topology.interfaces().len() == 1).await;
-    served.manager.heard(&Heard::Ports(datapath(&served), vec![port("p1"), port("p2")])).await;
+    served.manager.heard(&Heard::Ports(datapath(&served), vec![port("p1"), port("p2")].into())).await;
     test.connection(is_connected).await;
 }
 
@@ -66,7 +67,7 @@ async fn an_agent_that_lost_its_stream_resumes_with_the_replica_it_has() {
     let host = served.join("host1").await;
     populate(&served.manager, &["p1"]);
     let test = TestAgent::start(&served, &host, None);
-    test.ports.send_replace(Some(vec![port("p1")]));
+    test.ports.send_replace(Some(vec![port("p1").into()]));
     let first = test.replica(|replica| replica.topology.interfaces().len() == 1).await;
     let mut intruder = served.hello(&host, None).await;
     intruder.told().await.expect("welcome");
@@ -183,8 +184,8 @@ async fn what_the_switch_has_of_another_store_is_not_said_to_be_realized() {
     served.manager.replace_store("store-2");
     let after = test.replica(|replica| replica.store_id == "store-2").await;
     // What is said after it is heard after it.
-    test.ports.send_replace(Some(vec![port("p1")]));
-    served.manager.heard(&Heard::Ports(datapath(&served), vec![port("p1")])).await;
+    test.ports.send_replace(Some(vec![port("p1").into()]));
+    served.manager.heard(&Heard::Ports(datapath(&served), vec![port("p1")].into())).await;
     let is_after = Heard::Realized(datapath(&served), after.topology.revision());
     test.realized.send_replace(Some(after));
     served.manager.heard(&is_after).await;
@@ -198,10 +199,45 @@ async fn a_list_of_ports_of_any_length_arrives_whole() {
     let served = Served::start().await;
     let host = served.join("host1").await;
     let ports: Vec<_> =
-        (0..topology::binding::MAX_PORTS_SEEN).map(|number| port(&format!("p{number}"))).collect();
+        (0..topology::binding::MAX_PORTS_SEEN).map(|number| Arc::new(port(&format!("p{number}")))).collect();
     let test = TestAgent::start(&served, &host, None);
     test.ports.send_replace(Some(ports.clone()));
-    served.manager.heard(&Heard::Ports(datapath_of(&test).await, ports)).await;
+    served.manager.heard(&Heard::Ports(datapath_of(&test).await, PortReport::All(ports))).await;
+}
+
+#[tokio::test]
+async fn of_many_ports_only_the_one_that_comes_changes_or_goes_is_said() {
+    let served = Served::start().await;
+    let host = served.join("host1").await;
+    populate(&served.manager, &["p-new"]);
+    let test = TestAgent::start(&served, &host, None);
+    let id = datapath_of(&test).await;
+    let mut ports: Vec<_> = (0..1000).map(|number| Arc::new(port(&format!("p{number}")))).collect();
+    let mut expected = vec![PortReport::All(ports.clone())];
+    let say = async |ports: &[Arc<SeenPort>], report: &PortReport| {
+        test.ports.send_replace(Some(ports.to_vec()));
+        served.manager.heard(&Heard::Ports(id.clone(), report.clone())).await;
+    };
+    say(&ports, &expected[0]).await;
+    let mut new = port("p-new");
+    let mut steps = Vec::new();
+    ports.push(new.clone().into());
+    steps.push((ports.clone(), vec![new.clone().into()], Vec::new()));
+    new.instance = "another".to_owned();
+    ports[1000] = new.clone().into();
+    steps.push((ports.clone(), vec![new.into()], Vec::new()));
+    ports.remove(7);
+    steps.push((ports.clone(), Vec::new(), vec!["p7".to_owned()]));
+    for (now, ports, gone) in steps {
+        let report = PortReport::Since { ports, gone };
+        say(&now, &report).await;
+        expected.push(report);
+    }
+    test.replica(|replica| replica.topology.interfaces().len() == 1).await;
+    let heard = served.manager.all_heard().into_iter();
+    let reports =
+        heard.filter_map(|heard| if let Heard::Ports(_, report) = heard { Some(report) } else { None });
+    assert!(reports.eq(expected), "something else was said");
 }
 
 #[tokio::test]
@@ -214,7 +250,10 @@ async fn what_makes_no_sense_ends_the_stream_that_it_came_on() {
         raw.say(said).await;
         assert_eq!(raw.end().await.code(), expected);
     };
-    check(Said::Ports(Ports { ports: vec![b"{".to_vec()], last: true }), Code::InvalidArgument).await;
+    let malformed = Ports { ports: vec![b"{".to_vec()], last: true, ..Ports::default() };
+    check(Said::Ports(malformed), Code::InvalidArgument).await;
+    let too_early = Ports { changes: true, last: true, ..Ports::default() };
+    check(Said::Ports(too_early), Code::InvalidArgument).await;
     let hello = crate::wire::Hello { protocol: 99, ..crate::wire::Hello::default() };
     check(Said::Hello(hello.clone()), Code::FailedPrecondition).await;
     check(Said::Hello(crate::wire::Hello { protocol: 1, ..hello }), Code::InvalidArgument).await;

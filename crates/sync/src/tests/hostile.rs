@@ -69,7 +69,7 @@ impl One {
 async fn an_agent_that_talks_without_end_is_heard_at_a_bounded_pace() {
     let one = One::new();
     let (outbound, mut messages) = mpsc::channel(ROOM);
-    let ports = Said::Ports(Ports { ports: Vec::new(), last: true });
+    let ports = Said::Ports(Ports { last: true, ..Ports::default() });
     let talking = timeout(WHILE, one.run(stream::repeat(ports), outbound));
     let reading = async { while messages.recv().await.is_some() {} };
     tokio::select! {
@@ -77,9 +77,9 @@ async fn an_agent_that_talks_without_end_is_heard_at_a_bounded_pace() {
         ((), ()) = async { tokio::join!(one.follow(), reading) } => {}
     }
     let heard = one.memory.all_heard();
-    let lists = heard.iter().filter(|heard| matches!(heard, Heard::Ports(..))).count();
+    let reports = heard.iter().filter(|heard| matches!(heard, Heard::Ports(..))).count();
     let bound = (WHILE + BURST).as_millis() / PACE.as_millis();
-    assert!(lists > 1 && lists as u128 <= bound + 1, "{lists} lists of ports, of {bound}");
+    assert!(reports > 1 && reports as u128 <= bound + 1, "{reports} reports of ports, of {bound}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,7 +25,11 @@ enum Outcome {
 }
 
 fn welcome(store_id: &str) -> Option<Told> {
-    Some(Told::Welcome(Welcome { store_id: store_id.to_owned(), datapath: "dp-1".to_owned() }))
+    Some(Told::Welcome(Welcome {
+        store_id: store_id.to_owned(),
+        datapath: "dp-1".to_owned(),
+        ..Welcome::default()
+    }))
 }
 
 /// Any object.
@@ -96,7 +100,13 @@ fn every_message_in_every_state_has_its_outcome() {
     };
     let unknown = || Put { reference: "routers/rt-1".to_owned(), value: b"{}".as_slice().into() };
     let damaged = || Put { value: b"{}".as_slice().into(), ..put() };
-    let nowhere = || Some(Told::Welcome(Welcome { store_id: "s".to_owned(), datapath: "x".to_owned() }));
+    let nowhere = || {
+        Some(Told::Welcome(Welcome {
+            store_id: "s".to_owned(),
+            datapath: "x".to_owned(),
+            ..Welcome::default()
+        }))
+    };
 
     let events: Vec<(Option<Told>, [Outcome; 4])> = vec![
         (None, [Fault("unknown"), Fault("unknown"), Fault("unknown"), Fault("unknown")]),

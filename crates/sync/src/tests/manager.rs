@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Uri;
 use tonic::{Status, Streaming};
-use topology::binding::{SeenPort, SeenPorts};
+use topology::binding::{PortReport, SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Registration, Underlay};
 use topology::host_token::{DEFAULT_LIFETIME, HostToken};
 use topology::{Collection, DatapathId, Dpid, Edit, NodeId, Request, Revision, Topology};
@@ -37,7 +37,7 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 pub(super) enum Heard {
     Connected(DatapathId),
     Disconnected(DatapathId),
-    Ports(DatapathId, Vec<SeenPort>),
+    Ports(DatapathId, PortReport),
     Realized(DatapathId, Revision),
 }
 
@@ -165,15 +165,18 @@ impl Manager for Memory {
         self.hear(Heard::Disconnected(datapath));
     }
 
-    fn ports(&self, datapath: DatapathId, ports: Vec<SeenPort>) -> BoxFuture<'_, ()> {
+    fn ports(&self, datapath: DatapathId, report: PortReport) -> BoxFuture<'_, ()> {
         async move {
             let bound = self.edit(|edit, seen| {
-                seen.report(datapath.clone(), ports.clone());
-                seen.bind(&datapath, edit);
+                let changes = seen.report(datapath.clone(), report.clone());
+                match report {
+                    PortReport::All(_) => seen.bind(&datapath, edit),
+                    PortReport::Since { .. } => seen.bind_ports(&datapath, &changes, edit),
+                }
                 Ok(())
             });
             bound.expect("ports are always taken");
-            self.hear(Heard::Ports(datapath, ports));
+            self.hear(Heard::Ports(datapath, report));
         }
         .boxed()
     }
@@ -302,7 +305,7 @@ impl Raw {
 pub(super) struct TestAgent {
     pub(super) agent: Agent,
     pub(super) registration: watch::Sender<Registration>,
-    pub(super) ports: watch::Sender<Option<Vec<SeenPort>>>,
+    pub(super) ports: watch::Sender<Option<Vec<Arc<SeenPort>>>>,
     pub(super) realized: watch::Sender<Option<Arc<Replica>>>,
     pub(super) questions: mpsc::Receiver<Asked>,
 }

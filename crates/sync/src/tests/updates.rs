@@ -152,7 +152,8 @@ struct TestFeed {
 impl TestFeed {
     fn new(host: &DatapathId) -> Self {
         let mut inbox = Inbox::new(None);
-        let welcome = Welcome { store_id: "store-1".to_owned(), datapath: host.to_string() };
+        let welcome =
+            Welcome { store_id: "store-1".to_owned(), datapath: host.to_string(), ..Welcome::default() };
         inbox.on_message(Some(Told::Welcome(welcome))).expect("welcome");
         Self { feed: Feed::new(host.clone(), "store-1".to_owned(), None), inbox, replica: None }
     }

@@ -41,7 +41,7 @@ kept_as_it_is!(
     ObjectRef,
     RelationId,
     BTreeSet<SecurityGroupId>,
-    (DatapathId, usize),
+    (DatapathId, String),
     (DomainId, DatapathId),
     (DomainId, MacAddr),
     (IpRetentionContainerId, Phase),

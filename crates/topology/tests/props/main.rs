@@ -7,11 +7,12 @@
 mod put_back;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use topology::binding::{LOCAL_PORT, SeenPort, SeenPorts};
+use topology::binding::{LOCAL_PORT, PortChange, PortReport, SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
 use topology::{
     Change, DatapathId, DomainId, Dpid, Edit, Error, Object, ObjectRef, Request, Topology, scope,
@@ -30,20 +31,36 @@ enum Event {
     /// A host's agent registers.
     Register(usize, u8),
     /// A host shows these ports.
-    Ports(usize, Vec<SeenPort>),
+    Ports(usize, Vec<SeenPort>, Said),
+}
+
+/// How a host says what ports it shows.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    All,
+    /// What has changed.
+    Changes,
+    /// What has changed; something else happens before its bindings are committed.
+    ChangesBoundLater,
 }
 
 /// A topology, what hosts have said of their ports, and each host's replica by deltas.
 struct World {
     topology: Topology,
     seen: SeenPorts,
+    /// Ports that have changed, and are bound after the next event.
+    unbound: Vec<(DatapathId, Vec<PortChange>)>,
     replicas: BTreeMap<DatapathId, BTreeMap<ObjectRef, Object>>,
 }
 
 impl World {
     fn new() -> Self {
-        let mut world =
-            Self { topology: Topology::default(), seen: SeenPorts::default(), replicas: BTreeMap::new() };
+        let mut world = Self {
+            topology: Topology::default(),
+            seen: SeenPorts::default(),
+            unbound: Vec::new(),
+            replicas: BTreeMap::new(),
+        };
         for host in HOSTS {
             world.replicas.insert(datapath(host), BTreeMap::new());
         }
@@ -106,6 +123,7 @@ impl World {
             world.happen(Event::Ports(
                 host,
                 (0..2).map(|half| port(format!("p{}", 2 * half + host), 0)).collect(),
+                Said::All,
             ));
         }
         world
@@ -135,11 +153,26 @@ impl World {
         assert_eq!(self.topology.interfaces().len(), 8);
     }
 
-    /// Lets it happen, and takes its commits to the replicas.
+    /// Lets it happen, and binds the ports that waited for it.
     fn happen(&mut self, event: Event) {
+        let unbound = std::mem::take(&mut self.unbound);
+        self.commit(|world, edit| world.run(event, edit));
+        for (host, changes) in unbound {
+            self.commit(|world, edit| {
+                world.seen.bind_ports(&host, &changes, edit);
+                Ok(())
+            });
+        }
+        if self.unbound.is_empty() {
+            self.check_bindings();
+        }
+    }
+
+    /// Takes what a step commits to the replicas.
+    fn commit(&mut self, step: impl FnOnce(&mut Self, &mut Edit) -> Result<(), Error>) {
         let before = self.topology.clone();
         let mut edit = Edit::new(&before, Timestamp::UNIX_EPOCH, before.revision().0);
-        if self.run(event, &mut edit).is_err() {
+        if step(self, &mut edit).is_err() {
             return;
         }
         self.seen.rebind(&mut edit);
@@ -156,7 +189,6 @@ impl World {
             assert_eq!(index(&anew), index(&self.topology), "loaded, and committed: {changes:?}");
         }
         self.check(&before, &changes);
-        self.check_bindings();
     }
 
     fn run(&mut self, event: Event, edit: &mut Edit) -> Result<(), Error> {
@@ -166,15 +198,29 @@ impl World {
                 request.execute(edit).map(drop)
             }
             Event::Register(host, address) => Datapath::register(edit, registration(host, address)).map(drop),
-            Event::Ports(host, ports) => {
-                self.seen.report(datapath(HOSTS[host]), ports);
-                self.seen.bind(&datapath(HOSTS[host]), edit);
+            Event::Ports(host, ports, said) => {
+                self.show(datapath(HOSTS[host]), ports, said, edit);
                 Ok(())
             }
         }
     }
 
-    /// What was bound with the records that changed is what is bound when every host is looked at.
+    fn show(&mut self, host: DatapathId, ports: Vec<SeenPort>, said: Said, edit: &mut Edit) {
+        // What has changed can be said once all has been.
+        if matches!(said, Said::All) || self.seen.hosts().all(|known| *known != host) {
+            self.seen.report(host.clone(), ports.into());
+            return self.seen.bind(&host, edit);
+        }
+        let told: Vec<_> = self.seen.of(&host).cloned().collect();
+        let ports: Vec<_> = ports.into_iter().map(Arc::new).collect();
+        let changes = self.seen.report(host.clone(), PortReport::between(&told, &ports));
+        match said {
+            Said::ChangesBoundLater => self.unbound.push((host, changes)),
+            _ => self.seen.bind_ports(&host, &changes, edit),
+        }
+    }
+
+    /// What was bound with the records and ports that changed is what is bound when every host is looked at.
     fn check_bindings(&self) {
         let mut edit = Edit::new(&self.topology, Timestamp::UNIX_EPOCH, 0);
         HOSTS.iter().for_each(|host| self.seen.bind(&datapath(host), &mut edit));
@@ -543,8 +589,9 @@ fn ports() -> impl Strategy<Value = Event> {
         let instance = format!("{name}/{instance}");
         SeenPort { name, instance, iface_id, error: error.map(str::to_owned), asks: false }
     });
-    (0..HOSTS.len(), proptest::collection::vec(port, 0..4))
-        .prop_map(|(host, ports)| Event::Ports(host, ports))
+    let said = prop_oneof![Just(Said::All), Just(Said::Changes), Just(Said::ChangesBoundLater)];
+    (0..HOSTS.len(), proptest::collection::vec(port, 0..4), said)
+        .prop_map(|(host, ports, said)| Event::Ports(host, ports, said))
 }
 
 fn event() -> impl Strategy<Value = Event> {

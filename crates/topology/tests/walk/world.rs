@@ -78,7 +78,7 @@ impl World {
         };
         world.ports[host].push(port);
         let datapath: DatapathId = format!("dp-host{host}").parse().expect("an id");
-        world.seen.report(datapath.clone(), world.ports[host].clone());
+        world.seen.report(datapath.clone(), world.ports[host].clone().into());
         world.edit(|edit, seen| seen.bind(&datapath, edit));
         world
     }

@@ -1,6 +1,7 @@
 //! Ports that hosts show, and whose they are; those that nobody has a record of among them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
@@ -63,10 +64,10 @@ async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> Result {
         reason: SeenPorts::refusal(look.topology, &datapath, &port).map(|refusal| refusal.reason),
         place: Place::new(look, datapath),
         mode: mode(&port, interface_uuid.as_ref()),
-        port_name: port.name,
+        port_name: port.name.clone(),
         interface_uuid,
-        iface_id: port.iface_id,
-        error: port.error,
+        iface_id: port.iface_id.clone(),
+        error: port.error.clone(),
     })
     .await
 }
@@ -80,15 +81,13 @@ fn mode(port: &SeenPort, interface: Option<&InterfaceId>) -> PortMode {
 }
 
 /// The ports of all hosts, each with the interface that the host claims by it; by host and name.
-fn ports(look: &Look<'_>) -> Vec<(DatapathId, SeenPort, Option<InterfaceId>)> {
+fn ports(look: &Look<'_>) -> Vec<(DatapathId, Arc<SeenPort>, Option<InterfaceId>)> {
     let seen = look.hosts().read().seen();
     let hosts = seen.hosts().flat_map(|host| {
-        let mut ports = seen.of(host).to_vec();
-        ports.sort();
         let claimed = claimed_by(look.topology, host);
-        ports.into_iter().map(move |port| {
+        seen.of(host).map(move |port| {
             let interface = claimed.get(&port.instance).cloned();
-            (host.clone(), port, interface)
+            (host.clone(), port.clone(), interface)
         })
     });
     hosts.collect()

@@ -193,7 +193,6 @@ fn view(datapath: &Datapath, look: &Look<'_>) -> HostView {
         .flat_map(|binding| binding.claims.iter().filter(|claim| claim.datapath_uuid == datapath.uuid))
         .map(|claim| claim.instance.clone())
         .collect();
-    let ports = seen.of(&datapath.uuid);
     let refusals = seen.refusals_on(look.topology, &datapath.uuid);
     let problems = problem::problems(look.topology, datapath, &live, &refusals);
     HostView {
@@ -206,8 +205,11 @@ fn view(datapath: &Datapath, look: &Look<'_>) -> HostView {
         realized_revision: live.realized,
         lag: look.topology.revision().0.saturating_sub(live.realized.0),
         interfaces_active: look.topology.interfaces_on(&datapath.uuid).len(),
-        ports_seen: ports.len(),
-        ports_unclaimed: ports.iter().filter(|port| waits(port) && !claimed.contains(&port.instance)).count(),
+        ports_seen: seen.of(&datapath.uuid).count(),
+        ports_unclaimed: seen
+            .of(&datapath.uuid)
+            .filter(|port| waits(port) && !claimed.contains(&port.instance))
+            .count(),
         underlay: datapath.underlay,
         refusals: refusals.into_iter().map(RefusalView::from).collect(),
         problems,

@@ -40,7 +40,7 @@ impl Good {
     async fn start(lab: &Lab) -> Self {
         let joined = Joined::new(lab, "good", 1).await;
         let (_, registration) = watch::channel(joined.registration.clone());
-        let (_, ports) = watch::channel(Some(vec![port("tap0", None)]));
+        let (_, ports) = watch::channel(Some(vec![port("tap0", None).into()]));
         let (_, realized) = watch::channel(None);
         let managers = vec![joined.manager.parse().expect("an address")];
         let questions = tokio::sync::mpsc::channel(1).0;

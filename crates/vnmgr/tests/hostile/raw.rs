@@ -110,7 +110,7 @@ impl Raw {
 
     pub(crate) async fn ports(&mut self, ports: &[SeenPort]) {
         let ports = ports.iter().map(|port| serde_json::to_vec(port).expect("JSON")).collect();
-        self.say(Said::Ports(Ports { ports, last: true })).await;
+        self.say(Said::Ports(Ports { ports, last: true, ..Ports::default() })).await;
     }
 
     /// The next message, or the status with which the stream ends.

@@ -1,8 +1,10 @@
 //! Agents: what hosts show decides where interfaces live.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use sync::manager::{Manager as _, SessionId};
-use topology::binding::SeenPort;
+use topology::binding::{PortReport, SeenPort};
 
 use crate::support::{Lab, tutorial};
 
@@ -12,6 +14,16 @@ fn check(shown: &Value, state: &str, host: Option<&str>, claims: &[&str]) {
     let status = &shown["status"];
     let found = (status["state"].as_str(), status["host"].as_str(), status["claims"].clone());
     assert_eq!(found, (Some(state), host, json!(claims)), "{status}");
+}
+
+/// What a host says whose ports are new or gone.
+fn since(new: &[&str], gone: &[&str]) -> PortReport {
+    let port = |name: &&str| {
+        let (name, instance) = ((*name).to_owned(), format!("row-{name}"));
+        Arc::new(SeenPort { name, instance, ..SeenPort::default() })
+    };
+    let gone = gone.iter().map(|name| (*name).to_owned()).collect();
+    PortReport::Since { ports: new.iter().map(port).collect(), gone }
 }
 
 impl Lab {
@@ -146,10 +158,51 @@ async fn a_deleted_datapath_claims_nothing_and_is_forgotten() {
     lab.client.delete("datapaths/dp-host1").await.expect_status(200);
     check(&lab.interface("if-a").await, "unbound", None, &[]);
     lab.client.get("hosts/host1").await.expect_error(404, "UnknownUUIDResource", "100", Some("host"));
+    host.disconnects();
     let host = lab.host("host1", 1).await;
     lab.client.get("hosts/host1").await.expect(json!({"ports_seen": 0, "connected": true}));
     host.shows(&["tap0"]).await;
     check(&lab.interface("if-a").await, "active", Some("host1"), &["host1"]);
+}
+
+#[tokio::test]
+async fn a_port_that_comes_or_goes_is_said_and_bound_without_the_others() {
+    let lab = Lab::start().await;
+    lab.networks_with(json!({"uuid": "if-a", "network_uuid": "nw-a", "port_name": "tap0"})).await;
+    let other = json!({"uuid": "if-b", "network_uuid": "nw-a", "port_name": "tap1"});
+    lab.client.post("interfaces", other).await.expect_status(201);
+    let host = lab.host("host1", 1).await;
+    host.says(since(&["tap0"], &[])).await;
+    check(&lab.interface("if-a").await, "unbound", None, &[]);
+    host.shows(&["eth0", "tap1"]).await;
+    host.says(since(&["tap0"], &["eth0"])).await;
+    check(&lab.interface("if-a").await, "active", Some("host1"), &["host1"]);
+    check(&lab.interface("if-b").await, "active", Some("host1"), &["host1"]);
+    lab.client.get("hosts/host1").await.expect(json!({"interfaces_active": 2, "ports_seen": 2}));
+    host.says(since(&[], &["tap1"])).await;
+    check(&lab.interface("if-a").await, "active", Some("host1"), &["host1"]);
+    check(&lab.interface("if-b").await, "unbound", None, &[]);
+}
+
+#[tokio::test]
+async fn a_datapath_that_is_deleted_and_made_again_keeps_the_ports_of_the_agent_that_stays_connected() {
+    let lab = Lab::start().await;
+    lab.networks_with(json!({"uuid": "if-a", "network_uuid": "nw-a", "port_name": "tap0"})).await;
+    let other = json!({"uuid": "if-b", "network_uuid": "nw-a", "port_name": "tap1"});
+    lab.client.post("interfaces", other).await.expect_status(201);
+    let host = lab.host("host1", 1).await;
+    host.shows(&["tap0"]).await;
+    lab.client.delete("datapaths/dp-host1").await.expect_status(200);
+    check(&lab.interface("if-a").await, "unbound", None, &[]);
+    host.says(since(&["tap1"], &[])).await;
+    let made = json!({"uuid": "dp-host1", "dpid": "0xaa01", "node_id": "host1"});
+    lab.client.post("datapaths", made).await.expect_status(201);
+    check(&lab.interface("if-a").await, "active", Some("host1"), &["host1"]);
+    check(&lab.interface("if-b").await, "active", Some("host1"), &["host1"]);
+    lab.client.delete("datapaths/dp-host1").await.expect_status(200);
+    host.disconnects();
+    let seen = lab.manager.agents().hosts.read().seen();
+    assert_eq!(seen.hosts().count(), 0, "nobody says anything of it any more");
 }
 
 #[tokio::test]

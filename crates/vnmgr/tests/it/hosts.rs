@@ -1,5 +1,7 @@
 //! Real agents, over the network: joining, following, reporting, and surviving a manager that restarts.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use sync::agent::{Agent, Inputs, join};
 use sync::pki::Identity;
@@ -15,7 +17,7 @@ use crate::support::{Client, options, until};
 /// A host whose switch has at once whatever its replica says.
 struct Host {
     agent: Agent,
-    ports: watch::Sender<Option<Vec<SeenPort>>>,
+    ports: watch::Sender<Option<Vec<Arc<SeenPort>>>>,
     _registration: watch::Sender<Registration>,
     realizing: tokio::task::JoinHandle<()>,
 }
@@ -70,7 +72,7 @@ async fn a_host_joins_follows_reports_and_is_waited_for_also_after_a_restart() {
         error: None,
         asks: false,
     };
-    host.ports.send_replace(Some(vec![tap0]));
+    host.ports.send_replace(Some(vec![tap0.into()]));
     until("the host shows its port", async || client.get("hosts/host1").await.body["ports_seen"] == 1).await;
 
     client.post("networks", json!({"uuid": "nw-a", "ipv4_network": "10.0.0.0"})).await.expect_status(201);
@@ -79,7 +81,7 @@ async fn a_host_joins_follows_reports_and_is_waited_for_also_after_a_restart() {
     let made = client.post("interfaces?wait=realized", interface).await.expect_status(201);
     assert_eq!(made.body["status"]["host"], "host1");
     let replica = host.agent.replica();
-    let has_interface = |replica: &Option<std::sync::Arc<sync::Replica>>| {
+    let has_interface = |replica: &Option<Arc<sync::Replica>>| {
         replica.as_ref().is_some_and(|replica| replica.topology.interfaces().len() == 1)
     };
     assert!(has_interface(&replica.borrow()));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use store::{MemoryStore, Store};
 use sync::manager::{Manager as _, SessionId};
 use tempfile::TempDir;
-use topology::binding::SeenPort;
+use topology::binding::{PortReport, SeenPort};
 use topology::datapath::{Encapsulation, Registration, Underlay};
 use topology::{DatapathId, Dpid, Revision};
 use vnmgr::manager::{Manager, Options};
@@ -113,7 +113,12 @@ impl Host<'_> {
     }
 
     pub(crate) async fn shows_ports(&self, ports: Vec<SeenPort>) {
-        self.lab.manager.agents().ports(self.datapath.clone(), ports).await;
+        self.says(ports.into()).await;
+    }
+
+    /// The host says this of its ports.
+    pub(crate) async fn says(&self, report: PortReport) {
+        self.lab.manager.agents().ports(self.datapath.clone(), report).await;
     }
 
     pub(crate) fn realizes(&self, revision: Revision) {
