@@ -90,9 +90,13 @@ impl System for Ours<'_> {
 
     fn await_plugged(&mut self, port: Port) -> anyhow::Result<()> {
         let path = format!("interfaces/{}", port.name());
-        await_quickly("the port to be bound", || Ok(self.web.get(&path)?["status"]["state"] == "active"))?;
-        // Every network is on every host, so the binding concerns all of them.
-        await_quickly("every host to have it", || Ok(self.sum("lag")? == 0))
+        let end = Instant::now() + PATIENCE;
+        while self.web.get(&path)?["status"]["state"] != "active" {
+            ensure!(Instant::now() < end, "{} is not bound after {PATIENCE:?}", port.name());
+            thread::sleep(Duration::from_millis(1));
+        }
+        // What changes nothing waits for all that is there, the binding included.
+        self.web.put(&format!("{path}?{REALIZED}"), &json!({})).map(drop)
     }
 
     fn centre(&self) -> anyhow::Result<Used> {
@@ -102,16 +106,6 @@ impl System for Ours<'_> {
     fn agents(&self) -> anyhow::Result<Used> {
         Used::of_all(self.site.lab.hosts().iter().filter_map(|host| host.vna().pid()))
     }
-}
-
-/// Looks every millisecond.
-fn await_quickly(what: &str, mut is_there: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    while !is_there()? {
-        ensure!(Instant::now() < end, "waited {PATIENCE:?} for {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
-    Ok(())
 }
 
 /// A network with its ports, and a way to all others.
