@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::host::{self, HostView, Wanted};
 use crate::monitors;
 use crate::reader::Reader;
+use crate::replace_if_new;
 use crate::settings::Settings;
 
 /// How long the switch may take for what the database asks of it.
@@ -35,13 +36,7 @@ pub async fn keep(
         let wanted = ports.borrow_and_update().clone();
         if let Some(snapshot) = &view.snapshot {
             let shown = reader.read(snapshot, &settings.bridge);
-            host.send_if_modified(|old| {
-                let is_new = **old != *shown;
-                if is_new {
-                    *old = Arc::new(shown.clone());
-                }
-                is_new
-            });
+            replace_if_new(&host, Arc::new(shown.clone()));
             let repaired = match repair(snapshot, shown, &settings, &node, &wanted) {
                 Ok(None) => Ok(()),
                 Ok(Some(operations)) if view.client.is_some() => {

@@ -249,6 +249,7 @@ async fn synchronize(
     }
 }
 
+/// Wakes up nobody for what is known.
 fn replace_if_new<T: PartialEq>(place: &watch::Sender<T>, new: T) {
     place.send_if_modified(|old| {
         let is_new = *old != new;
