@@ -10,7 +10,7 @@
 //!
 //! # One port of many
 //! Of the ports of a host mostly one comes or goes. What that costs does not grow with the ports that stay: hosts say what has
-//! changed ([`PortReport`]), and only the interfaces that these ports are about are bound anew ([`SeenPorts::bind_ports`]).
+//! changed ([`PortReport`]), and only the interfaces that these ports are about are bound anew ([`Reported`]).
 
 mod report;
 
@@ -29,7 +29,7 @@ use crate::meta::{Meta, MetaSpec};
 use crate::multimap::MultiMap;
 use crate::object::ObjectRef;
 
-pub use report::{PortChange, PortReport};
+pub use report::{PortChange, PortReport, Reported};
 
 /// Most hosts that can claim an interface at once; the oldest claims beyond that are forgotten.
 pub const MAX_CLAIMS: usize = 8;
@@ -163,7 +163,8 @@ pub struct Refusal {
 impl SeenPorts {
     /// Takes in what a host says, and says what that changes. Ports beyond [`MAX_PORTS_SEEN`] are left out. What has changed
     /// since nobody knows what changes nothing.
-    pub fn report(&mut self, datapath: DatapathId, report: PortReport) -> Vec<PortChange> {
+    pub fn report(&mut self, datapath: DatapathId, report: PortReport) -> Reported {
+        let is_whole = matches!(report, PortReport::All(_));
         let (ports, gone) = match report {
             PortReport::All(mut ports) => {
                 ports.truncate(MAX_PORTS_SEEN);
@@ -177,7 +178,8 @@ impl SeenPorts {
         // Those that go make room.
         let gone = gone.into_iter().map(|name| (name, None));
         let news = ports.into_iter().map(|port| (port.name.clone(), Some(port)));
-        gone.chain(news).filter_map(|(name, after)| self.change(&datapath, name, after)).collect()
+        let changes = gone.chain(news).filter_map(|(name, after)| self.change(&datapath, name, after));
+        Reported { changes: changes.collect(), is_whole }
     }
 
     /// Puts a port in the place of the one of its name. Gives back what that changes, if anything.
@@ -242,13 +244,16 @@ impl SeenPorts {
         answer(datapath, self.of(datapath), edit);
     }
 
-    /// As [`SeenPorts::bind`], where these ports have changed and all else was in line before.
-    pub fn bind_ports(&self, datapath: &DatapathId, changes: &[PortChange], edit: &mut Edit) {
-        let ports = changes.iter().flat_map(|change| [&change.before, &change.after]).flatten();
+    /// As [`SeenPorts::bind`], as far as the host's report asks for it.
+    pub fn bind_reported(&self, datapath: &DatapathId, reported: &Reported, edit: &mut Edit) {
+        if reported.is_whole {
+            return self.bind(datapath, edit);
+        }
+        let ports = reported.changes.iter().flat_map(|change| [&change.before, &change.after]).flatten();
         let touched = ports.flat_map(|port| touched_by(edit.topology(), datapath, port));
         let interfaces: BTreeSet<_> = touched.collect();
         interfaces.iter().for_each(|interface| self.bind_one(datapath, interface, edit));
-        answer(datapath, changes.iter().filter_map(|change| change.after.as_ref()), edit);
+        answer(datapath, reported.changes.iter().filter_map(|change| change.after.as_ref()), edit);
     }
 
     /// Brings bindings in line with the interfaces and datapaths that an edit has changed, so that a record which

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use topology::binding::{LOCAL_PORT, MAX_PORTS_SEEN, PortChange, PortReport, SeenPort, SeenPorts};
+use topology::binding::{LOCAL_PORT, MAX_PORTS_SEEN, PortReport, Reported, SeenPort, SeenPorts};
 use topology::{DatapathId, Edit, Request, Topology};
 
 fn host() -> DatapathId {
@@ -32,8 +32,10 @@ fn known(seen: &SeenPorts) -> Vec<&str> {
 /// Takes a report, and says what has become of which ports: their instances.
 fn take(seen: &mut SeenPorts, report: PortReport) -> Vec<(Option<String>, Option<String>)> {
     let instance = |port: Option<Arc<SeenPort>>| port.map(|port| port.instance.clone());
-    let changes = seen.report(host(), report).into_iter();
-    changes.map(|change| (instance(change.before), instance(change.after))).collect()
+    let is_whole = matches!(report, PortReport::All(_));
+    let reported = seen.report(host(), report);
+    assert_eq!(reported.is_whole, is_whole);
+    reported.changes.into_iter().map(|change| (instance(change.before), instance(change.after))).collect()
 }
 
 fn change(before: &str, after: &str) -> (Option<String>, Option<String>) {
@@ -101,7 +103,7 @@ fn the_difference_of_two_lists_leads_from_one_to_the_other() {
         assert_eq!(difference, expected);
         let (mut seen, mut whole) = (SeenPorts::default(), SeenPorts::default());
         seen.report(host(), PortReport::All(before));
-        assert_eq!(seen.report(host(), difference.clone()).is_empty(), difference.is_empty());
+        assert_eq!(seen.report(host(), difference.clone()).changes.is_empty(), difference.is_empty());
         whole.report(host(), PortReport::All(after));
         assert_eq!(known(&seen), known(&whole));
     };
@@ -118,7 +120,7 @@ struct World {
     topology: Topology,
     seen: SeenPorts,
     /// What has changed and is not bound yet.
-    unbound: Vec<(DatapathId, Vec<PortChange>)>,
+    unbound: Vec<(DatapathId, Reported)>,
 }
 
 /// One thing that happens.
@@ -166,12 +168,12 @@ impl World {
             }
             Event::Ports(host, ports, at_once) => {
                 let told: Vec<_> = self.seen.of(&host).cloned().collect();
-                let changes = self.seen.report(host.clone(), PortReport::between(&told, &ports));
-                if at_once { &mut due } else { &mut self.unbound }.push((host, changes));
+                let reported = self.seen.report(host.clone(), PortReport::between(&told, &ports));
+                if at_once { &mut due } else { &mut self.unbound }.push((host, reported));
             }
         }
-        for (host, changes) in due {
-            self.edit(|seen, edit| seen.bind_ports(&host, &changes, edit));
+        for (host, reported) in due {
+            self.edit(|seen, edit| seen.bind_reported(&host, &reported, edit));
         }
         if self.unbound.is_empty() {
             let mut edit = Edit::new(&self.topology, Timestamp::UNIX_EPOCH, 0);

@@ -114,27 +114,16 @@ impl Manager for Agents {
     fn disconnected(&self, datapath: DatapathId, session: SessionId) {
         tracing::info!(%datapath, session = session.0, "an agent is disconnected");
         self.lines.closed(&datapath, session.0);
-        self.hosts.disconnected(&datapath, session.0, Timestamp::now());
-        // While it was connected, it was kept though its datapath may have been deleted.
         let head = self.head.borrow().clone();
-        let exists = |datapath: &DatapathId| head.topology.datapaths().contains_key(datapath);
-        if !exists(&datapath) {
-            self.hosts.retain(exists);
-        }
+        self.hosts.disconnected(&datapath, session.0, &head.topology, Timestamp::now());
     }
 
     fn ports(&self, datapath: DatapathId, report: PortReport) -> BoxFuture<'_, ()> {
         async move {
-            let is_whole = matches!(report, PortReport::All(_));
-            let changes = self.hosts.report(&datapath, report, Timestamp::now());
-            self.warn_of_refusals(&datapath, &changes);
-            // Whoever says all may have said it before, to a manager that did not come to store the bindings.
-            let task = match is_whole {
-                true => Task::Bind(datapath.clone()),
-                false => Task::BindPorts(datapath.clone(), changes),
-            };
+            let reported = self.hosts.report(&datapath, report, Timestamp::now());
+            self.warn_of_refusals(&datapath, &reported.changes);
             // When the store does not take the bindings, the writer tries again by itself.
-            if let Err(error) = self.writer.submit(task).await {
+            if let Err(error) = self.writer.submit(Task::Bind(datapath.clone(), reported)).await {
                 tracing::warn!(%datapath, %error, "bindings wait to be stored");
             }
         }

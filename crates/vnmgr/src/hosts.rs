@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
+use sync::Head;
 use tokio::sync::watch;
-use topology::binding::{PortChange, PortReport, SeenPorts};
-use topology::{DatapathId, Revision};
+use topology::binding::{PortReport, Reported, SeenPorts};
+use topology::{Change, DatapathId, ObjectRef, Revision, Topology};
 
 /// What one host's agent was last heard to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,17 +93,22 @@ impl Hosts {
     }
 
     /// A connection has ended. What the host said stays true until it says otherwise: it goes on forwarding.
-    pub fn disconnected(&self, datapath: &DatapathId, session: u64, now: Timestamp) {
+    pub fn disconnected(&self, datapath: &DatapathId, session: u64, topology: &Topology, now: Timestamp) {
         let mut state = self.write();
         let Some(live) = state.live.get_mut(datapath) else { return };
         if live.connection.as_ref().is_some_and(|connection| connection.session == session) {
             live.connection = None;
             live.last_seen = Some(now);
         }
+        drop(state);
+        // While it was connected it was kept, though its datapath may have been deleted.
+        if !topology.datapaths().contains_key(datapath) {
+            self.forget_deleted(topology);
+        }
     }
 
     /// Takes in what a host says of its ports, and says what that changes.
-    pub fn report(&self, datapath: &DatapathId, report: PortReport, now: Timestamp) -> Vec<PortChange> {
+    pub fn report(&self, datapath: &DatapathId, report: PortReport, now: Timestamp) -> Reported {
         let mut state = self.write();
         state.live.entry(datapath.clone()).or_default().last_seen = Some(now);
         Arc::make_mut(&mut state.seen).report(datapath.clone(), report)
@@ -120,11 +126,21 @@ impl Hosts {
         }
     }
 
-    /// Forgets the hosts that `exists` denies, so that hosts that come and go do not fill the memory.
+    /// Forgets the hosts that a head, which has just been published, has no more.
+    pub fn follow(&self, head: &Head) {
+        let is_fresh = head.before.revision() == head.topology.revision();
+        let deletes = |change: &Change| matches!(change, Change::Delete(ObjectRef::Datapath(_)));
+        if is_fresh || head.changes.iter().any(deletes) {
+            self.forget_deleted(&head.topology);
+        }
+    }
+
+    /// Forgets the hosts that a topology does not have, so that hosts that come and go do not fill the memory.
     ///
     /// Not those that are connected: a datapath may be deleted and made again before its stream ends, and the agent, which
     /// has said all its ports on it, says only what changes.
-    pub fn retain(&self, exists: impl Fn(&DatapathId) -> bool) {
+    fn forget_deleted(&self, topology: &Topology) {
+        let exists = |datapath: &DatapathId| topology.datapaths().contains_key(datapath);
         let mut state = self.write();
         state.live.retain(|datapath, live| live.connection.is_some() || exists(datapath));
         let stays = |datapath: &DatapathId| state.is_connected(datapath) || exists(datapath);

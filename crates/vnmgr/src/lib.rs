@@ -3,7 +3,7 @@
 //! It is thin. What is allowed and what follows from it is decided by [`topology`], what is durable by [`store`]; here
 //! they are wired to the world.
 //!
-//! - [`plan`] says what a task would change, and [`writer`] makes it real: one at a time, made durable together.
+//! - [`plan`] says what a task would change, [`desk`] which tasks become real together, and [`writer`] has the store take them.
 //! - [`state`] is what everyone else sees: the newest topology. [`hosts`] is what changes too often to be stored.
 //! - [`problem`] says in words what is wrong with a host.
 //! - [`expiry`] has leases released whose time is over.
@@ -14,6 +14,7 @@
 
 pub mod agents;
 pub mod api;
+pub mod desk;
 pub mod expiry;
 pub mod hosts;
 pub mod live;

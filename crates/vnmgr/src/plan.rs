@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use store::{Commit, Key, Mutation};
-use topology::binding::{PortChange, SeenPorts};
+use topology::binding::{Reported, SeenPorts};
 use topology::datapath::{Datapath, Registration};
 use topology::host_pair::HostPair;
 use topology::host_token::HostToken;
@@ -24,10 +24,8 @@ pub enum Task {
     Requests(Vec<Request>),
     /// Take in what a host's agent says of itself.
     Register(Registration),
-    /// Bring the bindings of a host in line with the ports it shows.
-    Bind(DatapathId),
-    /// Bring the bindings of a host in line with these of its ports, which have changed; the others are in line.
-    BindPorts(DatapathId, Vec<PortChange>),
+    /// Bring the bindings of a host in line with the ports it shows, as far as its report asks for it.
+    Bind(DatapathId, Reported),
     /// Release and delete the IP leases whose time is over.
     Expire,
     /// Go on with pairs of hosts, each from the revision at which both have realized it.
@@ -48,16 +46,6 @@ pub enum Task {
         /// Who joins.
         node: NodeId,
     },
-}
-
-impl Task {
-    /// The host whose bindings it brings in line, if that is what it does.
-    pub fn binds(&self) -> Option<&DatapathId> {
-        match self {
-            Self::Bind(datapath) | Self::BindPorts(datapath, _) => Some(datapath),
-            _ => None,
-        }
-    }
 }
 
 /// Why a task was refused. Nothing has changed.
@@ -133,12 +121,8 @@ fn carry_out(task: &Task, edit: &mut Edit, seen: &SeenPorts) -> Result<Vec<Objec
         Task::Register(registration) => {
             Datapath::register(edit, registration.clone()).map(|id| vec![id.into()]).map_err(whole)
         }
-        Task::Bind(datapath) => {
-            seen.bind(datapath, edit);
-            Ok(Vec::new())
-        }
-        Task::BindPorts(datapath, changes) => {
-            seen.bind_ports(datapath, changes, edit);
+        Task::Bind(datapath, reported) => {
+            seen.bind_reported(datapath, reported, edit);
             Ok(Vec::new())
         }
         Task::Expire => ip_retention_container::expire(edit).map(|()| Vec::new()).map_err(whole),

@@ -12,24 +12,24 @@
 //!
 //! Planning is computing, and a large batch takes a while: the writer has a thread of its own.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use store::{AppendError, Commit, MAX_APPEND_BYTES, MAX_APPEND_COMMITS, Store};
+use store::{AppendError, Store};
 use sync::Head;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use topology::{Change, DatapathId, ObjectRef, Topology};
 
+use crate::desk::{self, Desk};
 use crate::hosts::Hosts;
 use crate::load::load;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, Refused, Task};
-use crate::state::{HeadSender, fresh};
+use crate::state::HeadSender;
 
 /// How many tasks may wait. Who comes later waits for a place, which slows down users and not the writer.
 const QUEUE: usize = 1024;
@@ -59,13 +59,8 @@ pub enum WriteError {
 pub type StoreReceiver = watch::Receiver<Option<String>>;
 
 type Answer = oneshot::Sender<Result<Plan, WriteError>>;
-
-struct Job {
-    task: Task,
-    /// Whether somebody waits for hosts to have what it changes.
-    is_awaited: bool,
-    answer: Answer,
-}
+type Job = desk::Job<Answer>;
+type Group = desk::Group<Answer>;
 
 /// A way to give the writer tasks.
 #[derive(Clone, Debug)]
@@ -85,10 +80,10 @@ impl Writer {
     ) -> (Self, StoreReceiver, JoinHandle<()>) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let (obstacle, seen) = watch::channel(None);
-        let (unbound, stale) = (BTreeSet::new(), false);
-        let desk = Desk { store, obstacle, head, hosts, metrics, queue, stop, unbound, stale };
+        let (desk, stale) = (Desk::default(), false);
+        let clerk = Clerk { store, obstacle, head, hosts, metrics, queue, stop, desk, stale };
         let runtime = Handle::current();
-        let thread = tokio::task::spawn_blocking(move || desk.run(&runtime));
+        let thread = tokio::task::spawn_blocking(move || clerk.run(&runtime));
         (Self { queue: sender }, seen, thread)
     }
 
@@ -111,14 +106,14 @@ impl Writer {
     }
 
     async fn enqueue(&self, task: Task, is_awaited: bool) -> Result<Plan, WriteError> {
-        let (answer, result) = oneshot::channel();
-        self.queue.send(Job { task, is_awaited, answer }).await.map_err(|_| WriteError::Stopping)?;
+        let (asker, result) = oneshot::channel();
+        self.queue.send(Job { task, is_awaited, asker }).await.map_err(|_| WriteError::Stopping)?;
         result.await.unwrap_or(Err(WriteError::Stopping))
     }
 }
 
-/// What the writer works with.
-struct Desk {
+/// Has the store take what the desk decides.
+struct Clerk {
     store: Arc<dyn Store>,
     /// Why the store did not do what it was last asked to.
     obstacle: watch::Sender<Option<String>>,
@@ -127,21 +122,12 @@ struct Desk {
     metrics: Arc<Metrics>,
     queue: mpsc::Receiver<Job>,
     stop: CancellationToken,
-    /// Hosts whose bindings could not be stored, or may not fit what another manager has written.
-    unbound: BTreeSet<DatapathId>,
+    desk: Desk,
     /// The published topology may lag behind the store's.
     stale: bool,
 }
 
-/// Tasks whose commits become durable together.
-#[derive(Default)]
-struct Group {
-    planned: Vec<(Job, Result<Plan, Refused>)>,
-    commits: Vec<Commit>,
-    bytes: usize,
-}
-
-impl Desk {
+impl Clerk {
     fn run(mut self, runtime: &Handle) {
         while let Some(mut jobs) = runtime.block_on(self.next()) {
             while jobs.len() < QUEUE
@@ -156,8 +142,8 @@ impl Desk {
     /// The next tasks, or `None` when all are done and no more are wanted.
     async fn next(&mut self) -> Option<VecDeque<Job>> {
         let (queue, stop) = (&mut self.queue, self.stop.clone());
-        let again = async {
-            match self.unbound.first() {
+        let pause = async {
+            match self.desk.again().next() {
                 Some(_) => tokio::time::sleep(REBIND_INTERVAL).await,
                 None => std::future::pending().await,
             }
@@ -170,13 +156,9 @@ impl Desk {
                 self.queue.close();
                 self.queue.try_recv().ok().map(|job| VecDeque::from([job]))
             }
-            () = again => {
-                let bind = |datapath: &DatapathId| Job {
-                    task: Task::Bind(datapath.clone()),
-                    is_awaited: false,
-                    answer: oneshot::channel().0,
-                };
-                Some(self.unbound.iter().take(QUEUE).map(bind).collect())
+            () = pause => {
+                let job = |task| Job { task, is_awaited: false, asker: oneshot::channel().0 };
+                Some(self.desk.again().take(QUEUE).map(job).collect())
             }
         }
     }
@@ -187,64 +169,35 @@ impl Desk {
             if self.stale && !runtime.block_on(self.reload()) {
                 return self.answer_all(jobs, "it cannot be read");
             }
-            let group = self.plan(&mut jobs);
-            let Some(planned) = self.append(group, runtime) else { continue };
+            let (head, seen) = (self.head.borrow().clone(), self.hosts.read().seen());
+            let mut group = self.desk.plan(&head, &seen, &mut jobs, Timestamp::now, rand::random);
+            for (job, refused) in group.refused.drain(..) {
+                self.answer(job, Err(refused.into()));
+            }
+            let Some(again) = self.append(group, &head, runtime) else { continue };
             conflicts += 1;
-            jobs = planned.into_iter().chain(jobs).collect();
+            jobs = again.into_jobs().chain(jobs).collect();
             if conflicts > MAX_CONFLICTS {
                 return self.answer_all(jobs, "others write to it all the time");
             }
         }
     }
 
-    /// Plans jobs from the front, each on the result of those before it, as many as one append takes.
-    fn plan(&mut self, jobs: &mut VecDeque<Job>) -> Group {
-        let mut newest = self.head.borrow().topology.clone();
-        let seen = self.hosts.read().seen();
-        let mut group = Group::default();
-        while let Some(mut job) = jobs.pop_front() {
-            if let Task::BindPorts(datapath, _) = &job.task
-                && self.unbound.contains(datapath)
-            {
-                // The host's other ports are not in line.
-                job.task = Task::Bind(datapath.clone());
-            }
-            let plan = Plan::make(&newest, &seen, &job.task, Timestamp::now(), rand::random());
-            let commit = plan.and_then(|plan| plan.commit().map(|commit| (plan, commit)));
-            commit.as_ref().err().inspect(|_| self.metrics.refused());
-            match commit {
-                Err(refused) if group.commits.is_empty() => self.answer(job, Err(refused.into())),
-                // What it was refused for may be among what comes before it and is not yet real.
-                Err(refused) => group.planned.push((job, Err(refused))),
-                Ok((plan, None)) => group.planned.push((job, Ok(plan))),
-                Ok((plan, Some(commit))) => {
-                    if !group.admit(commit) {
-                        jobs.push_front(job);
-                        break;
-                    }
-                    newest = plan.after.clone();
-                    group.planned.push((job, Ok(plan)));
-                }
-            }
-        }
-        group
-    }
-
-    /// Makes a group real, and answers. After a conflict, gives the jobs back instead.
-    fn append(&mut self, group: Group, runtime: &Handle) -> Option<Vec<Job>> {
+    /// Makes a group real, and answers. After a conflict, gives it back instead.
+    fn append(&mut self, mut group: Group, head: &Head, runtime: &Handle) -> Option<Group> {
         if !group.commits.is_empty() {
-            let head = store::Revision(self.head.borrow().topology.revision().0);
-            let (began, commits) = (Instant::now(), group.commits.len());
-            match runtime.block_on(self.store.append_many(head, group.commits)) {
+            let (began, commits) = (Instant::now(), std::mem::take(&mut group.commits));
+            let (at, count) = (store::Revision(head.topology.revision().0), commits.len());
+            match runtime.block_on(self.store.append_many(at, commits)) {
                 Ok(_) => {
-                    self.metrics.appended(commits, began.elapsed());
+                    self.metrics.appended(count, began.elapsed());
                     self.obstacle.send_replace(None);
-                    self.publish(&group.planned);
+                    self.publish(group.head(head));
                 }
                 Err(AppendError::Conflict { head: found }) => {
-                    tracing::info!(%head, %found, "another manager was first: planning again");
+                    tracing::info!(head = %at, %found, "another manager was first: planning again");
                     self.stale = true;
-                    return Some(group.planned.into_iter().map(|(job, _)| job).collect());
+                    return Some(group);
                 }
                 Err(error) => {
                     self.metrics.append_failed();
@@ -254,8 +207,7 @@ impl Desk {
                         error = &error as &dyn std::error::Error,
                         "the store did not take a commit"
                     );
-                    let jobs = group.planned.into_iter().map(|(job, _)| job).collect();
-                    self.answer_all(jobs, &error.to_string());
+                    self.answer_all(group.into_jobs(), &error.to_string());
                     return None;
                 }
             }
@@ -266,23 +218,10 @@ impl Desk {
         None
     }
 
-    fn publish(&self, planned: &[(Job, Result<Plan, Refused>)]) {
-        let real = planned.iter().filter_map(|(_, plan)| plan.as_ref().ok());
-        let real: Vec<_> = real.filter(|plan| !plan.changes.is_empty()).collect();
-        let (Some(first), Some(last)) = (real.first(), real.last()) else { return };
-        let changes = match real.as_slice() {
-            [one] => one.changes.clone(),
-            several => Arc::new(together(several.iter().flat_map(|plan| plan.changes.iter()))),
-        };
-        let forgotten = changes.iter().any(|change| matches!(change, Change::Delete(ObjectRef::Datapath(_))));
-        let is_awaited = planned.iter().any(|(job, _)| job.is_awaited);
-        let (topology, before) = (last.after.clone(), first.before.clone());
-        self.head.send_modify(|head| {
-            let awaited = if is_awaited { topology.revision() } else { head.awaited };
-            *head = Arc::new(Head { store_id: head.store_id.clone(), topology, before, changes, awaited });
-        });
-        if forgotten {
-            self.hosts.retain(|datapath| last.after.datapaths().contains_key(datapath));
+    fn publish(&self, news: Option<Arc<Head>>) {
+        if let Some(head) = news {
+            self.head.send_replace(head.clone());
+            self.hosts.follow(&head);
         }
     }
 
@@ -290,7 +229,9 @@ impl Desk {
         match load(self.store.as_ref()).await {
             Ok(topology) => {
                 self.stale = false;
-                self.publish_anew(topology);
+                let head = self.head.borrow().clone();
+                let news = self.desk.read_anew(&head, topology, &self.hosts);
+                self.publish(news);
                 true
             }
             Err(error) => {
@@ -301,55 +242,19 @@ impl Desk {
         }
     }
 
-    fn publish_anew(&mut self, topology: Topology) {
-        if topology.revision() != self.head.borrow().topology.revision() {
-            let store_id = self.head.borrow().store_id.clone();
-            self.hosts.retain(|datapath| topology.datapaths().contains_key(datapath));
-            // Whoever wrote it may not see what these hosts show; what others show, this manager may have seen long ago.
-            let hosts = self.hosts.read();
-            let seen = hosts.seen();
-            self.unbound.extend(seen.hosts().filter(|datapath| hosts.is_connected(datapath)).cloned());
-            drop(hosts);
-            self.head.send_replace(fresh(store_id, topology));
-        }
-    }
-
-    fn answer_all(&mut self, jobs: VecDeque<Job>, reason: &str) {
+    fn answer_all(&mut self, jobs: impl IntoIterator<Item = Job>, reason: &str) {
         for job in jobs {
             self.answer(job, Err(WriteError::Unavailable(reason.to_owned())));
         }
     }
 
-    /// Says what has become of a task, and keeps in mind whose bindings are in line.
+    /// Says what has become of a task.
     fn answer(&mut self, job: Job, result: Result<Plan, WriteError>) {
-        match (&job.task, &result) {
-            (Task::Bind(datapath), Ok(_)) => drop(self.unbound.remove(datapath)),
-            (task, Err(_)) => self.unbound.extend(task.binds().cloned()),
-            _ => {}
+        self.desk.done(&job.task, result.is_ok());
+        if let Err(WriteError::Refused(_)) = &result {
+            self.metrics.refused();
         }
         // Whoever asked may have gone.
-        let _ = job.answer.send(result);
+        let _ = job.asker.send(result);
     }
-}
-
-impl Group {
-    /// Takes a commit in, unless the append would become larger than a store takes.
-    fn admit(&mut self, commit: Commit) -> bool {
-        let size = |mutation: &store::Mutation| {
-            mutation.key().as_str().len() + mutation.value().map_or(0, bytes::Bytes::len)
-        };
-        let bytes = self.bytes + commit.mutations.iter().map(size).sum::<usize>();
-        let fits = self.commits.len() < MAX_APPEND_COMMITS && bytes <= MAX_APPEND_BYTES;
-        if fits {
-            self.bytes = bytes;
-            self.commits.push(commit);
-        }
-        fits
-    }
-}
-
-/// The changes of several commits as those of one: the last change of each object.
-fn together<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<Change> {
-    let last: BTreeMap<_, _> = changes.map(|change| (change.reference(), change)).collect();
-    last.into_values().cloned().collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use ::topology::binding::{PortReport, SeenPorts};
+use ::topology::binding::SeenPorts;
 use ::topology::datapath::{Datapath, Registration};
 use ::topology::{DatapathId, Edit, NodeId};
 use jiff::Timestamp;
@@ -143,12 +143,8 @@ fn listen(mut bytes: &[u8]) -> bool {
                 let Ok(report) = ports.take(part) else { break };
                 let of = datapath.clone().unwrap_or_else(|| "dp-a".parse().expect("an id"));
                 if let Some(report) = report {
-                    let is_whole = matches!(report, PortReport::All(_));
-                    let changes = seen.report(of.clone(), report);
-                    match is_whole {
-                        true => seen.bind(&of, &mut edit),
-                        false => seen.bind_ports(&of, &changes, &mut edit),
-                    }
+                    let reported = seen.report(of.clone(), report);
+                    seen.bind_reported(&of, &reported, &mut edit);
                 }
             }
             Some(Said::Answer(part)) => {

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use store::Store;
 use sync::Head;
 use sync::machines::{Feed, History, Next, Part, Told, Update, Values, Welcome};
-use topology::binding::PortReport;
 use topology::{DatapathId, ObjectRef, Revision};
+use vnmgr::desk::{self, Desk};
 use vnmgr::hosts::Hosts;
 use vnmgr::plan::{Plan, Task};
 use vnmgr::state::fresh;
@@ -37,11 +37,7 @@ pub(crate) enum Asker {
     Itself,
 }
 
-#[derive(Clone, Debug)]
-struct Job {
-    task: Task,
-    asker: Asker,
-}
+type Job = desk::Job<Asker>;
 
 /// One agent's stream.
 #[derive(Debug)]
@@ -78,7 +74,7 @@ pub(crate) struct Manager {
     history: History,
     sessions: BTreeMap<ConnectionId, Session>,
     queue: VecDeque<Job>,
-    unbound: BTreeSet<DatapathId>,
+    desk: Desk,
     stale: bool,
 }
 
@@ -102,13 +98,17 @@ impl Manager {
             hosts: Hosts::default(),
             sessions: BTreeMap::new(),
             queue: VecDeque::new(),
-            unbound: BTreeSet::new(),
+            desk: Desk::default(),
             stale: false,
         }
     }
 
     pub(crate) fn ask(&mut self, task: Task) {
-        self.queue.push_back(Job { task, asker: Asker::User });
+        self.enqueue(task, Asker::User);
+    }
+
+    fn enqueue(&mut self, task: Task, asker: Asker) {
+        self.queue.push_back(Job { task, is_awaited: asker == Asker::User, asker });
     }
 
     /// The sessions' view of the world catches up with the head.
@@ -155,19 +155,14 @@ impl Manager {
                 if matches!(session.state, State::New) {
                     session.state = State::Greeted(resume);
                 }
-                self.queue.push_back(Job { task: Task::Register(registration), asker: Asker::Stream(id) });
+                self.enqueue(Task::Register(registration), Asker::Stream(id));
                 None
             }
             Said::Ports(report) => {
                 let Some(datapath) = session.state.datapath().cloned() else { return (true, None) };
                 session.busy = true;
-                let is_whole = matches!(report, PortReport::All(_));
-                let changes = self.hosts.report(&datapath, report, now);
-                let task = match is_whole {
-                    true => Task::Bind(datapath),
-                    false => Task::BindPorts(datapath, changes),
-                };
-                self.queue.push_back(Job { task, asker: Asker::Stream(id) });
+                let reported = self.hosts.report(&datapath, report, now);
+                self.enqueue(Task::Bind(datapath, reported), Asker::Stream(id));
                 None
             }
             Said::Realized { revision, truth } => {
@@ -257,11 +252,7 @@ impl Manager {
         network.leave_as_manager(id);
         let Some(session) = self.sessions.remove(&id) else { return false };
         if let Some(datapath) = session.state.datapath() {
-            self.hosts.disconnected(datapath, id.0, now);
-            let exists = |datapath: &DatapathId| self.head.topology.datapaths().contains_key(datapath);
-            if !exists(datapath) {
-                self.hosts.retain(exists);
-            }
+            self.hosts.disconnected(datapath, id.0, &self.head.topology, now);
         }
         true
     }

@@ -168,11 +168,8 @@ impl Manager for Memory {
     fn ports(&self, datapath: DatapathId, report: PortReport) -> BoxFuture<'_, ()> {
         async move {
             let bound = self.edit(|edit, seen| {
-                let changes = seen.report(datapath.clone(), report.clone());
-                match report {
-                    PortReport::All(_) => seen.bind(&datapath, edit),
-                    PortReport::Since { .. } => seen.bind_ports(&datapath, &changes, edit),
-                }
+                let reported = seen.report(datapath.clone(), report.clone());
+                seen.bind_reported(&datapath, &reported, edit);
                 Ok(())
             });
             bound.expect("ports are always taken");

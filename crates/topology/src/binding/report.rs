@@ -28,6 +28,23 @@ pub struct PortChange {
     pub after: Option<Arc<SeenPort>>,
 }
 
+/// What a report has come to: which of a host's bindings may have to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// What has become of ports.
+    pub changes: Vec<PortChange>,
+    /// The host has said all, and may have said it before, to a manager that did not come to store the bindings: those of
+    /// ports that have not changed may not be in line either.
+    pub is_whole: bool,
+}
+
+impl Reported {
+    /// As if the host said again what it last said.
+    pub fn again() -> Self {
+        Self { changes: Vec::new(), is_whole: true }
+    }
+}
+
 impl PortReport {
     /// What a host has to say whose ports are these now, and that has said that they were those.
     pub fn between(told: &[Arc<SeenPort>], now: &[Arc<SeenPort>]) -> Self {

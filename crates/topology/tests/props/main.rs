@@ -12,7 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use topology::binding::{LOCAL_PORT, PortChange, PortReport, SeenPort, SeenPorts};
+use topology::binding::{LOCAL_PORT, PortReport, Reported, SeenPort, SeenPorts};
 use topology::datapath::{Datapath, Encapsulation, Registration, Underlay};
 use topology::{
     Change, DatapathId, DomainId, Dpid, Edit, Error, Object, ObjectRef, Request, Topology, scope,
@@ -49,7 +49,7 @@ struct World {
     topology: Topology,
     seen: SeenPorts,
     /// Ports that have changed, and are bound after the next event.
-    unbound: Vec<(DatapathId, Vec<PortChange>)>,
+    unbound: Vec<(DatapathId, Reported)>,
     replicas: BTreeMap<DatapathId, BTreeMap<ObjectRef, Object>>,
 }
 
@@ -157,9 +157,9 @@ impl World {
     fn happen(&mut self, event: Event) {
         let unbound = std::mem::take(&mut self.unbound);
         self.commit(|world, edit| world.run(event, edit));
-        for (host, changes) in unbound {
+        for (host, reported) in unbound {
             self.commit(|world, edit| {
-                world.seen.bind_ports(&host, &changes, edit);
+                world.seen.bind_reported(&host, &reported, edit);
                 Ok(())
             });
         }
@@ -207,16 +207,14 @@ impl World {
 
     fn show(&mut self, host: DatapathId, ports: Vec<SeenPort>, said: Said, edit: &mut Edit) {
         // What has changed can be said once all has been.
-        if matches!(said, Said::All) || self.seen.hosts().all(|known| *known != host) {
-            self.seen.report(host.clone(), ports.into());
-            return self.seen.bind(&host, edit);
-        }
+        let is_whole = matches!(said, Said::All) || self.seen.hosts().all(|known| *known != host);
         let told: Vec<_> = self.seen.of(&host).cloned().collect();
         let ports: Vec<_> = ports.into_iter().map(Arc::new).collect();
-        let changes = self.seen.report(host.clone(), PortReport::between(&told, &ports));
+        let report = if is_whole { PortReport::All(ports) } else { PortReport::between(&told, &ports) };
+        let reported = self.seen.report(host.clone(), report);
         match said {
-            Said::ChangesBoundLater => self.unbound.push((host, changes)),
-            _ => self.seen.bind_ports(&host, &changes, edit),
+            Said::ChangesBoundLater if !is_whole => self.unbound.push((host, reported)),
+            _ => self.seen.bind_reported(&host, &reported, edit),
         }
     }
 
