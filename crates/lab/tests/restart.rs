@@ -63,8 +63,7 @@ fn agents_and_managers_that_restart_lose_no_packet_and_no_count() -> Result<()> 
 
     // What comes after the restarts is seen again, through databases and managers alike.
     three.plug(lab.host(1))?;
-    await_status(&lab, "if-inst3", "host", &"host2".into())?;
-    settle(&lab)?;
+    vnctl(&lab, "interfaces show if-inst3 --wait")?;
     assert!(answers_once(&three, ip(1))? && answers_once(&two, ip6(3))?);
     Ok(())
 }

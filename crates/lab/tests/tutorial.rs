@@ -5,7 +5,7 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{PATIENCE, attempt_vnctl, await_status, vnctl};
+use common::{PATIENCE, attempt_vnctl, vnctl};
 use lab::{Guest, GuestSpec, Lab, Result, wait_until};
 use serde_json::Value;
 
@@ -78,10 +78,7 @@ fn single_network() -> Result<(Lab, Guest, Guest)> {
     for command in &SINGLE_NETWORK[1..] {
         vnctl(&lab, command)?;
     }
-    for interface in ["if-inst1", "if-inst2"] {
-        await_status(&lab, interface, "host", &Value::from(host.name()))?;
-    }
-    settle(&lab)?;
+    vnctl(&lab, "interfaces show if-inst1 if-inst2 --wait")?;
 
     Ok((lab, inst1, inst2))
 }
@@ -138,8 +135,7 @@ fn dhcp_two_networks_and_a_router_work_as_in_the_original() -> Result<()> {
 
     // The client remembers the address it had, asks for that first, and is told that it is not its own any more.
     follow(&lab, &TWO_NETWORKS)?;
-    await_status(&lab, "if-newinst2", "state", &Value::from("active"))?;
-    settle(&lab)?;
+    vnctl(&lab, "interfaces show if-newinst2 --wait")?;
     let lease = inst2.dhcp()?;
     assert_eq!(lease.get("ip_address").map(String::as_str), Some("192.168.50.10"), "{lease:?}");
     let ping = inst2.attempt(["ping", "-c", "1", "-W", "1", "10.100.0.10"])?;

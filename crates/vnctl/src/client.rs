@@ -142,6 +142,17 @@ impl Answer {
         let revision = self.revision.clone().unwrap_or_else(|| "?".to_owned());
         Err(Error::Pending { revision, hosts: self.pending.clone() })
     }
+
+    /// An error if what was shown was waited for, and did not become active.
+    pub(crate) fn active(&self) -> Result<(), Error> {
+        let text = |pointer| self.body.pointer(pointer).and_then(Value::as_str);
+        if self.pending.is_empty() || self.body.get("realized").is_some() {
+            return self.realized();
+        }
+        let state = text("/status/state").unwrap_or("not active").to_owned();
+        let id = text("/uuid").unwrap_or("it").to_owned();
+        Err(Error::Inactive { id, state, reason: text("/status/reason").map(str::to_owned) })
+    }
 }
 
 /// Why the manager refused a request, in its own words.
@@ -227,10 +238,18 @@ impl Client {
 
     /// Makes a change, and waits for the hosts if the user wishes.
     pub(crate) fn change(&self, request: Request) -> Result<Answer, Error> {
-        let wait = self.wait_s.map(|wait_s| {
-            [("wait".to_owned(), "realized".to_owned()), ("timeout".to_owned(), wait_s.to_string())]
-        });
-        self.send(&request.query(wait.into_iter().flatten()))
+        self.send(&request.query(self.waiting("realized")))
+    }
+
+    /// The object at a path, once it is active if the user wishes to wait.
+    pub(crate) fn look(&self, segments: &[&str]) -> Result<Answer, Error> {
+        self.send(&Request::new(Method::Get, segments).query(self.waiting("active")))
+    }
+
+    fn waiting(&self, until: &str) -> impl Iterator<Item = (String, String)> + use<> {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let wait = self.wait_s.map(|wait_s| [pair("wait", until), pair("timeout", &wait_s.to_string())]);
+        wait.into_iter().flatten()
     }
 
     /// The object or document at a path.

@@ -14,7 +14,7 @@ pub enum Exit {
     Refused,
     /// The command line, a batch or a file cannot be understood.
     Usage,
-    /// The change is committed, and not every host has it yet.
+    /// The change is committed, and not every host has it yet; or what was waited for has not come.
     Pending,
     /// The manager cannot be reached, or what answers is not one.
     Unreachable,
@@ -41,7 +41,7 @@ Exit codes:
   0  done
   1  the manager refused the request; with `status`: something is wrong
   2  the command line or a file cannot be understood
-  3  committed, and not every host has realized it in time (--wait, status)
+  3  committed, and not every host has realized it in time (--wait, status); not active in time (show --wait)
   4  the manager cannot be reached
   5  the answer is no: a packet does not arrive (trace), a policy is not kept (assert)";
 
@@ -58,6 +58,8 @@ pub(crate) enum Error {
     Refused(Box<Refusal>),
     #[error("revision {revision} is committed, and not realized yet by {}", hosts.join(", "))]
     Pending { revision: String, hosts: Vec<String> },
+    #[error("{id} is {state}{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+    Inactive { id: String, state: String, reason: Option<String> },
     #[error("{0}")]
     Unwell(String),
     /// It has been printed.
@@ -95,7 +97,7 @@ impl Error {
             Self::CommandLine(cause) if !cause.use_stderr() => Exit::Success,
             Self::CommandLine(_) | Self::Usage(_) | Self::File { .. } => Exit::Usage,
             Self::Refused(_) | Self::Unwell(_) => Exit::Refused,
-            Self::Pending { .. } => Exit::Pending,
+            Self::Pending { .. } | Self::Inactive { .. } => Exit::Pending,
             Self::No => Exit::No,
             Self::Unreachable { .. } | Self::Stranger { .. } => Exit::Unreachable,
             Self::Line { source, .. } => source.exit(),
@@ -152,6 +154,9 @@ impl Error {
                 "hint: is vnmgr running there? --url and VNET_WEBAPI=host:port name another one".to_owned(),
             ),
             Self::Pending { .. } => Some("hint: `vnctl hosts` shows how far each host is".to_owned()),
+            Self::Inactive { .. } => {
+                Some("hint: `vnctl active-ports show` lists the ports that hosts show".to_owned())
+            }
             Self::Line { source, .. } => source.hint(),
             _ => None,
         }

@@ -41,6 +41,7 @@ fn each_command_is_one_request() {
     let asked = one("networks modify nw-a --segment-uuid '' --if-match 7", "PUT /api/1.0/networks/nw-a");
     assert_eq!((asked.body, asked.if_match.as_deref()), (json!({ "segment_uuid": "" }), Some("\"7\"")));
     one("networks show nw-a", "GET /api/1.0/networks/nw-a");
+    one("interfaces show if-a --wait", "GET /api/1.0/interfaces/if-a?wait=active&timeout=30");
     one("networks del nw-a", "DELETE /api/1.0/networks/nw-a");
     one("networks del nw-a --wait --timeout 9", "DELETE /api/1.0/networks/nw-a?wait=realized&timeout=9");
     one("interfaces ports add if-a --port-name x", "POST /api/1.0/interfaces/if-a/ports");
@@ -141,6 +142,18 @@ fn hosts_that_are_behind_are_named_with_an_exit_code_of_their_own() {
     let header =
         Answer { headers: vec![("OpenVNet-Pending-Hosts", "host3")], ..answer(202, json!(["nw-a"])) };
     check_exit("networks del nw-a --wait", header, Exit::Pending, &["host3"]);
+    let body = json!({ "uuid": "if-a", "realized": { "revision": 7, "pending": ["host1"] } });
+    check_exit("interfaces show if-a --wait", answer(202, body), Exit::Pending, &["revision 7", "host1"]);
+}
+
+#[test]
+fn what_is_not_active_in_time_says_how_it_is() {
+    let refused = json!({ "state": "error", "reason": "port tap1 is on dp-a" });
+    let body = json!({ "uuid": "if-a", "status": refused });
+    let parts = ["if-a is error: port tap1 is on dp-a", "hint: `vnctl active-ports show`"];
+    check_exit("interfaces show if-a --wait", answer(202, body), Exit::Pending, &parts);
+    let body = json!({ "uuid": "if-a", "status": { "state": "unbound", "reason": null } });
+    check_exit("interfaces show if-a --wait", answer(202, body), Exit::Pending, &["if-a is unbound\n"]);
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! Waiting until the hosts have a change.
+//! Waiting until the hosts have what was changed, or what is to come.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
-use topology::{DatapathId, NodeId, Revision, Topology, scope};
+use topology::{DatapathId, NodeId, ObjectRef, Revision, Topology, scope};
 
 use crate::hosts::Hosts;
 use crate::plan::Plan;
@@ -33,23 +33,73 @@ pub async fn wait(
     give_up: impl Future<Output = ()>,
 ) -> Realized {
     let revision = plan.revision();
-    let mut progress = hosts.progress();
     let mut pending = concerned(plan);
-    let all_have_it = async {
+    tokio::select! {
+        biased;
+        () = all_have_it(revision, &mut pending, hosts, head) => {}
+        () = give_up => {}
+    }
+    realized(revision, &pending, &head.borrow().topology)
+}
+
+/// Waits until an object is as `since` looks for, which says from which revision on it is, and every host that knows the object has
+/// realized that; or until `give_up`, or the object is deleted. `None` if it is not so.
+pub async fn wait_for(
+    object: &ObjectRef,
+    since: impl Fn(&Topology) -> Option<Revision>,
+    hosts: &Hosts,
+    mut head: HeadReceiver,
+    give_up: impl Future<Output = ()>,
+) -> Option<Realized> {
+    let seen = head.clone();
+    let mut found = None;
+    let is_so_everywhere = async {
         loop {
-            progress.mark_unchanged();
-            pending = pending_of(&pending, revision, hosts, &head.borrow().topology);
-            if pending.is_empty() || progress.changed().await.is_err() {
+            let topology = head.borrow_and_update().topology.clone();
+            found = since(&topology).map(|since| (since, scope::knowing(&topology, [object.clone()])));
+            let all_have_it = async {
+                match &mut found {
+                    Some((since, pending)) => all_have_it(*since, pending, hosts, &seen).await,
+                    None if topology.get(object).is_none() => {}
+                    None => std::future::pending().await,
+                }
+            };
+            let news = tokio::select! {
+                biased;
+                () = all_have_it => return,
+                news = head.changed() => news,
+            };
+            if news.is_err() {
                 return;
             }
         }
     };
     tokio::select! {
         biased;
-        () = all_have_it => {}
+        () = is_so_everywhere => {}
         () = give_up => {}
     }
-    let topology = head.borrow().topology.clone();
+    found.map(|(since, pending)| realized(since, &pending, &seen.borrow().topology))
+}
+
+/// Takes those out of `pending` that have realized a revision, or are no more, until nobody is left.
+async fn all_have_it(
+    revision: Revision,
+    pending: &mut BTreeSet<DatapathId>,
+    hosts: &Hosts,
+    head: &HeadReceiver,
+) {
+    let mut progress = hosts.progress();
+    loop {
+        progress.mark_unchanged();
+        *pending = pending_of(pending, revision, hosts, &head.borrow().topology);
+        if pending.is_empty() || progress.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn realized(revision: Revision, pending: &BTreeSet<DatapathId>, topology: &Topology) -> Realized {
     let name = |datapath| topology.datapaths().get(datapath).map(|datapath| datapath.node_id.clone());
     Realized { revision, pending: pending.iter().filter_map(name).collect() }
 }

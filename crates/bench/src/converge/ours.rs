@@ -1,6 +1,5 @@
 //! OpenVNet: a manager, an agent for each host, and a user of the Web API.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -89,14 +88,8 @@ impl System for Ours<'_> {
     }
 
     fn await_plugged(&mut self, port: Port) -> anyhow::Result<()> {
-        let path = format!("interfaces/{}", port.name());
-        let end = Instant::now() + PATIENCE;
-        while self.web.get(&path)?["status"]["state"] != "active" {
-            ensure!(Instant::now() < end, "{} is not bound after {PATIENCE:?}", port.name());
-            thread::sleep(Duration::from_millis(1));
-        }
-        // What changes nothing waits for all that is there, the binding included.
-        self.web.put(&format!("{path}?{REALIZED}"), &json!({})).map(drop)
+        let path = format!("interfaces/{}?wait=active&timeout={}", port.name(), PATIENCE.as_secs());
+        self.web.get(&path).map(drop)
     }
 
     fn centre(&self) -> anyhow::Result<Used> {

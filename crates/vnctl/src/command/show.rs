@@ -3,14 +3,19 @@
 use serde_json::Value;
 
 use super::{Query, Session};
+use crate::client::Answer;
 use crate::error::Error;
 use crate::output::Format;
 use crate::resource::{Column, Nested, Resource};
 
 impl Session<'_> {
-    /// Shows objects in full.
+    /// Shows objects in full, once they are active if the user wishes to wait.
     pub(super) fn show(&mut self, resource: &Resource, uuids: &[String]) -> Result<(), Error> {
-        self.show_all(resource.name, uuids)
+        let look = |uuid: &String| self.client.look(&[resource.name, uuid]);
+        let answers = uuids.iter().map(look).collect::<Result<Vec<_>, _>>()?;
+        let objects: Vec<_> = answers.iter().map(|answer| answer.body.clone()).collect();
+        self.show_objects(&objects)?;
+        answers.iter().try_for_each(Answer::active)
     }
 
     /// Shows what `collection` has under these ids.

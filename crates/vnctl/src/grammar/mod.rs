@@ -116,7 +116,10 @@ fn global_arguments() -> Vec<Arg> {
             .value_parser(value_parser!(u64).range(1..=MAX_TIMEOUT_S))
             .help(format!("How long --wait waits, at most {MAX_TIMEOUT_S}; {DEFAULT_TIMEOUT_S} if absent")),
     ];
-    arguments.extend(arguments::switch("wait", "Return when every host concerned has realized the change"));
+    arguments.extend(arguments::switch(
+        "wait",
+        "Return when every host concerned has realized the change; with `show`: when what it shows is active",
+    ));
     let global = |argument: Arg| argument.global(true).help_heading("Global options");
     arguments.into_iter().map(global).collect()
 }

@@ -66,28 +66,37 @@ pub struct Options {
 impl Options {
     /// Takes the options from the parameters of a query and leaves the others.
     fn take(pairs: &mut Vec<(String, String)>) -> Result<Self, ApiError> {
-        let mut take = |wanted: &str| {
-            let found = pairs.iter().position(|(name, _)| name == wanted);
-            found.map(|index| pairs.remove(index).1)
-        };
-        let (dry_run, wait, timeout) = (take("dry_run"), take("wait"), take("timeout"));
-        let dry_run = match dry_run.as_deref() {
+        let wait = waiting(pairs, "realized")?;
+        let dry_run = match take(pairs, "dry_run").as_deref() {
             None | Some("false" | "0") => false,
             Some("" | "true" | "1") => true,
             Some(_) => return Err(ApiError::argument("dry_run", "must be true or false")),
         };
-        let timeout = timeout.map_or(Ok(DEFAULT_WAIT), |text| {
-            let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_WAIT.as_secs());
-            let reason = format!("must be a whole number of seconds, at most {}", MAX_WAIT.as_secs());
-            seconds.map(Duration::from_secs).ok_or_else(|| ApiError::argument("timeout", &reason))
-        })?;
-        let wait = match wait.as_deref() {
-            None => None,
-            Some("realized") => Some(timeout),
-            Some(_) => return Err(ApiError::argument("wait", "must be `realized`")),
-        };
         Ok(Self { dry_run, wait })
     }
+}
+
+/// How long to wait until what a query asks for is as it says, which can only be `so`.
+///
+/// # Errors
+/// It says otherwise, or the time is none.
+pub fn waiting(pairs: &mut Vec<(String, String)>, so: &str) -> Result<Option<Duration>, ApiError> {
+    let (wait, timeout) = (take(pairs, "wait"), take(pairs, "timeout"));
+    let timeout = timeout.map_or(Ok(DEFAULT_WAIT), |text| {
+        let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_WAIT.as_secs());
+        let reason = format!("must be a whole number of seconds, at most {}", MAX_WAIT.as_secs());
+        seconds.map(Duration::from_secs).ok_or_else(|| ApiError::argument("timeout", &reason))
+    })?;
+    match wait.as_deref() {
+        None => Ok(None),
+        Some(wanted) if wanted == so => Ok(Some(timeout)),
+        Some(_) => Err(ApiError::argument("wait", &format!("must be `{so}`"))),
+    }
+}
+
+fn take(pairs: &mut Vec<(String, String)>, wanted: &str) -> Option<String> {
+    let found = pairs.iter().position(|(name, _)| name == wanted)?;
+    Some(pairs.remove(found).1)
 }
 
 /// What a write asks for.

@@ -10,7 +10,7 @@ use topology::mac_lease::MacLease;
 use topology::meta::Meta;
 use topology::{
     Collection, DatapathId, DomainId, InterfaceId, InterfaceKey, LeasePolicyId, MacAddr, NetworkId, NodeId,
-    SecurityGroupId, SegmentId, Topology,
+    Revision, SecurityGroupId, SegmentId, Topology,
 };
 
 use super::interface_port::PortView;
@@ -224,6 +224,16 @@ impl Resource for Interface {
             mtu: look.mtu(),
             status: InterfaceStatus::of(self, look),
         }
+    }
+
+    /// As soon as it lives on a host, with the addresses that it has by now.
+    fn active_since(&self, topology: &Topology) -> Option<Revision> {
+        let binding = topology.bindings().get(&self.uuid).filter(|binding| binding.active().is_some())?;
+        let is_up = self.admin_state == AdminState::Up;
+        let macs = mac_leases(self, topology);
+        let ips = macs.iter().flat_map(|lease| lease.ip_leases.iter().map(|of| of.meta.revision));
+        let leases = macs.iter().map(|lease| lease.mac_lease.meta.revision).chain(ips);
+        is_up.then(|| leases.fold(binding.meta.revision.max(self.meta.revision), Revision::max))
     }
 }
 

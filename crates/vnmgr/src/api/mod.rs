@@ -76,6 +76,7 @@ mod words;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -116,6 +117,18 @@ struct WriteParameters {
     dry_run: Option<bool>,
     /// `realized`: answer when every host concerned has the change. If some do not have it in time, the status is 202,
     /// and `OpenVNet-Pending-Hosts` and `realized.pending` name them.
+    wait: Option<String>,
+    /// How long to wait, in seconds: at most 300; 30 if absent.
+    timeout: Option<u64>,
+}
+
+/// The parameters of a look at what becomes active.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code)]
+struct ReadParameters {
+    /// `active`: answer when it is, and every host concerned has realized that. If not in time, the status is 202, and `status` and
+    /// `realized.pending` say what is missing.
     wait: Option<String>,
     /// How long to wait, in seconds: at most 300; 30 if absent.
     timeout: Option<u64>,
@@ -210,15 +223,15 @@ impl Api {
             None => self.writer.submit(task).await?,
         };
         let realized = match options.wait {
-            Some(limit) => {
-                let give_up = async {
-                    let _ = tokio::time::timeout(limit, self.stop.cancelled()).await;
-                };
-                Some(realized::wait(&plan, &self.hosts, &self.head, give_up).await)
-            }
+            Some(limit) => Some(realized::wait(&plan, &self.hosts, &self.head, self.gives_up(limit)).await),
             None => None,
         };
         Ok((plan, realized))
+    }
+
+    /// The time at which nobody waits any longer.
+    async fn gives_up(&self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, self.stop.cancelled()).await;
     }
 
     /// The revision that a response about a plan reflects: a dry run's is the one it was worked out on.

@@ -60,9 +60,15 @@ impl Reply {
         let plain = encode(body);
         let with = || encode(&Waited { body, realized: &realized });
         let body = if plain.starts_with(b"{") { with() } else { plain };
-        let late = !realized.pending.is_empty();
-        let status = if late { StatusCode::ACCEPTED } else { StatusCode::OK };
-        Self { realized: Some(realized), ..Self::of(status, revision, body) }
+        let is_late = !realized.pending.is_empty();
+        let reply = Self { realized: Some(realized), ..Self::of(StatusCode::OK, revision, body) };
+        if is_late { reply.late() } else { reply }
+    }
+
+    /// Says that what was waited for did not come in time.
+    #[must_use]
+    pub fn late(self) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..self }
     }
 
     /// Names the revision of the one object in the body (RFC 9110, section 8.8.3).

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use topology::meta::Meta;
-use topology::{Action, Collection, Error, Object, ObjectRef, Request, Topology};
+use topology::{Action, Collection, Error, Object, ObjectRef, Request, Revision, Topology};
 
 use super::Api;
-use super::input::{Input, Options};
+use super::input::{Input, Options, pairs, waiting};
 use super::list::Listing;
 use super::look::Look;
 use super::reply::{Reply, Result};
 use crate::plan::Plan;
+use crate::realized;
 
 /// A kind of object that users make, change and delete.
 pub trait Resource: Sized + Send + Sync + 'static {
@@ -33,6 +34,11 @@ pub trait Resource: Sized + Send + Sync + 'static {
     fn meta(&self) -> &Meta;
     /// Shows it.
     fn view(&self, look: &Look<'_>) -> Self::View;
+
+    /// The revision from which on it is active, for those who wait until it is. Most kinds are by being there.
+    fn active_since(&self, _: &Topology) -> Option<Revision> {
+        Some(self.meta().revision)
+    }
 
     /// The one with this id.
     ///
@@ -57,11 +63,27 @@ pub async fn list<R: Resource>(api: &Api, query: Option<String>) -> Result {
 }
 
 /// `GET /networks/nw-a`
-pub async fn show<R: Resource>(api: &Api, id: String) -> Result {
+pub async fn show<R: Resource>(api: &Api, id: String, query: Option<String>) -> Result {
+    let wait = waiting(&mut pairs(query.unwrap_or_default().as_bytes()), "active")?;
+    let realized = match wait {
+        Some(limit) => {
+            let reference = R::COLLECTION.reference(&id)?;
+            let since = |topology: &Topology| R::find(topology, &id).ok()?.active_since(topology);
+            let (head, give_up) = (api.head.clone(), api.gives_up(limit));
+            Some(realized::wait_for(&reference, since, &api.hosts, head, give_up).await)
+        }
+        None => None,
+    };
     let head = api.head();
     let look = Look::new(&head.topology, &api.hosts);
     let found = R::find(look.topology, &id)?;
-    Ok(Reply::new(look.topology.revision(), &found.view(&look)).etag(found.meta().revision))
+    let (revision, view) = (look.topology.revision(), found.view(&look));
+    let reply = match realized {
+        None => Reply::new(revision, &view),
+        Some(Some(realized)) => Reply::waited(revision, &view, Some(realized)),
+        Some(None) => Reply::new(revision, &view).late(),
+    };
+    Ok(reply.etag(found.meta().revision))
 }
 
 /// `POST /networks`
@@ -215,13 +237,15 @@ macro_rules! resource_routes {
 
         /// Shows one
         #[utoipa::path(get, path = concat!("/", $path, "/{uuid}"), operation_id = concat!("show_", $path), tag = $path,
-            params(("uuid" = String, Path)),
-            responses((status = 200, body = $view), (status = "default", body = crate::api::error::ErrorBody)))]
+            params(("uuid" = String, Path), crate::api::ReadParameters),
+            responses((status = 200, body = $view), (status = 202, body = $view, description = "Not active yet, or not on all hosts"),
+                (status = "default", body = crate::api::error::ErrorBody)))]
         async fn show(
             axum::extract::State(api): axum::extract::State<crate::api::Api>,
             crate::api::input::PathId(id): crate::api::input::PathId,
+            axum::extract::RawQuery(query): axum::extract::RawQuery,
         ) -> crate::api::reply::Result {
-            crate::api::resource::show::<$object>(&api, id).await
+            crate::api::resource::show::<$object>(&api, id, query).await
         }
 
         /// Changes the attributes given

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Lab, until};
+use crate::support::{Lab, Response, until};
 
 /// A network with an interface on each of two hosts, and a host without.
 async fn two_of_three(lab: &Lab) {
@@ -87,6 +87,62 @@ async fn what_to_wait_for_and_how_long_is_checked() {
     check("wait=tomorrow", "wait").await;
     check("wait=realized&timeout=301", "timeout").await;
     check("wait=realized&timeout=soon", "timeout").await;
+    two_of_three(&lab).await;
+    let reply = lab.client.get("networks/nw-a?wait=realized").await;
+    reply.expect_error(400, "ArgumentError", "110", Some("wait"));
+    let reply = lab.client.get("networks/nw-a?wait=active&timeout=301").await;
+    reply.expect_error(400, "ArgumentError", "110", Some("timeout"));
+}
+
+/// Starts to wait for an interface that has no port yet.
+async fn waits_for_interface(lab: &Lab) -> tokio::task::JoinHandle<Response> {
+    two_of_three(lab).await;
+    let interface = json!({"uuid": "if-3", "network_uuid": "nw-a", "mac_address": "10:54:ff:00:00:03"});
+    lab.client.post("interfaces", interface).await.expect_status(201);
+    let client = lab.client.clone();
+    tokio::spawn(async move { client.get("interfaces/if-3?wait=active&timeout=30").await })
+}
+
+#[tokio::test]
+async fn an_interface_can_be_waited_for_until_every_host_concerned_has_it() {
+    let lab = Lab::start().await;
+    let waiting = waits_for_interface(&lab).await;
+    let hosts = [1, 2, 3].map(|number| (format!("host{number}"), number));
+    for (name, number) in &hosts {
+        lab.host(name, *number).await.realizes(lab.revision());
+    }
+    let host = lab.host("host3", 3).await;
+    host.shows(&["tap3=if-3"]).await;
+    let bound = lab.revision();
+    let late = lab.client.get("interfaces/if-3?wait=active&timeout=0").await.expect_status(202);
+    assert_eq!(late.body["status"]["state"], "active");
+    assert_eq!(late.header("openvnet-pending-hosts"), Some("host1, host2, host3"));
+    // What concerns none of them is not waited for.
+    lab.client.post("networks", json!({"uuid": "nw-b", "ipv4_network": "10.1.0.0"})).await.expect_status(201);
+    for (name, number) in &hosts {
+        assert!(!waiting.is_finished(), "before {name} has it");
+        lab.host(name, *number).await.realizes(bound);
+    }
+    let reply = waiting.await.expect("an answer").expect_status(200);
+    assert_eq!(reply.body["status"]["host"], "host3");
+    assert_eq!(reply.body["realized"], json!({"revision": bound.0, "pending": []}));
+}
+
+#[tokio::test]
+async fn what_does_not_become_active_in_time_says_how_it_is() {
+    let lab = Lab::start().await;
+    let waiting = waits_for_interface(&lab).await;
+    let late = lab.client.get("interfaces/if-3?wait=active&timeout=0").await.expect_status(202);
+    assert_eq!(late.body["status"]["state"], "unbound");
+    assert_eq!(late.body.get("realized"), None);
+    lab.client.put("interfaces/if-1", json!({"admin_state": "down"})).await.expect_status(200);
+    let down = lab.client.get("interfaces/if-1?wait=active&timeout=0").await.expect_status(202);
+    assert_eq!(down.body["status"]["state"], "down");
+    // Of other kinds what is there is active, once the hosts have it.
+    let network = lab.client.get("networks/nw-a?wait=active&timeout=0").await.expect_status(202);
+    assert_eq!(network.body["realized"]["pending"], json!(["host1", "host2"]));
+    lab.client.delete("interfaces/if-3").await.expect_status(200);
+    waiting.await.expect("an answer").expect_error(404, "UnknownUUIDResource", "100", Some("uuid"));
 }
 
 #[tokio::test]
