@@ -226,14 +226,16 @@ impl Resource for Interface {
         }
     }
 
-    /// As soon as it lives on a host, with the addresses that it has by now.
+    /// As soon as it lives on a host, with the addresses that it has by now. One without a port does by being there.
     fn active_since(&self, topology: &Topology) -> Option<Revision> {
-        let binding = topology.bindings().get(&self.uuid).filter(|binding| binding.active().is_some())?;
-        let is_up = self.admin_state == AdminState::Up;
+        let binding = topology.bindings().get(&self.uuid);
+        let binding = binding.and_then(|binding| binding.active().map(|_| binding.meta.revision));
+        let since = if self.mode == InterfaceMode::Simulated { Some(self.meta.revision) } else { binding };
         let macs = mac_leases(self, topology);
         let ips = macs.iter().flat_map(|lease| lease.ip_leases.iter().map(|of| of.meta.revision));
-        let leases = macs.iter().map(|lease| lease.mac_lease.meta.revision).chain(ips);
-        is_up.then(|| leases.fold(binding.meta.revision.max(self.meta.revision), Revision::max))
+        let parts = macs.iter().map(|lease| lease.mac_lease.meta.revision).chain(ips);
+        let newest = parts.fold(self.meta.revision, Revision::max);
+        since.filter(|_| self.admin_state == AdminState::Up).map(|since| since.max(newest))
     }
 }
 

@@ -141,6 +141,11 @@ async fn what_does_not_become_active_in_time_says_how_it_is() {
     // Of other kinds what is there is active, once the hosts have it.
     let network = lab.client.get("networks/nw-a?wait=active&timeout=0").await.expect_status(202);
     assert_eq!(network.body["realized"]["pending"], json!(["host1", "host2"]));
+    // So is an interface that has no port.
+    let leg = json!({"uuid": "if-leg", "mode": "simulated", "network_uuid": "nw-a", "mac_address": "10:54:ff:00:00:04"});
+    lab.client.post("interfaces", leg).await.expect_status(201);
+    let leg = lab.client.get("interfaces/if-leg?wait=active&timeout=0").await.expect_status(202);
+    assert_eq!(leg.body["realized"]["pending"], json!(["host1", "host2"]));
     lab.client.delete("interfaces/if-3").await.expect_status(200);
     waiting.await.expect("an answer").expect_error(404, "UnknownUUIDResource", "100", Some("uuid"));
 }
