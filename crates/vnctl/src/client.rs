@@ -139,7 +139,9 @@ impl Answer {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let revision = self.revision.clone().unwrap_or_else(|| "?".to_owned());
+        // Who looks at something waits for what changed it last, and is told what is newest.
+        let waited_for = self.body.pointer("/realized/revision").map(Value::to_string);
+        let revision = waited_for.or_else(|| self.revision.clone()).unwrap_or_else(|| "?".to_owned());
         Err(Error::Pending { revision, hosts: self.pending.clone() })
     }
 
