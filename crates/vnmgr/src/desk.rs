@@ -169,6 +169,16 @@ mod tests {
             Self { desk: Desk::default(), head, hosts: Hosts::default() }
         }
 
+        /// One with a host whose agent is connected, and shows port `a`.
+        fn with_host() -> Self {
+            let mut manager = Self::new();
+            manager.does(vec![datapath()]);
+            manager.hosts.connected(host(), 1, Timestamp::UNIX_EPOCH);
+            let report = manager.hears(PortReport::All(ports(&["a"])));
+            manager.does(vec![report]);
+            manager
+        }
+
         fn plan(&self, tasks: Vec<Task>) -> Group<usize> {
             let jobs = tasks.into_iter().enumerate();
             let mut jobs = jobs.map(|(asker, task)| Job { task, is_awaited: false, asker }).collect();
@@ -270,11 +280,7 @@ mod tests {
 
     #[test]
     fn hosts_that_are_connected_are_bound_anew_when_another_manager_has_written() {
-        let mut manager = Manager::new();
-        manager.does(vec![datapath()]);
-        manager.hosts.connected(host(), 1, Timestamp::UNIX_EPOCH);
-        let report = manager.hears(PortReport::All(ports(&["a"])));
-        manager.does(vec![report]);
+        let mut manager = Manager::with_host();
         let mut other = Manager::new();
         other.does(vec![datapath(), interface("a")]);
         let found = other.head.topology.clone();
@@ -289,12 +295,9 @@ mod tests {
 
     #[test]
     fn a_deleted_host_is_forgotten_when_its_agent_has_gone() {
-        let mut manager = Manager::new();
-        manager.does(vec![datapath()]);
-        manager.hosts.connected(host(), 1, Timestamp::UNIX_EPOCH);
-        let report = manager.hears(PortReport::All(ports(&["a"])));
+        let mut manager = Manager::with_host();
         let delete = requests(json!([{"op": "delete", "resource": "datapaths", "uuid": host()}]));
-        manager.does(vec![report, delete]);
+        manager.does(vec![delete]);
         let known = |manager: &Manager| manager.hosts.read().seen().hosts().count();
         assert_eq!(known(&manager), 1, "it may be made again before its stream ends");
         manager.hosts.disconnected(&host(), 1, &manager.head.topology, Timestamp::UNIX_EPOCH);

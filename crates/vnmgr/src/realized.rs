@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
-use topology::{DatapathId, NodeId, ObjectRef, Revision, Topology, scope};
+use topology::{DatapathId, NodeId, Object, ObjectRef, Revision, Topology, scope};
 
 use crate::hosts::Hosts;
 use crate::plan::Plan;
@@ -45,8 +45,8 @@ pub async fn wait(
 /// Waits until an object is as `since` looks for, which says from which revision on it is, and every host that knows the object has
 /// realized that; or until `give_up`, or the object is deleted. `None` if it is not so.
 pub async fn wait_for(
-    object: &ObjectRef,
-    since: impl Fn(&Topology) -> Option<Revision>,
+    reference: &ObjectRef,
+    since: impl Fn(Object, &Topology) -> Option<Revision>,
     hosts: &Hosts,
     mut head: HeadReceiver,
     give_up: impl Future<Output = ()>,
@@ -56,11 +56,13 @@ pub async fn wait_for(
     let is_so_everywhere = async {
         loop {
             let topology = head.borrow_and_update().topology.clone();
-            found = since(&topology).map(|since| (since, scope::knowing(&topology, [object.clone()])));
+            found = None;
+            let Some(object) = topology.get(reference) else { return };
+            let knowing = || scope::knowing(&topology, [reference.clone()]);
+            found = since(object, &topology).map(|since| (since, knowing()));
             let all_have_it = async {
                 match &mut found {
                     Some((since, pending)) => all_have_it(*since, pending, hosts, &seen).await,
-                    None if topology.get(object).is_none() => {}
                     None => std::future::pending().await,
                 }
             };

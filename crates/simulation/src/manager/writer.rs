@@ -45,8 +45,8 @@ impl Manager {
         if std::mem::take(&mut self.stale) {
             self.reload();
         }
-        let group = self.queue.len().min(most);
-        let mut jobs: VecDeque<_> = self.queue.drain(..group).collect();
+        let count = self.queue.len().min(most);
+        let mut jobs: VecDeque<_> = self.queue.drain(..count).collect();
         let seen = self.hosts.read().seen();
         let mut group = self.desk.plan(&self.head, &seen, &mut jobs, || now, || random.number());
         self.put_back(jobs);

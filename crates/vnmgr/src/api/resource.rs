@@ -68,22 +68,19 @@ pub async fn show<R: Resource>(api: &Api, id: String, query: Option<String>) -> 
     let realized = match wait {
         Some(limit) => {
             let reference = R::COLLECTION.reference(&id)?;
-            let since = |topology: &Topology| R::find(topology, &id).ok()?.active_since(topology);
+            let since = |object, topology: &Topology| R::of(object)?.active_since(topology);
             let (head, give_up) = (api.head.clone(), api.gives_up(limit));
-            Some(realized::wait_for(&reference, since, &api.hosts, head, give_up).await)
+            realized::wait_for(&reference, since, &api.hosts, head, give_up).await
         }
         None => None,
     };
+    let is_late = wait.is_some() && realized.is_none();
     let head = api.head();
     let look = Look::new(&head.topology, &api.hosts);
     let found = R::find(look.topology, &id)?;
-    let (revision, view) = (look.topology.revision(), found.view(&look));
-    let reply = match realized {
-        None => Reply::new(revision, &view),
-        Some(Some(realized)) => Reply::waited(revision, &view, Some(realized)),
-        Some(None) => Reply::new(revision, &view).late(),
-    };
-    Ok(reply.etag(found.meta().revision))
+    let reply = Reply::waited(look.topology.revision(), &found.view(&look), realized);
+    let reply = reply.etag(found.meta().revision);
+    Ok(if is_late { reply.late() } else { reply })
 }
 
 /// `POST /networks`

@@ -165,12 +165,17 @@ async fn a_deleted_datapath_claims_nothing_and_is_forgotten() {
     check(&lab.interface("if-a").await, "active", Some("host1"), &["host1"]);
 }
 
-#[tokio::test]
-async fn a_port_that_comes_or_goes_is_said_and_bound_without_the_others() {
-    let lab = Lab::start().await;
+/// Interfaces with ports `tap0` and `tap1`.
+async fn two_interfaces(lab: &Lab) {
     lab.networks_with(json!({"uuid": "if-a", "network_uuid": "nw-a", "port_name": "tap0"})).await;
     let other = json!({"uuid": "if-b", "network_uuid": "nw-a", "port_name": "tap1"});
     lab.client.post("interfaces", other).await.expect_status(201);
+}
+
+#[tokio::test]
+async fn a_port_that_comes_or_goes_is_said_and_bound_without_the_others() {
+    let lab = Lab::start().await;
+    two_interfaces(&lab).await;
     let host = lab.host("host1", 1).await;
     host.says(since(&["tap0"], &[])).await;
     check(&lab.interface("if-a").await, "unbound", None, &[]);
@@ -187,9 +192,7 @@ async fn a_port_that_comes_or_goes_is_said_and_bound_without_the_others() {
 #[tokio::test]
 async fn a_datapath_that_is_deleted_and_made_again_keeps_the_ports_of_the_agent_that_stays_connected() {
     let lab = Lab::start().await;
-    lab.networks_with(json!({"uuid": "if-a", "network_uuid": "nw-a", "port_name": "tap0"})).await;
-    let other = json!({"uuid": "if-b", "network_uuid": "nw-a", "port_name": "tap1"});
-    lab.client.post("interfaces", other).await.expect_status(201);
+    two_interfaces(&lab).await;
     let host = lab.host("host1", 1).await;
     host.shows(&["tap0"]).await;
     lab.client.delete("datapaths/dp-host1").await.expect_status(200);
