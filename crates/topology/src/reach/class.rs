@@ -50,6 +50,13 @@ pub struct Class {
     pub(super) is_anywhere: bool,
 }
 
+impl Class {
+    /// Those of whom one or two stand for all.
+    pub(super) fn examples(&self) -> impl Iterator<Item = &InterfaceId> {
+        self.members.iter().take(2).chain(self.hosts.values().flatten())
+    }
+}
+
 /// Every prefix with which an object compares addresses, and every static address.
 pub(super) struct Named {
     prefixes: Vec<IpNet>,

@@ -6,29 +6,31 @@
 //! guarded alike, and between guests that no routes join nothing is walked at all: `reach::shared` and `reach::apart` say why that is the
 //! same. A walk itself says how far it speaks for packets to and from other ports (`walk::looked`), and the next
 //! one begins where that ends. So the answer is exact, and costs what there is of rules that packets meet, not what
-//! there is of rules or guests. [`product`] finds out the same without sharing anything.
+//! there is of rules or guests. Senders that are attached in different ways are worked out side by side.
+//! [`product`] finds out the same without sharing anything.
 //!
 //! # What counts as reaching
 //! A guest speaks as itself: from an address leased to it, to an address leased to the other, or to a static address that stands
 //! for one. It *may* send what arrives by any of these, from any port; it *does* reach the other with what always arrives
 //! from an ephemeral port, to one address of the family at least.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 
-use super::class::{Class, classes};
-use super::prober::{Prober, Sharing};
+use super::class::{Class, Named, classes};
+use super::prober::{Prober, Sharing, Survey};
 use super::traffic::TrafficSet;
 use crate::error::{Error, ErrorKind};
 use crate::graph::Topology;
 use crate::id::InterfaceId;
 use crate::traffic::Family;
 
-/// Most packets that are walked for one question: some ten seconds.
+/// Most packets that are walked for one question: some ten seconds of a processor.
 pub const MAX_WALKS: usize = 500_000;
 
-/// Most pieces of traffic that are looked at for one question, of which most have been walked for others: some ten seconds.
+/// Most pieces of traffic that are looked at for one question, of which most have been walked for others: some ten seconds of a processor.
 pub const MAX_LOOKS: usize = 20_000_000;
 
 /// Most pairs of classes that are looked at for one question: their answers must fit into memory.
@@ -127,10 +129,9 @@ pub fn matrix(
     to: &BTreeSet<InterfaceId>,
     traffic: &TrafficSet,
 ) -> Result<Matrix, Error> {
-    let mut prober = Prober::new(topology);
-    let from = classes(topology, &prober.named, from);
-    let to = classes(topology, &prober.named, to);
-    between(&mut prober, (from, to), traffic, Sharing::Wherever)
+    let named = Named::of(topology);
+    let [from, to] = [from, to].map(|guests| classes(topology, &named, guests));
+    between((topology, named), (from, to), traffic, Sharing::Wherever)
 }
 
 /// The same, found out of each pair of guests by itself: what [`matrix`] is held against.
@@ -143,18 +144,14 @@ pub fn product(
     to: &BTreeSet<InterfaceId>,
     traffic: &TrafficSet,
 ) -> Result<Matrix, Error> {
-    let mut prober = Prober::new(topology);
-    let alone = |guests: &BTreeSet<InterfaceId>, prober: &Prober<'_>| {
-        let each =
-            guests.iter().flat_map(|id| classes(topology, &prober.named, &BTreeSet::from([id.clone()])));
-        each.collect::<Vec<_>>()
-    };
-    let (from, to) = (alone(from, &prober), alone(to, &prober));
-    between(&mut prober, (from, to), traffic, Sharing::Never)
+    let named = Named::of(topology);
+    let alone = |guest: &InterfaceId| classes(topology, &named, &BTreeSet::from([guest.clone()]));
+    let [from, to] = [from, to].map(|guests| guests.iter().flat_map(alone).collect());
+    between((topology, named), (from, to), traffic, Sharing::Never)
 }
 
 fn between(
-    prober: &mut Prober<'_>,
+    (topology, named): (&Topology, Named),
     (from, to): (Vec<Class>, Vec<Class>),
     traffic: &TrafficSet,
     sharing: Sharing,
@@ -164,27 +161,53 @@ fn between(
             format!("{} kinds of senders and {} of receivers are too many: name fewer", from.len(), to.len());
         return Err(Error { kind: ErrorKind::TooLarge, field: None, message });
     }
-    let mut cells = Vec::new();
-    for (number_from, of_from) in from.iter().enumerate() {
-        for (number_to, of_to) in to.iter().enumerate() {
-            let mut found = Vec::new();
-            // Tunnels that do not say who a sender is make a difference between hosts, of which nothing is shared.
-            let is_anywhere = of_from.is_anywhere && of_to.is_anywhere;
-            let sharing = if is_anywhere { sharing } else { Sharing::Never };
-            for (places, example) in pairs(of_from, of_to) {
-                let reach = prober.reach(&example.0, &example.1, traffic, sharing)?;
-                found.push(Cell { from: number_from, to: number_to, places, example, reach });
-            }
-            if let [one, other] = found.as_mut_slice()
-                && one.reach == other.reach
-            {
-                one.places = Places::Any;
-                found.truncate(1);
-            }
-            cells.extend(found);
-        }
+    let survey = Survey::new(topology, named, from.iter().chain(&to));
+    // What is walked is shared by senders that are attached alike: these are worked out one after the other.
+    let mut alike: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for sender in from.iter().enumerate() {
+        let first = sender.1.members.first().and_then(|first| survey.guests.get(first));
+        alike.entry(first.map(|first| first.attached)).or_default().push(sender);
     }
-    Ok(Matrix { from, to, cells, walks: prober.walks })
+    let alike: Vec<_> = alike.into_values().collect();
+    let cells = alike.into_par_iter().map_init(
+        || survey.prober(),
+        |prober, senders| {
+            let rows = senders.into_iter().map(|sender| row(prober, sender, &to, traffic, sharing));
+            rows.collect::<Result<Vec<_>, _>>()
+        },
+    );
+    let mut cells: Vec<_> = cells.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().flatten().collect();
+    cells.sort_by_key(|cell| cell.from);
+    Ok(Matrix { from, to, cells, walks: survey.walks() })
+}
+
+/// What those of one class can send to whom.
+fn row(
+    prober: &mut Prober<'_>,
+    (number_from, of_from): (usize, &Class),
+    to: &[Class],
+    traffic: &TrafficSet,
+    sharing: Sharing,
+) -> Result<Vec<Cell>, Error> {
+    let mut cells = Vec::new();
+    for (number_to, of_to) in to.iter().enumerate() {
+        let mut found = Vec::new();
+        // Tunnels that do not say who a sender is make a difference between hosts, of which nothing is shared.
+        let is_anywhere = of_from.is_anywhere && of_to.is_anywhere;
+        let sharing = if is_anywhere { sharing } else { Sharing::Never };
+        for (places, example) in pairs(of_from, of_to) {
+            let reach = prober.reach(&example.0, &example.1, traffic, sharing)?;
+            found.push(Cell { from: number_from, to: number_to, places, example, reach });
+        }
+        if let [one, other] = found.as_mut_slice()
+            && one.reach == other.reach
+        {
+            one.places = Places::Any;
+            found.truncate(1);
+        }
+        cells.extend(found);
+    }
+    Ok(cells)
 }
 
 /// One pair of each kind that there is.

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::class::Named;
 use super::matrix::{Cell, matrix};
 use super::probe::Prepared;
-use super::prober::Prober;
+use super::prober::Survey;
 use super::selection::Selector;
 use super::traffic::TrafficSet;
 use crate::error::Error;
@@ -137,7 +138,8 @@ impl Statement {
         let found = matrix(topology, &from, &to, &traffic)?;
         let wrong =
             found.cells.iter().flat_map(|cell| rules.wrong(cell).into_iter().map(move |of| (cell, of)));
-        let mut prober = Prober::new(topology);
+        let survey = Survey::new(topology, Named::of(topology), std::iter::empty());
+        let mut prober = survey.prober();
         let violations = wrong.take(MAX_VIOLATIONS).map(|(cell, (wrong, traffic, family))| {
             let (from, to) = &cell.example;
             let shown_by = match family {

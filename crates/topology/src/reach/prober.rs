@@ -6,15 +6,16 @@
 use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::apart::Apart;
 use super::arrival::Arrival;
-use super::class::Named;
+use super::class::{Class, Named};
 use super::matrix::{FamilyReach, MAX_LOOKS, MAX_WALKS, Reach};
 use super::piece::{Piece, Sent};
 use super::policy::Wrong;
 use super::probe::{EPHEMERAL_PORT, Prepared, Probe, ProbeKind, Target};
-use super::shared::{Area, Guest, Line, Outline, Shared, judge, outline};
+use super::shared::{Area, Guest, Guests, Line, Outline, Shared, judge, outline};
 use super::source::{leases, source_for};
 use super::traffic::{Kind, TrafficSet};
 use super::way::Way;
@@ -24,14 +25,22 @@ use crate::id::InterfaceId;
 use crate::traffic::Family;
 use crate::walk::{Cuts, Packet, course, outcomes};
 
+/// What all who work on one question have in common.
+pub(super) struct Survey<'a> {
+    topology: &'a Topology,
+    named: Named,
+    apart: Apart,
+    pub(super) guests: Guests,
+    walks: AtomicUsize,
+    looks: AtomicUsize,
+}
+
 /// Sends packets from guest to guest.
 pub(super) struct Prober<'a> {
+    survey: &'a Survey<'a>,
     topology: &'a Topology,
-    pub(super) named: Named,
-    apart: Apart,
+    guests: &'a Guests,
     shared: Shared,
-    pub(super) walks: usize,
-    looks: usize,
 }
 
 /// All ways from one guest to another over one family.
@@ -40,7 +49,7 @@ struct Pair<'a> {
     to: &'a InterfaceId,
     ways: Rc<[Way]>,
     /// If what is found out between others is true of these: who they are, and over which family.
-    shares: Option<(Rc<Guest>, Rc<Guest>, Family)>,
+    shares: Option<(&'a Guest, &'a Guest, Family)>,
     /// The ways of these two themselves, once they are needed.
     own: OnceCell<Vec<Way>>,
 }
@@ -54,12 +63,37 @@ pub(super) enum Sharing {
     Never,
 }
 
-impl<'a> Prober<'a> {
-    pub(super) fn new(topology: &'a Topology) -> Self {
-        let (named, apart) = (Named::of(topology), Apart::of(topology));
-        Self { topology, named, apart, shared: Shared::default(), walks: 0, looks: 0 }
+impl<'a> Survey<'a> {
+    /// One about those of some classes.
+    pub(super) fn new<'c>(
+        topology: &'a Topology,
+        named: Named,
+        classes: impl Iterator<Item = &'c Class>,
+    ) -> Self {
+        let (apart, guests) = (Apart::of(topology), Guests::of(topology, &named, classes));
+        Self { topology, named, apart, guests, walks: AtomicUsize::new(0), looks: AtomicUsize::new(0) }
     }
 
+    /// Somebody to work on it.
+    pub(super) fn prober(&'a self) -> Prober<'a> {
+        Prober { survey: self, topology: self.topology, guests: &self.guests, shared: Shared::default() }
+    }
+
+    /// How many packets were walked.
+    pub(super) fn walks(&self) -> usize {
+        self.walks.load(Ordering::Relaxed)
+    }
+
+    fn count_walk(&self) -> Result<(), Error> {
+        count(&self.walks, MAX_WALKS)
+    }
+
+    fn count_look(&self) -> Result<(), Error> {
+        count(&self.looks, MAX_LOOKS)
+    }
+}
+
+impl<'a> Prober<'a> {
     /// What one guest can send to another.
     pub(super) fn reach(
         &mut self,
@@ -115,14 +149,16 @@ impl<'a> Prober<'a> {
         (from, to): (&'p InterfaceId, &'p InterfaceId),
         family: Family,
         sharing: Sharing,
-    ) -> Option<Pair<'p>> {
-        let sender = self.shared.guest(self.topology, &self.named, from)?;
-        let receiver = self.shared.guest(self.topology, &self.named, to)?;
+    ) -> Option<Pair<'p>>
+    where
+        'a: 'p,
+    {
+        let (sender, receiver) = (self.guests.get(from)?, self.guests.get(to)?);
         if !sender.has(family) || !receiver.has(family) {
             return None;
         }
         let alike = match sharing {
-            Sharing::Wherever => self.shared.examples(&sender, &receiver),
+            Sharing::Wherever => self.guests.alike(sender, receiver),
             Sharing::Never => None,
         };
         let Some((one, other)) = alike else {
@@ -232,7 +268,7 @@ impl<'a> Prober<'a> {
                 .walk(pair, &packet)
                 .map(|(arrival, cuts)| Some((arrival, area((source, value), &cuts))));
         };
-        self.look()?;
+        self.survey.count_look()?;
         let (within, outline) = match line.courses.at(value, source) {
             Some(known) => known,
             None => self.course((from, to), (by, kind), line, (source, value))?,
@@ -264,15 +300,15 @@ impl<'a> Prober<'a> {
         line: &Line,
         (source, value): (u16, u16),
     ) -> Result<(Area, Rc<Outline>), Error> {
-        let examples = self.shared.examples(from, to);
+        let examples = self.guests.alike(from, to);
         let walked = examples.zip(by.packet(kind, value, source)).map(|((one, other), packet)| {
             let course = course(self.topology, &one.id, &packet);
             let whole = area((source, value), &course.cuts);
             let last = before_next(value, whole.to.1, &by.cuts(kind));
             let area = Area { to: (value, last), ..whole };
-            (area, Rc::new(outline(course, (&one, &other), kind, (source, value))))
+            (area, Rc::new(outline(course, (one, other), kind, (source, value))))
         });
-        self.count_walk()?;
+        self.survey.count_walk()?;
         let (area, outline) = walked.unwrap_or_else(|| {
             (Area { to: (value, value), from: (source, source) }, Rc::new(Outline::Unclear))
         });
@@ -292,7 +328,7 @@ impl<'a> Prober<'a> {
         let known = match line.verdicts.iter().find(|(of, _)| Rc::ptr_eq(of, outline)) {
             Some((_, known)) => known,
             None => {
-                let known = self.shared.verdicts(self.topology, (from, to), gates, kind)?;
+                let known = self.shared.verdicts((self.topology, self.guests), (from, to), gates, kind)?;
                 line.verdicts.push((outline.clone(), known));
                 line.verdicts.last().map(|(_, known)| known)?
             }
@@ -307,19 +343,9 @@ impl<'a> Prober<'a> {
     }
 
     fn walk(&mut self, pair: &Pair<'_>, packet: &Packet) -> Result<(Arrival, Cuts), Error> {
-        self.count_walk()?;
+        self.survey.count_walk()?;
         let (outcomes, cuts) = outcomes(self.topology, pair.from, packet);
         Ok((Arrival::of_outcomes(&outcomes, Some(pair.to)), cuts))
-    }
-
-    fn count_walk(&mut self) -> Result<(), Error> {
-        self.walks += 1;
-        if self.walks > MAX_WALKS { Err(too_many(MAX_WALKS)) } else { Ok(()) }
-    }
-
-    fn look(&mut self) -> Result<(), Error> {
-        self.looks += 1;
-        if self.looks > MAX_LOOKS { Err(too_many(MAX_LOOKS)) } else { Ok(()) }
     }
 
     /// The ways from one guest to another: to its own addresses, then to those that stand for them. Which never get there is left
@@ -331,14 +357,14 @@ impl<'a> Prober<'a> {
         let targets: Vec<_> = targets.iter().filter(|lease| is_of(lease.address.ip())).collect();
         let direct = targets.iter().filter_map(|lease| {
             let address = lease.address.ip();
-            if self.apart.is_certain(self.topology, (from, to), address) {
+            if self.survey.apart.is_certain(self.topology, (from, to), address) {
                 return None;
             }
             let source = source_for(self.topology, &own, address, Some(&lease.network_uuid))?;
             Some(Way { frame: self.frame(from, source.address.ip(), address)?, by: None })
         });
         let statics = targets.iter().flat_map(|lease| {
-            self.named.statics_of(self.topology, lease.address.ip()).filter_map(|entry| {
+            self.survey.named.statics_of(self.topology, lease.address.ip()).filter_map(|entry| {
                 let source = source_for(self.topology, &own, entry.external, None)?;
                 let frame = self.frame(from, source.address.ip(), entry.external)?;
                 Some(Way { frame, by: Some(entry.clone()) })
@@ -369,7 +395,10 @@ fn area((source, value): (u16, u16), cuts: &Cuts) -> Area {
     Area { to, from: (source, before_next(source, u16::MAX, &cuts.from)) }
 }
 
-fn too_many(limit: usize) -> Error {
+fn count(of: &AtomicUsize, limit: usize) -> Result<(), Error> {
+    if of.fetch_add(1, Ordering::Relaxed) < limit {
+        return Ok(());
+    }
     let message = format!("that takes more than {limit} packets: name fewer guests, or less traffic");
-    Error { kind: ErrorKind::TooLarge, field: None, message }
+    Err(Error { kind: ErrorKind::TooLarge, field: None, message })
 }

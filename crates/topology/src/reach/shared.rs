@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::arrival::Arrival;
-use super::class::{Attached, Named, attached};
+use super::class::{Class, Named, attached};
 use super::guard::Guard;
 use super::source::leases;
 use super::traffic::Kind;
@@ -43,6 +43,61 @@ impl Guest {
     /// Whether it has an address of a family.
     pub(super) fn has(&self, family: Family) -> bool {
         self.addresses.iter().any(|address| address.is_ipv4() == (family == Family::V4))
+    }
+}
+
+/// The guests between which something is found out.
+#[derive(Default)]
+pub(super) struct Guests {
+    all: HashMap<InterfaceId, Guest>,
+    /// The first two of each who are attached alike.
+    members: Vec<Vec<InterfaceId>>,
+    guards: Vec<Guard>,
+}
+
+impl Guests {
+    /// Those who stand for some classes.
+    pub(super) fn of<'c>(
+        topology: &Topology,
+        named: &Named,
+        classes: impl Iterator<Item = &'c Class>,
+    ) -> Self {
+        let mut found = Self::default();
+        let (mut attached_as, mut guarded_as) = (BTreeMap::new(), BTreeMap::new());
+        for id in classes.flat_map(Class::examples) {
+            let Some(interface) = topology.interfaces().get(id).filter(|_| !found.all.contains_key(id))
+            else {
+                continue;
+            };
+            let next = attached_as.len();
+            let attached = *attached_as.entry(attached(topology, named, interface)).or_insert(next);
+            found.members.resize_with(attached_as.len(), Vec::new);
+            if let Some(members) = found.members.get_mut(attached).filter(|members| members.len() < 2) {
+                members.push(id.clone());
+            }
+            let guard = Guard::of(topology, interface);
+            let next = guarded_as.len();
+            let number = *guarded_as.entry(guard.clone()).or_insert(next);
+            if number == next {
+                found.guards.push(guard);
+            }
+            let addresses = leases(topology, id).iter().map(|lease| lease.address.ip()).collect();
+            found.all.insert(id.clone(), Guest { id: id.clone(), attached, guard: number, addresses });
+        }
+        found
+    }
+
+    /// What is known of a guest.
+    pub(super) fn get(&self, id: &InterfaceId) -> Option<&Guest> {
+        self.all.get(id)
+    }
+
+    /// Two guests that are attached as these are, always the same ones.
+    pub(super) fn alike(&self, from: &Guest, to: &Guest) -> Option<(&Guest, &Guest)> {
+        let (senders, receivers) = (self.members.get(from.attached)?, self.members.get(to.attached)?);
+        let sender = senders.first()?;
+        let receiver = receivers.iter().find(|receiver| *receiver != sender)?;
+        self.get(sender).zip(self.get(receiver))
     }
 }
 
@@ -180,55 +235,12 @@ type CourseKey = (Number, Number, Family, usize, Kind);
 /// What has been found out.
 #[derive(Default)]
 pub(super) struct Shared {
-    guests: HashMap<InterfaceId, Rc<Guest>>,
-    attached: BTreeMap<Attached, Number>,
-    /// The first two of each.
-    members: Vec<Vec<Rc<Guest>>>,
-    guards: BTreeMap<Guard, Number>,
-    kept: Vec<Guard>,
     pub(super) ways: HashMap<WaysKey, Rc<[Way]>>,
     courses: HashMap<CourseKey, Known<Rc<Outline>>>,
     verdicts: HashMap<Question, Known<bool>>,
 }
 
 impl Shared {
-    /// What is known of a guest.
-    pub(super) fn guest(
-        &mut self,
-        topology: &Topology,
-        named: &Named,
-        id: &InterfaceId,
-    ) -> Option<Rc<Guest>> {
-        if let Some(guest) = self.guests.get(id) {
-            return Some(guest.clone());
-        }
-        let interface = topology.interfaces().get(id)?;
-        let next = self.attached.len();
-        let attached = *self.attached.entry(attached(topology, named, interface)).or_insert(next);
-        let guard = Guard::of(topology, interface);
-        let next = self.guards.len();
-        let number = *self.guards.entry(guard.clone()).or_insert(next);
-        if number == next {
-            self.kept.push(guard);
-        }
-        let addresses = leases(topology, id).iter().map(|lease| lease.address.ip()).collect();
-        let guest = Rc::new(Guest { id: id.clone(), attached, guard: number, addresses });
-        self.members.resize_with(self.attached.len(), Vec::new);
-        if let Some(members) = self.members.get_mut(attached).filter(|members| members.len() < 2) {
-            members.push(guest.clone());
-        }
-        self.guests.insert(id.clone(), guest.clone());
-        Some(guest)
-    }
-
-    /// Two guests that are attached as these are, always the same ones.
-    pub(super) fn examples(&self, from: &Guest, to: &Guest) -> Option<(Rc<Guest>, Rc<Guest>)> {
-        let (senders, receivers) = (self.members.get(from.attached)?, self.members.get(to.attached)?);
-        let sender = senders.first()?;
-        let receiver = receivers.iter().find(|receiver| receiver.id != sender.id)?;
-        Some((sender.clone(), receiver.clone()))
-    }
-
     /// The courses of a way.
     pub(super) fn courses(&mut self, key: CourseKey) -> Known<Rc<Outline>> {
         self.courses.entry(key).or_default().share()
@@ -237,7 +249,7 @@ impl Shared {
     /// What the protection on a course makes of packets of a kind between two guests.
     pub(super) fn verdicts(
         &mut self,
-        topology: &Topology,
+        (topology, guests): (&Topology, &Guests),
         (from, to): (&Guest, &Guest),
         gates: &[Gate],
         kind: Kind,
@@ -247,8 +259,8 @@ impl Shared {
             let (source, destination) = (gate.source.address(from)?, gate.destination.address(to)?);
             is_ipv4 = source.is_ipv4();
             let facts = match gate.at {
-                GateAt::Receiver => self.kept.get(to.guard)?.facts(topology, destination, source),
-                _ => self.kept.get(from.guard)?.facts(topology, source, destination),
+                GateAt::Receiver => guests.guards.get(to.guard)?.facts(topology, destination, source),
+                _ => guests.guards.get(from.guard)?.facts(topology, source, destination),
             };
             Some(Asked { at: gate.at.clone(), translated: gate.check.translated, ports: gate.ports, facts })
         });

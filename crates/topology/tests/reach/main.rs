@@ -112,6 +112,21 @@ fn one_of_a_class_speaks_for_all_of_ten_tenants() {
 }
 
 #[test]
+fn however_many_work_on_it_the_answer_is_the_same() {
+    let topology = tenants::topology();
+    let traffic = TrafficSet::parse(["tcp 22,8080", "icmp"]).expect("traffic");
+    let guests: BTreeSet<_> =
+        (0..10).flat_map(|tenant| tenants::guests(tenant).into_iter().take(4)).collect();
+    let answer = |processors| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(processors).build().expect("threads");
+        pool.install(|| matrix(&topology, &guests, &guests, &traffic)).expect("an answer")
+    };
+    let alone = answer(1);
+    assert!(alone.walks > 0 && !alone.cells.is_empty());
+    assert_eq!(answer(3), alone);
+}
+
+#[test]
 fn one_packet_of_a_piece_speaks_for_all() {
     let of = |reach: Option<Reach>| -> Vec<FamilyReach> {
         reach.iter().flat_map(Reach::families).map(|(_, of)| of.clone()).collect()

@@ -181,7 +181,7 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     /// Places for batches, which take the most memory.
     pub batches: Arc<Semaphore>,
-    /// Places for questions that take a processor for seconds.
+    /// Places for questions that take processors for seconds.
     pub questions: Arc<Semaphore>,
     /// The log of commits, for watchers.
     pub log: Arc<dyn Store>,

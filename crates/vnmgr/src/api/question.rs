@@ -19,7 +19,7 @@ use super::trace::TraceSpec;
 use super::{Api, compute};
 use crate::plan::{Plan, Task};
 
-/// How many questions are answered at once: each keeps a processor busy, some for seconds. Others wait.
+/// How many questions are answered at once: some keep the processors busy for seconds. Others wait.
 pub const QUESTIONS_AT_ONCE: usize = 2;
 
 /// A question with what it is about.
