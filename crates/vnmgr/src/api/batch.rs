@@ -3,27 +3,17 @@
 use axum::extract::{Request, State};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use topology::datapath::Datapath;
-use topology::interface::Interface;
-use topology::ip_lease::IpLease;
-use topology::mac_lease::MacLease;
-use topology::network::Network;
-use topology::segment::Segment;
-use topology::{Error, ErrorKind, Object, ObjectRef, Revision};
+use topology::{Error, ErrorKind, ObjectRef, Revision};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::datapath::DatapathView;
 use super::error::{ApiError, ErrorBody};
 use super::input::{RawInput, Return};
-use super::interface::InterfaceView;
-use super::ip_lease::IpLeaseView;
 use super::look::Look;
-use super::network::NetworkView;
 use super::reply::{Reply, Result};
-use super::resource::{Resource, id_text};
-use super::segment::SegmentView;
+use super::resource::id_text;
 use super::shape::Shape;
+use super::shown::{Shown, shown};
 use super::{Api, PreferParameters, WriteParameters, compute};
 use crate::writer::WriteError;
 
@@ -64,12 +54,7 @@ pub struct BatchResult {
 #[serde(untagged)]
 #[allow(missing_docs)]
 pub enum OperationResult {
-    Datapath(DatapathView),
-    Network(NetworkView),
-    Segment(SegmentView),
-    Interface(Box<InterfaceView>),
-    MacLease(MacLease),
-    IpLease(IpLeaseView),
+    There(Shown),
     Gone(String),
 }
 
@@ -140,13 +125,6 @@ fn malformed(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
 }
 
 fn show(subject: &ObjectRef, look: &Look<'_>) -> OperationResult {
-    match look.topology.get(subject) {
-        Some(Object::Datapath(of)) => OperationResult::Datapath(Datapath::view(&of, look)),
-        Some(Object::Network(of)) => OperationResult::Network(Network::view(&of, look)),
-        Some(Object::Segment(of)) => OperationResult::Segment(Segment::view(&of, look)),
-        Some(Object::Interface(of)) => OperationResult::Interface(Box::new(Interface::view(&of, look))),
-        Some(Object::MacLease(of)) => OperationResult::MacLease(MacLease::view(&of, look)),
-        Some(Object::IpLease(of)) => OperationResult::IpLease(IpLease::view(&of, look)),
-        _ => OperationResult::Gone(id_text(subject)),
-    }
+    let there = look.topology.get(subject).and_then(|object| shown(&object, look));
+    there.map_or_else(|| OperationResult::Gone(id_text(subject)), OperationResult::There)
 }

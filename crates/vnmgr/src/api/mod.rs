@@ -66,6 +66,7 @@ pub mod route_link;
 pub mod security_group;
 pub mod segment;
 mod shape;
+mod shown;
 pub mod static_address;
 pub mod topologies;
 pub mod trace;

@@ -19,13 +19,17 @@ async fn operations_see_those_before_them_and_the_results_are_as_all_have_left_t
         {"op": "act", "action": "add_port", "uuid": "if-a", "attributes": {"port_name": "tap0"}},
         create("segments", json!({"uuid": "seg-a", "mode": "virtual"})),
         {"op": "delete", "resource": "segments", "uuid": "seg-a"},
+        create("security_groups", json!({"uuid": "sg-a", "rules": []})),
+        {"op": "act", "action": "add_group_rule", "uuid": "sg-a", "attributes": {"direction": "ingress", "protocol": "icmp"}},
     ]});
     let reply = lab.client.post("batch", operations).await.expect_status(200).expect(json!({"revision": 1}));
     assert_eq!(reply.revision(), lab.revision());
     let results = reply.body["results"].as_array().expect("results");
-    assert_eq!(results.len(), 6);
+    assert_eq!(results.len(), 8);
     assert_eq!((&results[1]["ipv4_address"], &results[1]["port_name"]), (&json!("10.0.0.5"), &json!("tap0")));
     assert_eq!((&results[4], &results[5]), (&json!("seg-a"), &json!("seg-a")));
+    let group = lab.client.get("security_groups/sg-a").await.expect_status(200).body;
+    assert_eq!((&results[6], &results[7]), (&group, &group));
     lab.client.get("interfaces/if-a").await.expect_status(200).expect(json!({"revision": 1}));
 }
 

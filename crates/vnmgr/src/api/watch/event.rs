@@ -20,8 +20,8 @@ use store::{Committed, Key, Mutation};
 use sync::Head;
 use topology::{Collection, Object, ObjectRef, Revision};
 
-use super::shown::shown;
 use crate::api::look::Look;
+use crate::api::shown::shown;
 use crate::hosts::Hosts;
 
 /// How much text is made at once, in bytes; objects are made whole.
@@ -205,11 +205,15 @@ fn what_is_put(put: &Mutation) -> What {
 /// An object as the commit left it. One that a newer version wrote may not be readable: then there is only its id.
 fn as_of_then(key: &Key, value: &[u8], look: &Look<'_>) -> Option<Value> {
     let reference: ObjectRef = key.as_str().parse().ok()?;
-    shown(&Object::decode(&reference, value).ok()?, look)
+    as_json(&Object::decode(&reference, value).ok()?, look)
 }
 
 /// An object as it is by now, if it still is.
 fn newest(kind: Collection, uuid: &str, look: &Look<'_>) -> Option<Value> {
     let reference = kind.reference(uuid).ok()?;
-    shown(&look.topology.get(&reference)?, look)
+    as_json(&look.topology.get(&reference)?, look)
+}
+
+fn as_json(object: &Object, look: &Look<'_>) -> Option<Value> {
+    serde_json::to_value(shown(object, look)?).ok()
 }

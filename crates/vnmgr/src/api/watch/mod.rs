@@ -16,7 +16,6 @@
 
 mod event;
 mod follower;
-mod shown;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
