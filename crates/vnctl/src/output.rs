@@ -157,7 +157,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::resource::NETWORKS;
+    use crate::resource::{NETWORKS, STATIC_ADDRESSES};
 
     fn cells(text: &str) -> Vec<Vec<&str>> {
         text.lines()
@@ -194,6 +194,24 @@ mod tests {
         let text = table(&[network], NETWORKS.columns);
         assert!(cells(&text)[1].contains(&"10.0.0.0/24"), "{text}");
         assert!(cells(&text)[1].contains(&"1438"), "{text}");
+    }
+
+    #[test]
+    fn a_static_address_shows_addresses_of_either_family_and_ports_beside_them() {
+        let entries = [
+            json!({ "ingress_ipv4_address": "10.2.0.101", "ingress_port_number": 80, "ingress_ipv6_address": null,
+                "egress_ipv4_address": "10.1.0.11", "egress_port_number": 8080, "egress_ipv6_address": null }),
+            json!({ "ingress_ipv6_address": "fd00:2::100", "egress_ipv6_address": "fd00:1::10" }),
+        ];
+        let text = table(&entries, STATIC_ADDRESSES.columns);
+        assert_eq!(
+            cells(&text),
+            [
+                vec!["OUTSIDE", "OUTSIDE PORT", "INSIDE", "INSIDE PORT"],
+                vec!["10.2.0.101", "80", "10.1.0.11", "8080"],
+                vec!["fd00:2::100", "-", "fd00:1::10", "-"],
+            ]
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 use crate::address::MacAddr;
 use crate::graph::DomainId;
 use crate::id::InterfaceId;
-use crate::interface::Interface;
+use crate::interface::{Interface, InterfaceMode};
 use crate::traffic::Direction;
 
 /// ICMPv6 type of reports of multicast listeners (RFC 3810, section 5.2).
@@ -25,7 +25,7 @@ const LISTENER_REPORT: u8 = 143;
 pub(super) fn send(walker: &mut Walker<'_>, from: &InterfaceId, packet: &Packet) {
     let interface = walker.interface(from);
     let host = interface.and_then(|interface| match walker.place(interface) {
-        Some(Place::On(host)) if interface.mode != crate::interface::InterfaceMode::Simulated => Some(host),
+        Some(Place::On(host)) if interface.mode != InterfaceMode::Simulated => Some(host),
         _ => None,
     });
     let (Some(interface), Some(host)) = (interface, host) else { return silent(walker, from) };
@@ -56,6 +56,9 @@ fn silent(walker: &mut Walker<'_>, from: &InterfaceId) {
     let remedy = match walker.topology.interfaces().get(from) {
         None => format!("create {from}"),
         Some(_) if walker.interface(from).is_none() => format!("set admin_state of {from} to up"),
+        Some(of) if of.mode == InterfaceMode::Simulated => {
+            format!("trace from a guest: {from} is simulated, and only answers")
+        }
         Some(_) => format!("plug {from} in: a host has to show a port of it"),
     };
     let (by, reason) = (from.clone().into(), Reason::Silent);

@@ -11,8 +11,8 @@ pub(crate) static LEASE_POLICIES: Resource = Resource {
         Attribute::new("mode", Kind::OneOf(&["simple"]), "How it decides; simple if absent"),
         Attribute::new(
             "timing",
-            Kind::OneOf(&["immediate"]),
-            "When it gives an interface its address; immediate if absent",
+            Kind::OneOf(&["immediate", "dhcp"]),
+            "When it gives an interface its address: at once, or when its guest asks by DHCP; immediate if absent",
         ),
         Attribute::new("ip_retention_containers", Kind::Set, "All containers that its leases are kept by"),
     ],
