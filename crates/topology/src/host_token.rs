@@ -67,7 +67,7 @@ impl HostToken {
         let registered =
             edit.topology().datapath_of_node(node_id).is_some_and(|known| known.underlay.is_some());
         if registered && token.node_id.is_none() {
-            let reason = format!("{node_id} has joined before: ask for a token made out to it");
+            let reason = format!("{node_id} has registered before: ask for a token made out to it");
             return Err(Error::argument("node_id", reason));
         }
         edit.delete(token.uuid.clone());

@@ -201,4 +201,20 @@ mod tests {
         check("underlay-address = 'here'", None);
         check("", None);
     }
+
+    /// Uncommented, the example sets everything there is.
+    #[test]
+    fn the_example_has_every_setting() {
+        let example = include_str!("../../../dist/examples/vna.toml");
+        let is_setting = |line: &&str| line.contains(" = ") && !line.starts_with("# ");
+        let settings = example.lines().filter(is_setting).map(|line| line.trim_start_matches('#'));
+        let settings: toml::Table = settings.collect::<Vec<_>>().join("\n").parse().expect("TOML");
+        settings.clone().try_into::<Options>().expect("settings");
+        let command = <Options as clap::Args>::augment_args(clap::Command::new("vna"));
+        let flags: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        assert!(!flags.is_empty());
+        for flag in flags {
+            assert!(settings.contains_key(flag), "{flag}");
+        }
+    }
 }

@@ -83,7 +83,7 @@ impl From<Refusal> for RefusalView {
 #[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[allow(dead_code)]
 struct TokenSpec {
-    /// The only node that may use it. A node that has joined before needs one made out to it.
+    /// The only node that may use it. A node whose agent has registered before needs one made out to it.
     node_id: Option<NodeId>,
     /// How long it is good for, in seconds: at most 30 days; a day if absent.
     lifetime_seconds: Option<u64>,
