@@ -80,8 +80,8 @@ impl Writer {
     ) -> (Self, StoreReceiver, JoinHandle<()>) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let (obstacle, seen) = watch::channel(None);
-        let (desk, stale) = (Desk::default(), false);
-        let clerk = Clerk { store, obstacle, head, hosts, metrics, queue, stop, desk, stale };
+        let (desk, due, stale) = (Desk::default(), None, false);
+        let clerk = Clerk { store, obstacle, head, hosts, metrics, queue, stop, desk, due, stale };
         let runtime = Handle::current();
         let thread = tokio::task::spawn_blocking(move || clerk.run(&runtime));
         (Self { queue: sender }, seen, thread)
@@ -123,6 +123,8 @@ struct Clerk {
     queue: mpsc::Receiver<Job>,
     stop: CancellationToken,
     desk: Desk,
+    /// When what is to be done again is, if anything.
+    due: Option<tokio::time::Instant>,
     /// The published topology may lag behind the store's.
     stale: bool,
 }
@@ -142,23 +144,28 @@ impl Clerk {
     /// The next tasks, or `None` when all are done and no more are wanted.
     async fn next(&mut self) -> Option<VecDeque<Job>> {
         let (queue, stop) = (&mut self.queue, self.stop.clone());
+        let from_now = || tokio::time::Instant::now() + REBIND_INTERVAL;
+        let due = self.desk.again().next().map(|_| self.due.unwrap_or_else(from_now));
+        self.due = due;
         let pause = async {
-            match self.desk.again().next() {
-                Some(_) => tokio::time::sleep(REBIND_INTERVAL).await,
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
+            // Its turn comes also if there is always something else to do.
             biased;
+            () = pause => {
+                self.due = None;
+                let job = |task| Job { task, is_awaited: false, asker: oneshot::channel().0 };
+                Some(self.desk.again().take(QUEUE).map(job).collect())
+            }
             job = queue.recv() => job.map(|job| VecDeque::from([job])),
             () = stop.cancelled() => {
                 // Those that wait are still done; new ones are turned away.
                 self.queue.close();
                 self.queue.try_recv().ok().map(|job| VecDeque::from([job]))
-            }
-            () = pause => {
-                let job = |task| Job { task, is_awaited: false, asker: oneshot::channel().0 };
-                Some(self.desk.again().take(QUEUE).map(job).collect())
             }
         }
     }
@@ -256,5 +263,45 @@ impl Clerk {
         }
         // Whoever asked may have gone.
         let _ = job.asker.send(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::MemoryStore;
+    use topology::Topology;
+    use topology::binding::Reported;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_to_be_done_again_is_done_however_much_there_is_to_do() {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let head = crate::state::fresh("store".into(), Topology::default());
+        let mut clerk = Clerk {
+            store: Arc::new(MemoryStore::new()),
+            obstacle: watch::channel(None).0,
+            head: watch::channel(head).0,
+            hosts: Arc::default(),
+            metrics: Arc::default(),
+            queue,
+            stop: CancellationToken::new(),
+            desk: Desk::default(),
+            due: None,
+            stale: false,
+        };
+        let host: topology::DatapathId = "dp-a".parse().expect("an id");
+        clerk.desk.done(&Task::Bind(host, Reported::again()), false);
+        let mut done = Vec::new();
+        for _ in 0..5 {
+            sender
+                .send(Job { task: Task::Expire, is_awaited: false, asker: oneshot::channel().0 })
+                .await
+                .expect("room");
+            let jobs = clerk.next().await.expect("tasks");
+            done.extend(jobs.into_iter().map(|job| matches!(job.task, Task::Bind(..))));
+            tokio::time::advance(REBIND_INTERVAL / 2).await;
+        }
+        assert!(done.contains(&true), "{done:?}");
     }
 }
