@@ -37,7 +37,7 @@ use crate::wire::{
 /// How long a manager may take to answer a stream, and then to welcome the host, which may need a commit.
 const WELCOME: Duration = Duration::from_secs(40);
 
-/// A connection that lasted this long was a good one: the next failure is the first.
+/// A connection that lasted this long from its welcome was a good one: the next failure is the first.
 const STABLE: Duration = Duration::from_secs(10);
 
 /// How long to wait after a renewal that failed. There are weeks left.
@@ -105,12 +105,17 @@ impl Link {
     pub(super) async fn run(mut self, managers: Vec<Uri>) {
         let mut backoff = Backoff::default();
         for manager in managers.into_iter().cycle() {
-            let started = Instant::now();
-            let ended = self.converse(manager.clone()).await;
+            let (ended, welcomed) = match self.open(manager.clone()).await {
+                Ok(open) => {
+                    let welcomed = Instant::now();
+                    (self.converse(open).await, Some(welcomed))
+                }
+                Err(ended) => (ended, None),
+            };
             tracing::debug!(%manager, reason = %ended, "not connected");
             self.anew = matches!(ended, Ended::Fault(_));
             self.disconnected(ended.to_string());
-            if started.elapsed() >= STABLE {
+            if welcomed.is_some_and(|welcomed| welcomed.elapsed() >= STABLE) {
                 backoff.reset();
             }
             sleep(backoff.next(ended.failure(), rand::random())).await;
@@ -128,30 +133,26 @@ impl Link {
     }
 
     /// Carries one connection to its end.
-    async fn converse(&mut self, manager: Uri) -> Ended {
-        match self.open(manager).await {
-            Ok(Open { client, outbound, inbound, mut inbox, ports }) => {
-                let since = Timestamp::now();
-                self.connection.send_replace(Connection::Connected { since });
-                let current = CancellationToken::new();
-                let (asked, questions) = mpsc::channel(MAX_QUESTIONS);
-                let publish = |newest: Arc<Replica>| {
-                    self.replica.send_replace(Some(newest));
-                    current.cancel();
-                };
-                let realized = self.inputs.realized.clone();
-                let ended = tokio::select! {
-                    ended = receive(inbound, &mut inbox, publish, realized, &asked) => ended,
-                    () = questions::answer(questions, self.inputs.questions.clone(), &outbound) => Ended::Closed,
-                    ended = speak(self.inputs.clone(), ports, self.replica.subscribe(), &outbound, &current) => ended,
-                    () = renew(&mut self.identity, client) => Ended::Closed,
-                };
-                // It may be long before a manager says it again.
-                inbox.newest().into_iter().for_each(publish);
-                ended
-            }
-            Err(ended) => ended,
-        }
+    async fn converse(&mut self, open: Open) -> Ended {
+        let Open { client, outbound, inbound, mut inbox, ports } = open;
+        let since = Timestamp::now();
+        self.connection.send_replace(Connection::Connected { since });
+        let current = CancellationToken::new();
+        let (asked, questions) = mpsc::channel(MAX_QUESTIONS);
+        let publish = |newest: Arc<Replica>| {
+            self.replica.send_replace(Some(newest));
+            current.cancel();
+        };
+        let realized = self.inputs.realized.clone();
+        let ended = tokio::select! {
+            ended = receive(inbound, &mut inbox, publish, realized, &asked) => ended,
+            () = questions::answer(questions, self.inputs.questions.clone(), &outbound) => Ended::Closed,
+            ended = speak(self.inputs.clone(), ports, self.replica.subscribe(), &outbound, &current) => ended,
+            () = renew(&mut self.identity, client) => Ended::Closed,
+        };
+        // It may be long before a manager says it again.
+        inbox.newest().into_iter().for_each(publish);
+        ended
     }
 
     /// Connects, says hello and is welcomed.
