@@ -19,7 +19,7 @@ use topology::network_service::{NetworkService, NetworkServiceMode};
 use topology::{DomainId, Id, MacAddr, NetworkId, Topology, mtu};
 use tracing::debug;
 
-use super::{Client, Reply, back, dns, metadata, source};
+use super::{Client, Reply, back, dns, is_up, metadata, source};
 
 /// The answer to a client, out of the port it asked by. `None` if it gets none.
 pub(super) fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<Reply> {
@@ -67,11 +67,12 @@ pub(super) struct Server {
 /// What a client is told: of the first of its leases whose network has a server.
 fn lease(client: &Client<'_>, topology: &Topology) -> Option<Lease> {
     let mut served = client.ip_leases(topology).into_iter().filter_map(|(address, network)| {
-        let (IpAddr::V4(address), Some(server)) = (address, server(network, &client.domain, topology)) else {
-            return None;
-        };
-        let IpAddr::V4(of_server) = server.address else { return None };
-        Some((address, network, server, of_server))
+        let IpAddr::V4(address) = address else { return None };
+        let mut servers = servers(network, &client.domain, topology).into_iter();
+        servers.find_map(|server| match server.address {
+            IpAddr::V4(of_server) => Some((address, network, server, of_server)),
+            IpAddr::V6(_) => None,
+        })
     });
     let (address, network, server, of_server) = served.next()?;
     let (routers, mut routes) = routes(&network.uuid, topology);
@@ -111,10 +112,15 @@ pub(super) fn name_servers(server: &Server, network: &Network, topology: &Topolo
     if given.is_empty() { dns::servers(network, topology) } else { given.clone() }
 }
 
-/// The first server with an address in a network, an IPv4 one if it has several.
+/// The first server with an address in a network.
 pub(super) fn server(network: &Network, domain: &DomainId, topology: &Topology) -> Option<Server> {
-    let servers = topology.simulated_in_domain(domain).into_iter();
-    let mut servers = servers.filter_map(|interface| {
+    servers(network, domain, topology).into_iter().next()
+}
+
+/// The servers with an address in a network, each with an IPv4 one if it has several.
+fn servers(network: &Network, domain: &DomainId, topology: &Topology) -> Vec<Server> {
+    let up = topology.simulated_in_domain(domain).into_iter().filter(|id| is_up(id, topology));
+    let servers = up.filter_map(|interface| {
         let services = topology.services_of_interface(&interface).into_iter();
         let mut services = services.filter_map(|service| topology.network_services().get(&service));
         let service = services.find(|service| service.mode == NetworkServiceMode::Dhcp)?.clone();
@@ -125,7 +131,7 @@ pub(super) fn server(network: &Network, domain: &DomainId, topology: &Topology) 
         let mac_lease = topology.mac_leases().get(&lease.holder.as_ref()?.mac_lease_uuid)?;
         Some(Server { service, mac: mac_lease.mac_address, address: lease.address.ip() })
     });
-    servers.next()
+    servers.collect()
 }
 
 /// Routers with a default route, and all other routes, of those with a leg in a network.
@@ -133,7 +139,7 @@ fn routes(network: &NetworkId, topology: &Topology) -> (Vec<Ipv4Addr>, Vec<(Ipv4
     let (mut routers, mut found) = (BTreeSet::new(), BTreeSet::new());
     for into in topology.routes_of_network(network).iter().filter_map(|id| topology.routes().get(id)) {
         let leg = topology.interfaces().get(&into.interface_uuid).filter(|leg| leg.enable_routing);
-        let Some(leg) = leg.filter(|_| into.ingress) else { continue };
+        let Some(leg) = leg.filter(|leg| into.ingress && is_up(&leg.uuid, topology)) else { continue };
         let leases = topology.ip_leases_of_interface(&leg.uuid).into_iter();
         let leases = leases.filter_map(|lease| topology.ip_leases().get(&lease));
         let mut addresses =
@@ -207,6 +213,21 @@ mod tests {
         ])
     }
 
+    /// The same, and what is done then.
+    fn topology_after<const N: usize>(requests: [Value; N]) -> Topology {
+        let mut topology = topology();
+        fixture::execute(&mut topology, requests);
+        topology
+    }
+
+    fn update(resource: &str, uuid: &str, attributes: Value) -> Value {
+        json!({"op": "update", "resource": resource, "uuid": uuid, "attributes": attributes})
+    }
+
+    fn down(uuid: &str) -> Value {
+        update("interfaces", uuid, json!({"admin_state": "down"}))
+    }
+
     fn of_guest(topology: &Topology, mac: &str) -> Option<Lease> {
         let id: topology::InterfaceId = "if-guest".parse().expect("an id");
         let guest = &topology.interfaces()[&id];
@@ -224,6 +245,27 @@ mod tests {
         assert_eq!(lease.dns, [Ipv4Addr::new(192, 0, 2, 53)]);
         assert_eq!(lease.lease_time, Duration::from_secs(600));
         assert_eq!(lease.host_name.as_deref(), Some("guest"));
+    }
+
+    #[test]
+    fn routers_and_servers_that_are_down_are_not_told_of_and_do_not_answer() {
+        let lease = of_guest(&topology_after([down("if-leg1")]), "02:00:00:00:01:09").expect("a lease");
+        assert_eq!(lease.routes, []);
+        assert_eq!(of_guest(&topology_after([down("if-dhcp")]), "02:00:00:00:01:09"), None);
+    }
+
+    #[test]
+    fn a_server_without_an_ipv4_address_leaves_the_answer_to_one_that_has_one() {
+        let other = create(
+            "interfaces",
+            json!({"uuid": "if-a", "mode": "simulated", "network_uuid": "nw-1",
+            "mac_address": "02:00:00:00:01:65", "ipv6_address": "fd00:1::100"}),
+        );
+        let service = create("network_services", json!({"mode": "dhcp", "interface_uuid": "if-a"}));
+        let ipv6 = update("networks", "nw-1", json!({"ipv6_network": "fd00:1::"}));
+        let topology = topology_after([ipv6, other, service]);
+        let lease = of_guest(&topology, "02:00:00:00:01:09").expect("a lease");
+        assert_eq!(lease.server, Ipv4Addr::new(10, 0, 1, 100));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use topology::network::Network;
 use topology::network_service::NetworkServiceMode;
 use topology::{DomainKey, Id, InterfaceId, InterfaceKey, Revision, Topology};
 
-use super::{Reply, by_tables, domain, register};
+use super::{Reply, by_tables, domain, is_up, register};
 
 /// How long the name of an interface may be remembered, and that there is none, in seconds: leases come and go.
 const TTL: u32 = 60;
@@ -216,8 +216,9 @@ pub(super) fn servers(network: &Network, topology: &Topology) -> Vec<IpAddr> {
     leases.map(|lease| lease.address.ip()).collect()
 }
 
+/// Whether an interface answers. One that is down does not.
 fn is_server(interface: &InterfaceId, topology: &Topology) -> bool {
     let services = topology.services_of_interface(interface).into_iter();
     let mut services = services.filter_map(|service| topology.network_services().get(&service));
-    services.any(|service| service.mode == NetworkServiceMode::Dns)
+    services.any(|service| service.mode == NetworkServiceMode::Dns) && is_up(interface, topology)
 }

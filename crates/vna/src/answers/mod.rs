@@ -30,7 +30,7 @@ use dataplane::layout::{
 };
 use openflow::{Action, Field, Match, OfPort, PacketIn, PacketOut};
 use responder::{Neighbour, Problem};
-use topology::interface::Interface;
+use topology::interface::{AdminState, Interface};
 use topology::mac_lease::MacLease;
 use topology::network::Network;
 use topology::{DomainId, DomainKey, InterfaceId, InterfaceKey, MacAddr, Topology};
@@ -48,6 +48,11 @@ pub enum Reply {
     Stream(Call),
     /// The manager is to hear that who has sent it asks for an address.
     Ask(InterfaceId),
+}
+
+/// Whether an interface is there and not silenced.
+fn is_up(interface: &InterfaceId, topology: &Topology) -> bool {
+    topology.interfaces().get(interface).is_some_and(|interface| interface.admin_state == AdminState::Up)
 }
 
 /// What comes of a packet-in. `None` if it deserves no answer.
