@@ -30,7 +30,8 @@ use crate::traffic::Family;
 /// Most packets that are walked for one question: some ten seconds of a processor.
 pub const MAX_WALKS: usize = 500_000;
 
-/// Most pieces of traffic that are looked at for one question, of which most have been walked for others: some ten seconds of a processor.
+/// Most pieces of traffic that are looked at for one question, of which most have been walked for others: some ten seconds of a
+/// processor.
 pub const MAX_LOOKS: usize = 20_000_000;
 
 /// Most pairs of classes that are looked at for one question: their answers must fit into memory.

@@ -38,8 +38,6 @@ pub(super) struct Survey<'a> {
 /// Sends packets from guest to guest.
 pub(super) struct Prober<'a> {
     survey: &'a Survey<'a>,
-    topology: &'a Topology,
-    guests: &'a Guests,
     shared: Shared,
 }
 
@@ -76,7 +74,7 @@ impl<'a> Survey<'a> {
 
     /// Somebody to work on it.
     pub(super) fn prober(&'a self) -> Prober<'a> {
-        Prober { survey: self, topology: self.topology, guests: &self.guests, shared: Shared::default() }
+        Prober { survey: self, shared: Shared::default() }
     }
 
     /// How many packets were walked.
@@ -137,10 +135,12 @@ impl<'a> Prober<'a> {
                 }
             }
         }
-        let target =
-            leases(self.topology, to).into_iter().map(|lease| lease.address.ip()).find(|ip| is_of(*ip));
+        let target = leases(self.survey.topology, to)
+            .into_iter()
+            .map(|lease| lease.address.ip())
+            .find(|ip| is_of(*ip));
         let target = target.map(Target::Address);
-        Ok(target.and_then(|target| Probe::default().prepare(self.topology, from, &target).ok()))
+        Ok(target.and_then(|target| Probe::default().prepare(self.survey.topology, from, &target).ok()))
     }
 
     /// Two guests with the ways between them; `None` if they have no addresses of the family both.
@@ -153,12 +153,12 @@ impl<'a> Prober<'a> {
     where
         'a: 'p,
     {
-        let (sender, receiver) = (self.guests.get(from)?, self.guests.get(to)?);
+        let (sender, receiver) = (self.survey.guests.get(from)?, self.survey.guests.get(to)?);
         if !sender.has(family) || !receiver.has(family) {
             return None;
         }
         let alike = match sharing {
-            Sharing::Wherever => self.guests.alike(sender, receiver),
+            Sharing::Wherever => self.survey.guests.alike(sender, receiver),
             Sharing::Never => None,
         };
         let Some((one, other)) = alike else {
@@ -300,9 +300,9 @@ impl<'a> Prober<'a> {
         line: &Line,
         (source, value): (u16, u16),
     ) -> Result<(Area, Rc<Outline>), Error> {
-        let examples = self.guests.alike(from, to);
+        let examples = self.survey.guests.alike(from, to);
         let walked = examples.zip(by.packet(kind, value, source)).map(|((one, other), packet)| {
-            let course = course(self.topology, &one.id, &packet);
+            let course = course(self.survey.topology, &one.id, &packet);
             let whole = area((source, value), &course.cuts);
             let last = before_next(value, whole.to.1, &by.cuts(kind));
             let area = Area { to: (value, last), ..whole };
@@ -328,7 +328,12 @@ impl<'a> Prober<'a> {
         let known = match line.verdicts.iter().find(|(of, _)| Rc::ptr_eq(of, outline)) {
             Some((_, known)) => known,
             None => {
-                let known = self.shared.verdicts((self.topology, self.guests), (from, to), gates, kind)?;
+                let known = self.shared.verdicts(
+                    (self.survey.topology, &self.survey.guests),
+                    (from, to),
+                    gates,
+                    kind,
+                )?;
                 line.verdicts.push((outline.clone(), known));
                 line.verdicts.last().map(|(_, known)| known)?
             }
@@ -336,7 +341,7 @@ impl<'a> Prober<'a> {
         if let Some((area, passes)) = known.at(value, source) {
             return Some((passes, area));
         }
-        let (passes, cuts) = judge(self.topology, (from, to), gates, kind, (source, value))?;
+        let (passes, cuts) = judge(self.survey.topology, (from, to), gates, kind, (source, value))?;
         let area = area((source, value), &cuts);
         known.note(area, passes);
         Some((passes, area))
@@ -344,7 +349,7 @@ impl<'a> Prober<'a> {
 
     fn walk(&mut self, pair: &Pair<'_>, packet: &Packet) -> Result<(Arrival, Cuts), Error> {
         self.survey.count_walk()?;
-        let (outcomes, cuts) = outcomes(self.topology, pair.from, packet);
+        let (outcomes, cuts) = outcomes(self.survey.topology, pair.from, packet);
         Ok((Arrival::of_outcomes(&outcomes, Some(pair.to)), cuts))
     }
 
@@ -352,20 +357,20 @@ impl<'a> Prober<'a> {
     /// out as far as that is known.
     fn ways(&self, from: &InterfaceId, to: &InterfaceId, family: Family) -> Vec<Way> {
         let is_of = |address: IpAddr| address.is_ipv4() == (family == Family::V4);
-        let own = leases(self.topology, from);
-        let targets = leases(self.topology, to);
+        let own = leases(self.survey.topology, from);
+        let targets = leases(self.survey.topology, to);
         let targets: Vec<_> = targets.iter().filter(|lease| is_of(lease.address.ip())).collect();
         let direct = targets.iter().filter_map(|lease| {
             let address = lease.address.ip();
-            if self.survey.apart.is_certain(self.topology, (from, to), address) {
+            if self.survey.apart.is_certain(self.survey.topology, (from, to), address) {
                 return None;
             }
-            let source = source_for(self.topology, &own, address, Some(&lease.network_uuid))?;
+            let source = source_for(self.survey.topology, &own, address, Some(&lease.network_uuid))?;
             Some(Way { frame: self.frame(from, source.address.ip(), address)?, by: None })
         });
         let statics = targets.iter().flat_map(|lease| {
-            self.survey.named.statics_of(self.topology, lease.address.ip()).filter_map(|entry| {
-                let source = source_for(self.topology, &own, entry.external, None)?;
+            self.survey.named.statics_of(self.survey.topology, lease.address.ip()).filter_map(|entry| {
+                let source = source_for(self.survey.topology, &own, entry.external, None)?;
                 let frame = self.frame(from, source.address.ip(), entry.external)?;
                 Some(Way { frame, by: Some(entry.clone()) })
             })
@@ -376,7 +381,7 @@ impl<'a> Prober<'a> {
     /// The frame by which a guest sends to an address; `None` if it never gets to send it.
     fn frame(&self, from: &InterfaceId, source: IpAddr, destination: IpAddr) -> Option<Packet> {
         let probe = Probe { kind: ProbeKind::Icmp, source_address: Some(source), ..Probe::default() };
-        match probe.prepare(self.topology, from, &Target::Address(destination)) {
+        match probe.prepare(self.survey.topology, from, &Target::Address(destination)) {
             Ok(Prepared::Packet(frame)) => Some(frame),
             Ok(Prepared::Question(..) | Prepared::Unsent { .. }) | Err(_) => None,
         }

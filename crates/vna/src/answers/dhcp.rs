@@ -19,7 +19,7 @@ use topology::network_service::{NetworkService, NetworkServiceMode};
 use topology::{DomainId, Id, MacAddr, NetworkId, Topology, mtu};
 use tracing::debug;
 
-use super::{Client, Reply, back, dns, is_up, metadata, source};
+use super::{Client, Reply, back, dns, is_leg, is_up, metadata, source};
 
 /// The answer to a client, out of the port it asked by. `None` if it gets none.
 pub(super) fn answer(packet_in: &PacketIn, topology: &Topology) -> Option<Reply> {
@@ -138,8 +138,8 @@ fn servers(network: &Network, domain: &DomainId, topology: &Topology) -> Vec<Ser
 fn routes(network: &NetworkId, topology: &Topology) -> (Vec<Ipv4Addr>, Vec<(Ipv4Net, Ipv4Addr)>) {
     let (mut routers, mut found) = (BTreeSet::new(), BTreeSet::new());
     for into in topology.routes_of_network(network).iter().filter_map(|id| topology.routes().get(id)) {
-        let leg = topology.interfaces().get(&into.interface_uuid).filter(|leg| leg.enable_routing);
-        let Some(leg) = leg.filter(|leg| into.ingress && is_up(&leg.uuid, topology)) else { continue };
+        let leg = topology.interfaces().get(&into.interface_uuid).filter(|leg| is_leg(leg));
+        let Some(leg) = leg.filter(|_| into.ingress) else { continue };
         let leases = topology.ip_leases_of_interface(&leg.uuid).into_iter();
         let leases = leases.filter_map(|lease| topology.ip_leases().get(&lease));
         let mut addresses =

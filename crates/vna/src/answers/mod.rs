@@ -55,6 +55,11 @@ fn is_up(interface: &InterfaceId, topology: &Topology) -> bool {
     topology.interfaces().get(interface).is_some_and(|interface| interface.admin_state == AdminState::Up)
 }
 
+/// Whether packets enter and leave a router by an interface.
+fn is_leg(interface: &Interface) -> bool {
+    interface.enable_routing && interface.admin_state == AdminState::Up
+}
+
 /// What comes of a packet-in. `None` if it deserves no answer.
 pub fn answer(packet_in: &PacketIn, topology: &Topology, names: &Names) -> Option<Reply> {
     let answer = match Question::of_userdata(&packet_in.userdata)? {

@@ -18,7 +18,7 @@ use topology::{InterfaceId, MacAddr, Topology, mtu};
 
 use super::dhcp::{name_servers, server};
 use super::dhcpv6::ipv6;
-use super::{Client, back, source};
+use super::{Client, back, is_leg, source};
 use crate::advertisements::Hearer;
 
 /// Hops of what guests send (RFC 1700, "IP time to live").
@@ -96,8 +96,7 @@ fn leg(network: &Network, client: &Client<'_>, topology: &Topology) -> Option<Ar
     let mut routes = routes.filter_map(|route| topology.routes().get(&route));
     let route = routes.find(|route| {
         let leg = topology.interfaces().get(&route.interface_uuid);
-        let routes = |leg: &Arc<Interface>| leg.enable_routing && leg.admin_state == AdminState::Up;
-        route.ingress && route.prefix.0.addr().is_ipv6() && leg.is_some_and(routes)
+        route.ingress && route.prefix.0.addr().is_ipv6() && leg.is_some_and(|leg| is_leg(leg))
     })?;
     let leases = topology.mac_leases_of_interface(&route.interface_uuid).into_iter();
     let mut leases = leases.filter_map(|lease| topology.mac_leases().get(&lease));
